@@ -1,0 +1,26 @@
+/* fpdata.h: the law of one sample (x, y), x in R^inputs, y in R^targets. Types: file, gaussian, rademacher. */
+#ifndef FPDATA_H
+#define FPDATA_H
+#include "fpconfig.h"
+
+typedef struct _p_FPData *FPData;
+
+PETSC_EXTERN PetscErrorCode FPDataCreate(FPConfig config, FPData *data); /* reads section "data" */
+PETSC_EXTERN PetscErrorCode FPDataGetSizes(FPData data, PetscInt *inputs, PetscInt *targets);
+/* Exact moments of u = (x, y), n = inputs + targets: second[a*n + b] = E u_a u_b, fourth[((a*n + b)*n + c)*n + d]. */
+PETSC_EXTERN PetscErrorCode FPDataGetMoments(FPData data, const PetscReal **second, const PetscReal **fourth);
+/* Quadrature exact for polynomials in (x, y) up to the degree: count nodes u[count][n], weight[count]; the caller
+   frees both with PetscFree(). File: the rows themselves; else (signs or Gauss-Hermite) x Gauss-Hermite. */
+PETSC_EXTERN PetscErrorCode FPDataGetNodes(FPData data, PetscInt degree, PetscInt *count, PetscReal **u,
+                                           PetscReal **weight);
+/* How particles draw a sample: `normals` N(0,1) numbers and `words` uniform 32-bit words make one (x, y). */
+typedef struct {
+  int normals, words;
+  /* normal[k*FP_BLOCK + l], word[k*FP_BLOCK + l] -> x[i*FP_BLOCK + l], y[j*FP_BLOCK + l], lane l */
+  void (*draw)(const void *context, const float *normal, const unsigned *word, double *x, double *y);
+  const void *context;
+} FPSampler;
+PETSC_EXTERN PetscErrorCode FPDataGetSampler(FPData data, FPSampler *sampler);
+PETSC_EXTERN PetscErrorCode FPDataDestroy(FPData *data);
+PETSC_EXTERN PetscErrorCode FPDataList(FILE *out);
+#endif

@@ -1,0 +1,58 @@
+/* fpparticles.h: the particle engine. Particles move in blocks of FP_BLOCK; blocks belong to FP_GROUPS independent
+   groups, whose scatter gives every standard error (it knows all autocorrelation, since particles never interact).
+   Random numbers are counter-based (Philox4x32-10), keyed by seed and process name, counted by (particle, step): the
+   bits do not depend on threads. */
+#ifndef FPPARTICLES_H
+#define FPPARTICLES_H
+#include "fpprocess.h"
+#include "fpmesh.h"
+
+#define FP_GROUPS 64
+
+typedef struct {
+  PetscInt count;          /* particles; rounded up to a multiple of FP_GROUPS * FP_BLOCK */
+  PetscInt steps, burn_in; /* in SGD steps: times steps * eta */
+  PetscInt seed, threads;  /* threads 0: all cores */
+} FPParticleOptions;
+PETSC_EXTERN PetscErrorCode FPParticleOptionsRead(FPConfig config, FPParticleOptions *options);
+
+/* One step of one block: coordinates z[d][FP_BLOCK] before and after it (after the walls). */
+typedef struct {
+  PetscInt      dim;
+  PetscReal     dt;   /* time of one step */
+  PetscInt64    step; /* counted from the end of the burn-in, 1 after the first step */
+  const double *before, *after;
+} FPMove;
+
+/* What an observable hands to the engine: plain C, called from threads, one group by one thread in a fixed order. */
+typedef struct {
+  size_t   accumulator, scratch; /* doubles per group, zeroed before; doubles per thread */
+  PetscInt every;                /* sample() is called after every `every`-th step */
+  void (*start)(const void *context, const FPMove *move,
+                double *scratch); /* a block's burn-in has ended; NULL: nothing to do */
+  void (*sample)(const void *context, const FPMove *move, double *scratch, double *accumulator);
+  const void *context;
+} FPObserver;
+
+typedef struct {
+  double particle_steps, seconds, cpu_seconds;
+  double crossings[FP_GROUPS]; /* mean number of wall crossings per particle and step, burn-in excluded */
+} FPParticleReport;
+
+/* Simulate. dt: step of an SDE (must divide eta); ignored for discrete algorithms. start: z[particle*dim + k], or NULL:
+   uniform in the box. box may be NULL (no walls). SDEs: Euler-Maruyama, weak order 1, co-normal reflection w -= 2
+   overshoot D n/(n D n); discrete algorithms: mirrored coordinate. accumulators[o] has FP_GROUPS *
+   observer[o].accumulator doubles. Errors: a particle that becomes non-finite is a failed computation. */
+PETSC_EXTERN PetscErrorCode FPParticlesRun(FPProcess process, const FPBox *box, PetscReal dt,
+                                           const FPParticleOptions *options, const double start[], PetscInt observers,
+                                           const FPObserver observer[], double *accumulators[],
+                                           FPParticleReport *report);
+PETSC_EXTERN PetscErrorCode FPParticlesCount(const FPParticleOptions *options, PetscInt *count); /* after rounding */
+
+/* Random numbers: `rows` of FP_BLOCK words for particles first .. first + FP_BLOCK - 1 at position index of their
+ * streams. */
+PETSC_EXTERN void FPRandomWords(const unsigned key[2], unsigned long long first, unsigned long long index, int rows,
+                                unsigned *word);
+PETSC_EXTERN void FPRandomNormals(int rows, const unsigned *word,
+                                  float *normal); /* even rows; Box-Muller on pairs of rows, |z| <= 6.8 */
+#endif

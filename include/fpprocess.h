@@ -1,0 +1,43 @@
+/* fpprocess.h: how z moves: drift x noise x algorithm, composed from axes; a preset is nothing but axis values.
+   SDEs are Ito, dz = b dt + sqrt(2 D) dB, time t = k eta. Threads may call the functions that return void. */
+#ifndef FPPROCESS_H
+#define FPPROCESS_H
+#include "fpmodel.h"
+
+typedef struct _p_FPProcess *FPProcess;
+
+typedef enum { FP_SDE, FP_SGD, FP_SVAG, FP_GD } FPAlgorithm; /* the last three are discrete */
+
+/* Section `training` is common; section NAME holds this process's own keys. */
+typedef struct {
+  PetscReal learning_rate, batch_size, weight_decay, temperature; /* batch_size is a whole number */
+} FPTraining;
+PETSC_EXTERN PetscErrorCode FPTrainingRead(FPConfig config, FPTraining *training);
+
+PETSC_EXTERN PetscErrorCode FPProcessCreate(FPConfig config, const char name[], FPModel model, FPProcess *process);
+PETSC_EXTERN PetscErrorCode FPProcessGetName(FPProcess process, const char **name);
+PETSC_EXTERN PetscErrorCode FPProcessGetModel(FPProcess process, FPModel *model);
+PETSC_EXTERN PetscErrorCode FPProcessGetTraining(FPProcess   process,
+                                                 FPTraining *training); /* temperature: this process's T */
+PETSC_EXTERN PetscErrorCode FPProcessGetAlgorithm(FPProcess process, FPAlgorithm *algorithm, PetscInt *order);
+/* Time per step of a discrete algorithm (eta, or eta/order for svag); 0 for an SDE. */
+PETSC_EXTERN PetscErrorCode FPProcessGetStep(FPProcess process, PetscReal *step);
+PETSC_EXTERN PetscErrorCode FPProcessGetParticleStep(FPProcess process, PetscReal *dt); /* SDE: key dt, or a default */
+/* Temperature of the Gibbs law to compare with: T of an isotropic process, else the matched one tr D(w_min)/d; 0: none.
+ */
+PETSC_EXTERN PetscErrorCode FPProcessGetGibbsTemperature(FPProcess process, PetscReal *temperature);
+/* Reversible with known potential: the stationary law is exp(-Phi) w.r.t. the model's measure. */
+PETSC_EXTERN PetscErrorCode FPProcessHasPotential(FPProcess process, PetscBool *has);
+PETSC_EXTERN void           FPProcessPotential(FPProcess process, int n, const double *z, double *Phi);
+/* In the model's coordinates z (pushed forward where mapped), structures of arrays as in fpmodel.h. */
+PETSC_EXTERN void FPProcessDrift(FPProcess process, int n, const double *z, double *b);     /* Ito drift */
+PETSC_EXTERN void FPProcessDiffusion(FPProcess process, int n, const double *z, double *D); /* D, [d][d][n] */
+/* Fick drift v: the backward generator is (1/m) div(m D grad f) + v . grad f, m the model's measure. */
+PETSC_EXTERN void FPProcessFick(FPProcess process, int n, const double *z, double *v);
+/* On the weights (what particles integrate): Ito drift b, and factor S[weights][channels] with 2 D = S S^T. */
+PETSC_EXTERN PetscErrorCode FPProcessGetChannels(FPProcess process, PetscInt *channels);
+PETSC_EXTERN void           FPProcessWeightDrift(FPProcess process, int n, const double *w, double *b);
+PETSC_EXTERN void           FPProcessWeightFactor(FPProcess process, int n, const double *w, double *S);
+PETSC_EXTERN PetscErrorCode FPProcessDestroy(FPProcess *process);
+PETSC_EXTERN PetscErrorCode FPProcessList(FILE *out);
+#endif

@@ -1,0 +1,23 @@
+/* fputil.h: what every part of dlnfp shares. */
+#ifndef FPUTIL_H
+#define FPUTIL_H
+#include <petscsys.h>
+
+#define FP_VERSION "0.1.0"
+#define FP_MAX_DIM 8 /* coordinates of a model, at most (2 x 2 factorisation of depth 2) */
+#define FP_MAX_MAP 4 /* entries of an end-to-end matrix, at most */
+#define FP_BLOCK 64  /* particles advanced together, the length of the vector loops */
+#define FP_NAME 64   /* characters of a name, with the final zero */
+#define FP_TEXT 512  /* characters of a value or path, with the final zero */
+
+/* Wrong input by the user: one line on stderr, exit code 2. The message names file, key, value and what is accepted. */
+#define FPInputError(...) SETERRQ(PETSC_COMM_WORLD, PETSC_ERR_USER_INPUT, __VA_ARGS__)
+#define FPInputCheck(condition, ...) PetscCheck(condition, PETSC_COMM_WORLD, PETSC_ERR_USER_INPUT, __VA_ARGS__)
+
+/* Hot loops are compiled for several instruction sets and chosen at load time. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define FP_HOT __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define FP_HOT
+#endif
+#endif
