@@ -40,6 +40,9 @@ PETSC_EXTERN void           FPModelCovarianceFactor(FPModel model, int n, const 
 /* Adds one sample's g (no decay) to g; x[inputs][n], y[targets][n]. */
 PETSC_EXTERN void FPModelSampleGradient(FPModel model, int n, const double *z, const double *x, const double *y,
                                         double *g);
+/* How one sample is drawn: the data's sampler; for ou x are dim normals. */
+PETSC_EXTERN PetscErrorCode FPModelGetSampler(FPModel model, FPSampler *sampler);
+PETSC_EXTERN PetscErrorCode FPModelHasPotential(FPModel model, PetscBool *has);
 PETSC_EXTERN PetscErrorCode FPModelGetLossFloor(FPModel model, PetscReal *floor); /* min L */
 /* Critical points of V in z, minima first; the array belongs to the model. */
 PETSC_EXTERN PetscErrorCode FPModelGetCriticalPoints(FPModel model, PetscInt *count, const FPCriticalPoint **points);
