@@ -23,5 +23,6 @@ PETSC_EXTERN PetscErrorCode FPMeshGetLevels(FPMesh mesh, PetscInt *levels); /* g
 PETSC_EXTERN PetscErrorCode FPMeshGetCells(FPMesh mesh, PetscInt level, PetscInt cells[], PetscReal *ratio);
 PETSC_EXTERN void           FPMeshMap(FPMesh mesh, PetscInt axis, PetscReal xi, PetscReal *z, PetscReal *dz);
 PETSC_EXTERN void           FPMeshUnmap(FPMesh mesh, PetscInt axis, PetscReal z, PetscReal *xi);
+PETSC_EXTERN PetscErrorCode FPMeshList(FILE *out);
 PETSC_EXTERN PetscErrorCode FPMeshDestroy(FPMesh *mesh);
 #endif
