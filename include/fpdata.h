@@ -5,7 +5,8 @@
 
 typedef struct _p_FPData *FPData;
 
-PETSC_EXTERN PetscErrorCode FPDataCreate(FPConfig config, FPData *data); /* reads section "data" */
+/* Reads section "data"; without one *data is NULL, and every model but ou refuses it. */
+PETSC_EXTERN PetscErrorCode FPDataCreate(FPConfig config, FPData *data);
 PETSC_EXTERN PetscErrorCode FPDataGetSizes(FPData data, PetscInt *inputs, PetscInt *targets);
 /* Exact moments of u = (x, y), n = inputs + targets: second[a*n + b] = E u_a u_b, fourth[((a*n + b)*n + c)*n + d]. */
 PETSC_EXTERN PetscErrorCode FPDataGetMoments(FPData data, const PetscReal **second, const PetscReal **fourth);

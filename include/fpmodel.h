@@ -11,6 +11,14 @@
 
 typedef struct _p_FPModel *FPModel;
 
+/* Section `training`, common to the model (decay) and to every process. */
+typedef struct {
+  PetscReal learning_rate;
+  PetscInt  batch_size;
+  PetscReal weight_decay, temperature;
+} FPTraining;
+PETSC_EXTERN PetscErrorCode FPTrainingRead(FPConfig config, FPTraining *training);
+
 typedef struct {
   char      name[FP_NAME];          /* minimum, minimum_2, saddle, origin, ... */
   PetscReal z[FP_MAX_DIM];          /* where */
@@ -24,7 +32,7 @@ PETSC_EXTERN PetscErrorCode FPModelGetName(FPModel model, const char **type, con
 PETSC_EXTERN PetscErrorCode FPModelGetSizes(FPModel model, PetscInt *dim, PetscInt *inputs, PetscInt *targets);
 PETSC_EXTERN PetscErrorCode FPModelGetCoordinateName(FPModel model, PetscInt i, char name[]); /* "w1", "p", ... */
 PETSC_EXTERN PetscErrorCode FPModelGetMetric(FPModel model, PetscReal *metric);
-PETSC_EXTERN PetscErrorCode FPModelGetData(FPModel model, FPData *data); /* NULL for ou */
+PETSC_EXTERN PetscErrorCode FPModelGetData(FPModel model, FPData *data); /* NULL for ou, which has targets = 0 */
 /* In coordinates `weights`, `balanced`, `aligned` (lift and push are the identity); for `invariant` see below. */
 PETSC_EXTERN void FPModelMap(FPModel model, int n, const double *z, double *M);       /* [targets*inputs][n] */
 PETSC_EXTERN void FPModelJacobian(FPModel model, int n, const double *z, double *J);  /* dM_a/dz_k, [nm][d][n] */
@@ -42,10 +50,15 @@ PETSC_EXTERN void FPModelSampleGradient(FPModel model, int n, const double *z, c
                                         double *g);
 /* How one sample is drawn: the data's sampler; for ou x are dim normals. */
 PETSC_EXTERN PetscErrorCode FPModelGetSampler(FPModel model, FPSampler *sampler);
+/* ou with a drift that is not symmetric has none; its loss and potential are those of the symmetric part. */
 PETSC_EXTERN PetscErrorCode FPModelHasPotential(FPModel model, PetscBool *has);
 PETSC_EXTERN PetscErrorCode FPModelGetLossFloor(FPModel model, PetscReal *floor); /* min L */
 /* Critical points of V in z, minima first; the array belongs to the model. */
 PETSC_EXTERN PetscErrorCode FPModelGetCriticalPoints(FPModel model, PetscInt *count, const FPCriticalPoint **points);
+
+/* Norm of the mean gradient of the full weights that leads out of the reduced coordinates (factorisation: aligned,
+   where E x x^T is no multiple of I); 0 where the reduction is exact for the gradient flow. */
+PETSC_EXTERN PetscErrorCode FPModelGetReductionDefect(FPModel model, const PetscReal z[], PetscReal *defect);
 
 /* Coordinates that are a nonlinear map z = phi(w) of the weights of `parent` (chain: invariant). All functions above
    then act on the parent's weights w; mapped = PETSC_FALSE, parent = model and identities otherwise. */

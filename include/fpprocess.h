@@ -8,12 +8,6 @@ typedef struct _p_FPProcess *FPProcess;
 
 typedef enum { FP_SDE, FP_SGD, FP_SVAG, FP_GD } FPAlgorithm; /* the last three are discrete */
 
-/* Section `training` is common; section NAME holds this process's own keys. */
-typedef struct {
-  PetscReal learning_rate, batch_size, weight_decay, temperature; /* batch_size is a whole number */
-} FPTraining;
-PETSC_EXTERN PetscErrorCode FPTrainingRead(FPConfig config, FPTraining *training);
-
 PETSC_EXTERN PetscErrorCode FPProcessCreate(FPConfig config, const char name[], FPModel model, FPProcess *process);
 PETSC_EXTERN PetscErrorCode FPProcessGetName(FPProcess process, const char **name);
 PETSC_EXTERN PetscErrorCode FPProcessGetModel(FPProcess process, FPModel *model);
