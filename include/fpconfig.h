@@ -49,14 +49,17 @@ PETSC_EXTERN PetscErrorCode FPConfigSet(FPConfig config, const char key[], const
  */
 PETSC_EXTERN PetscErrorCode FPConfigRead(FPConfig config, const char section[], const FPParameter table[], void *base);
 PETSC_EXTERN PetscErrorCode FPConfigFree(const FPParameter table[], void *base); /* the lists in base */
-PETSC_EXTERN PetscErrorCode FPConfigHas(FPConfig config, const char key[], PetscBool *has);
-/* Text "FILE:LINE: key KEY = VALUE" (or the command line), for error messages; valid until the next call. */
+PETSC_EXTERN PetscErrorCode FPConfigHas(FPConfig config, const char key[],
+                                        PetscBool *has); /* the key, or any key of a section of that name */
+/* Text "FILE:LINE: KEY = VALUE" or "command line: -KEY = VALUE", for error messages; valid until the next call. */
 PETSC_EXTERN PetscErrorCode FPConfigWhere(FPConfig config, const char key[], const char **where);
 /* Keys that start with PREFIX_ belong to a solver ("spectrum" allows spectrum_eps_..., spectrum_st_... and so on);
    they go to PETSc's options database as they stand. */
 PETSC_EXTERN PetscErrorCode FPConfigAllowSolver(FPConfig config, const char section[]);
 /* After all FPConfigRead(): an unknown key is an error that names the nearest known one. */
 PETSC_EXTERN PetscErrorCode FPConfigCheckUnknown(FPConfig config);
+/* After the solvers: a solver key that none of them read is an error. */
+PETSC_EXTERN PetscErrorCode FPConfigCheckUnread(FPConfig config);
 /* A path of the run file: relative to the run file's folder if it exists there, else to the working directory. */
 PETSC_EXTERN PetscErrorCode FPConfigPath(FPConfig config, const char path[], char full[], size_t length);
 PETSC_EXTERN PetscErrorCode FPConfigResolved(FPConfig config, json_t *run); /* every key with its resolved value */
