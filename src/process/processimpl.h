@@ -1,0 +1,83 @@
+/* processimpl.h: inside of a process. Its types fill the three axes; they act on the weights w (the coordinates z
+   themselves unless the model maps them), with arrays as in fpmodel.h and blocks of n <= FP_BLOCK points. */
+#ifndef FPPROCESSIMPL_H
+#define FPPROCESSIMPL_H
+#include "fpprocess.h"
+
+#define FP_MAX_CHANNELS (2 * FP_MAX_DIM) /* columns of S: gradient noise, then injected noise */
+
+typedef struct {
+  void (*drift)(FPProcess process, int n, const double *w, double *b); /* Ito drift */
+  /* U with b = -metric grad U, for a model with a potential */
+  void (*energy)(FPProcess process, int n, const double *w, double *U);
+} FPDrift;
+
+typedef struct {
+  PetscBool isotropic; /* D = T metric I: constant */
+  PetscBool needs_temperature;
+  PetscInt  channels; /* columns of S that the type itself makes; injected noise adds `weights` more when T > 0 */
+  void (*diffusion)(FPProcess process, int n, const double *w, double *D);  /* adds to D */
+  void (*divergence)(FPProcess process, int n, const double *w, double *c); /* adds d_j D_ij to c */
+  void (*factor)(FPProcess process, int n, const double *w, double *S);     /* the first columns of S */
+  PetscReal gain; /* D is this times C, the covariance of one sample's gradient, beside the injected noise */
+} FPNoise;
+
+typedef struct {
+  FPAlgorithm kind;
+  PetscBool   ordered; /* understands svag_order */
+} FPAlgorithmType;
+
+typedef enum { FP_NO_POTENTIAL, FP_ENERGY, FP_QUADRATIC } FPPotentialKind;
+
+/* Keys of a process's own section */
+typedef struct {
+  char      preset[FP_TEXT], drift[FP_TEXT], noise[FP_TEXT], temperature[FP_TEXT], matched_to[FP_TEXT];
+  char      matched_at[FP_TEXT];
+  PetscInt  svag_order;
+  PetscReal dt;
+} FPProcessKeys;
+
+struct _p_FPProcess {
+  char            name[FP_NAME];
+  FPModel         model;    /* borrowed */
+  FPTraining      training; /* temperature: this process's own */
+  FPDrift         drift;
+  FPNoise         noise;
+  FPAlgorithmType algorithm;
+  PetscInt        order;
+  PetscInt        dim, weights, channels;
+  PetscBool       mapped;
+  PetscReal       metric;
+  PetscReal       dt;    /* of particles; 0: no minimum to choose it from */
+  PetscReal       gibbs; /* temperature of the Gibbs law to compare with */
+  FPPotentialKind potential;
+  /* FP_QUADRATIC: Phi = slope . y + y^T curvature y/2, y = z - center */
+  PetscReal center[FP_MAX_DIM], slope[FP_MAX_DIM], curvature[FP_MAX_DIM * FP_MAX_DIM];
+};
+
+typedef PetscErrorCode (*FPAxisCreate)(FPProcess);
+typedef enum { FP_AXIS_DRIFT, FP_AXIS_NOISE, FP_AXIS_ALGORITHM, FP_AXES } FPAxis;
+
+/* processread.c. Sets the axes, which read nothing, and checks that the keys fit them. */
+PETSC_INTERN PetscErrorCode FPProcessReadKeys(FPConfig config, FPProcess process, FPProcessKeys *keys);
+/* processmatched.c. Mean over all weights of the variance of one sample's gradient: tr C/d in `weights`, at z. */
+PETSC_INTERN PetscErrorCode FPProcessMeanCovariance(FPModel model, const PetscReal z[], PetscReal *mean);
+/* The critical point of that name, else *point = NULL. */
+PETSC_INTERN PetscErrorCode FPProcessFindPoint(FPModel model, const char name[], const FPCriticalPoint **point);
+/* Largest modulus of the eigenvalues of FPModelHessian() on the weights at z. */
+PETSC_INTERN PetscErrorCode FPProcessSharpness(FPProcess process, const PetscReal z[], PetscReal *sharpness);
+PETSC_INTERN PetscErrorCode FPProcessMatchedTemperature(FPConfig config, FPProcess process, const FPProcessKeys *keys,
+                                                        PetscReal *temperature);
+/* process.c. A reference, another process's temperature is matched to it, must not be matched itself. */
+PETSC_INTERN PetscErrorCode FPProcessCreate_Private(FPConfig config, const char name[], FPModel model,
+                                                    PetscBool reference, FPProcess *process);
+/* processpotential.c. Finds out whether the process has a known potential. */
+PETSC_INTERN PetscErrorCode FPProcessSetUpPotential(FPProcess process);
+/* processeval.c. D on the weights. */
+PETSC_INTERN void FPProcessWeightDiffusion(FPProcess process, int n, const double *w, double *D);
+
+#define FP_DRIFT(name, create) PETSC_INTERN PetscErrorCode create(FPProcess);
+#define FP_NOISE FP_DRIFT
+#define FP_ALGORITHM FP_DRIFT
+#include "processlist.h"
+#endif

@@ -1,0 +1,37 @@
+/* The types of every axis and the presets. Included several times, each time with other meanings of the macros. */
+#ifndef FP_DRIFT
+#define FP_DRIFT(name, create)
+#endif
+#ifndef FP_NOISE
+#define FP_NOISE(name, create)
+#endif
+#ifndef FP_ALGORITHM
+#define FP_ALGORITHM(name, create)
+#endif
+#ifndef FP_PRESET
+#define FP_PRESET(name, algorithm, drift, noise, help)
+#endif
+
+FP_DRIFT("gradient", FPDriftCreate_Gradient)
+FP_DRIFT("modified", FPDriftCreate_Modified)
+
+FP_NOISE("none", FPNoiseCreate_None)
+FP_NOISE("isotropic", FPNoiseCreate_Isotropic)
+FP_NOISE("gradient", FPNoiseCreate_Gradient)
+
+FP_ALGORITHM("sde", FPAlgorithmCreate_SDE)
+FP_ALGORITHM("sgd", FPAlgorithmCreate_SGD)
+FP_ALGORITHM("svag", FPAlgorithmCreate_SVAG)
+FP_ALGORITHM("gd", FPAlgorithmCreate_GD)
+
+FP_PRESET("sgd", "sgd", "gradient", "gradient", "stochastic gradient descent itself, batch drawn with replacement")
+FP_PRESET("gd", "gd", "gradient", "none", "gradient descent on the whole law of the data")
+FP_PRESET("svag", "svag", "gradient", "gradient", "SGD of svag_order times smaller steps and the same noise")
+FP_PRESET("langevin", "sde", "gradient", "isotropic", "overdamped Langevin dynamics, samples the Gibbs law")
+FP_PRESET("ald", "sde", "gradient", "gradient", "anisotropic Langevin dynamics, first-order SDE of SGD")
+FP_PRESET("ald2", "sde", "modified", "gradient", "second-order modified equation of SGD")
+
+#undef FP_DRIFT
+#undef FP_NOISE
+#undef FP_ALGORITHM
+#undef FP_PRESET
