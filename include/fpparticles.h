@@ -15,6 +15,7 @@ typedef struct {
   PetscInt seed, threads;  /* threads 0: all cores */
 } FPParticleOptions;
 PETSC_EXTERN PetscErrorCode FPParticleOptionsRead(FPConfig config, FPParticleOptions *options);
+PETSC_EXTERN PetscErrorCode FPParticleOptionsView(FILE *out); /* the keys of section particles, for `dlnfp list` */
 
 /* One step of one block: coordinates z[d][FP_BLOCK] before and after it (after the walls). */
 typedef struct {
@@ -50,9 +51,11 @@ PETSC_EXTERN PetscErrorCode FPParticlesRun(FPProcess process, const FPBox *box, 
 PETSC_EXTERN PetscErrorCode FPParticlesCount(const FPParticleOptions *options, PetscInt *count); /* after rounding */
 
 /* Random numbers: `rows` of FP_BLOCK words for particles first .. first + FP_BLOCK - 1 at position index of their
- * streams. */
+ * streams; rows and index are multiples of 4. Words are the same everywhere, normals on one instruction set. */
 PETSC_EXTERN void FPRandomWords(const unsigned key[2], unsigned long long first, unsigned long long index, int rows,
                                 unsigned *word);
 PETSC_EXTERN void FPRandomNormals(int rows, const unsigned *word,
-                                  float *normal); /* even rows; Box-Muller on pairs of rows, |z| <= 6.8 */
+                                  float *normal); /* even rows; Box-Muller on pairs of rows, |z| <= 6.67 */
+/* "avx512f", "avx2" or "baseline": bits of results are the same for any number of threads on one of these. */
+PETSC_EXTERN const char *FPInstructionSet(void);
 #endif

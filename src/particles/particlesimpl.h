@@ -1,0 +1,66 @@
+/* particlesimpl.h: inside of the particle engine. A stepper is what all threads share and only read; a workspace
+   belongs to one thread. Arrays hold one block: component k of lane l at [k*FP_BLOCK + l]. */
+#ifndef FPPARTICLESIMPL_H
+#define FPPARTICLESIMPL_H
+#include "fpparticles.h"
+
+#define FP_ALIGNMENT 64    /* bytes, one cache line */
+#define FP_CHECK_STEPS 256 /* steps between checks that every coordinate is finite */
+
+/* Random numbers of a block, drawn ahead in items of `normals` normals and `words` words. capacity is a multiple of 4,
+   so that no output of the generator is wasted. */
+typedef struct {
+  int       normals, words, capacity, next;
+  float    *normal; /* [capacity][normals][FP_BLOCK] */
+  unsigned *word;   /* [capacity][words][FP_BLOCK] */
+} FPQueue;
+
+typedef struct {
+  unsigned           key[2];
+  unsigned long long first;     /* first particle of the block */
+  unsigned long long index;     /* next word of every stream of the block */
+  unsigned          *raw;       /* words on their way to normals */
+  FPQueue            sample;    /* of the data */
+  FPQueue            noise;     /* channels of an SDE, or injected noise */
+  double            *z[2];      /* [dim], state before and after the step */
+  double            *w[2];      /* [weights], the same for mapped coordinates */
+  double            *x, *y;     /* one sample: [inputs], [targets] */
+  double            *M, *J, *G; /* end-to-end matrix, its Jacobian, sum of e x^T over the batch */
+  double            *b, *S, *D; /* gradient or drift [weights], factor [weights][channels], diffusion [dim][dim] */
+  double            *scratch;   /* of the observers, one after the other */
+  double             cpu;       /* seconds of this thread */
+  void              *memory;
+} FPWorkspace;
+
+typedef struct _FPStepper FPStepper;
+struct _FPStepper {
+  FPProcess    process;
+  FPModel      model;
+  const FPBox *box;                 /* NULL: no walls */
+  PetscBool    mapped, sde, linear; /* linear: g = metric J^T (e x^T), so a batch needs M and J once */
+  int          dim, weights, channels, inputs, targets;
+  int          batch, batches;
+  double       coefficient[2];               /* of the batches' mean gradients */
+  double       dt, decay, metric, amplitude; /* amplitude: standard deviation of the injected noise per step */
+  PetscInt     substeps;                     /* steps per SGD step */
+  unsigned     key[2];
+  FPSampler    sampler;
+  void (*step)(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *after);
+};
+
+PETSC_INTERN PetscErrorCode FPStepperCreate(FPProcess process, const FPBox *box, PetscReal dt, PetscInt seed,
+                                            FPStepper *stepper);
+PETSC_INTERN PetscErrorCode FPWorkspaceCreate(const FPStepper *stepper, size_t scratch, FPWorkspace *ws);
+PETSC_INTERN void           FPWorkspaceDestroy(FPWorkspace *ws);
+/* Forget what was drawn ahead and start the streams of particles first, first + 1, ... */
+PETSC_INTERN void FPWorkspaceStart(FPWorkspace *ws, unsigned long long first);
+/* normal[normals][FP_BLOCK] and word[words][FP_BLOCK] of the next item. */
+PETSC_INTERN void FPQueueNext(FPWorkspace *ws, FPQueue *queue, const float **normal, const unsigned **word);
+/* Reflect z[dim] into the box and return the number of coordinates that had left it; -1: one is not finite. */
+PETSC_INTERN int FPWallsApply(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *z);
+
+/* Steps of the processes, in the space of the weights. */
+PETSC_INTERN void FPStep_SDE(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *after);
+PETSC_INTERN void FPStep_SGD(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *after);
+PETSC_INTERN void FPStep_GD(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *after);
+#endif

@@ -1,0 +1,81 @@
+/* walls.c: the box. A discrete algorithm that leaves it through a face is mirrored there. An SDE is reflected along
+   the co-normal D n with D taken at the point before the step: z -= 2 overshoot D n/(n . D n), which keeps the flux
+   through the face zero (Bossy, Gobet, Talay, A symmetrized Euler scheme for an efficient approximation of reflected
+   diffusions, 2004); where that leaves through another face, or n . D n = 0, it is mirrored. */
+#include "particlesimpl.h"
+#include <math.h>
+
+/* Any lane outside, or not a number? */
+FP_HOT static int Outside(int dim, const double *restrict lower, const double *restrict upper, const double *restrict z)
+{
+  int inside = 1;
+
+  for (int i = 0; i < dim; i++) {
+    const double low = lower[i], high = upper[i], *zi = z + i * FP_BLOCK;
+
+#pragma omp simd reduction(& : inside)
+    for (int l = 0; l < FP_BLOCK; l++) inside &= (zi[l] >= low) & (zi[l] <= high);
+  }
+  return !inside;
+}
+
+static double Mirror(double z, double lower, double upper)
+{
+  const double length = upper - lower;
+  double       t;
+
+  if (z >= lower && z <= upper) return z;
+  t = fmod(z - lower, 2 * length);
+  if (t < 0) t += 2 * length;
+  if (t > length) t = 2 * length - t;
+  t += lower;
+  if (t < lower) t = lower;
+  if (t > upper) t = upper;
+  return t;
+}
+
+static void Conormal(const FPStepper *s, const double *D, int axis, int l, double overshoot, double *z)
+{
+  const double normal = D[(axis * s->dim + axis) * FP_BLOCK + l];
+
+  if (!(normal > 0)) return;
+  for (int i = 0; i < s->dim; i++)
+    z[i * FP_BLOCK + l] -= 2 * overshoot * D[(i * s->dim + axis) * FP_BLOCK + l] / normal;
+}
+
+/* Lane l: the number of coordinates outside, or -1 */
+static int Reflect(const FPStepper *s, const double *D, int l, double *z)
+{
+  const FPBox *box   = s->box;
+  int          count = 0;
+
+  for (int i = 0; i < s->dim; i++) {
+    const double zi = z[i * FP_BLOCK + l];
+
+    if (!isfinite(zi)) return -1;
+    if (zi < box->lower[i] || zi > box->upper[i]) {
+      const double overshoot = zi < box->lower[i] ? zi - box->lower[i] : zi - box->upper[i];
+
+      count++;
+      if (D) Conormal(s, D, i, l, overshoot, z);
+    }
+  }
+  for (int i = 0; count && i < s->dim; i++)
+    z[i * FP_BLOCK + l] = Mirror(z[i * FP_BLOCK + l], box->lower[i], box->upper[i]);
+  return count;
+}
+
+int FPWallsApply(const FPStepper *s, FPWorkspace *ws, const double *before, double *z)
+{
+  int count = 0;
+
+  if (!s->box || !Outside(s->dim, s->box->lower, s->box->upper, z)) return 0;
+  if (s->sde) FPProcessDiffusion(s->process, FP_BLOCK, before, ws->D);
+  for (int l = 0; l < FP_BLOCK; l++) {
+    const int lane = Reflect(s, s->sde ? ws->D : NULL, l, z);
+
+    if (lane < 0) return -1;
+    count += lane;
+  }
+  return count;
+}
