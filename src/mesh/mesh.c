@@ -216,8 +216,9 @@ PetscErrorCode FPMeshGetCells(FPMesh mesh, PetscInt level, PetscInt cells[], Pet
 
   PetscFunctionBegin;
   for (PetscInt i = 0; i < mesh->box.dim; i++) {
-    cells[i] = 2 * (PetscInt)round(share * mesh->cells[i] / 2); /* even: the middle of a box is a face */
-    if (level == 0) cells[i] = mesh->cells[i];
+    const PetscInt odd = mesh->cells[i] % 2; /* kept: whether the middle of the box is a node or a face */
+
+    cells[i] = level == 0 ? mesh->cells[i] : 2 * (PetscInt)round((share * mesh->cells[i] - odd) / 2) + odd;
     product *= (PetscReal)mesh->cells[i] / cells[i];
   }
   *ratio = PetscPowReal(product, 1.0 / mesh->box.dim);

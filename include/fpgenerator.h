@@ -1,0 +1,85 @@
+/* fpgenerator.h: the generator of an SDE on one grid as a continuous-time Markov chain: nonnegative rates, zero row
+   sums (minus killing). One edge {i, j, q_ij, q_ji} is the source of everything: matrix, current, circulation, entropy
+   production. */
+#ifndef FPGENERATOR_H
+#define FPGENERATOR_H
+#include "fpmesh.h"
+#include "fpprocess.h"
+#include <petscmat.h>
+
+typedef struct _p_FPGenerator *FPGenerator;
+
+typedef struct {
+  PetscInt  i, j;        /* unknowns; jumps i -> j at rate qij, j -> i at rate qji */
+  short     offset[3];   /* lattice displacement from i to j */
+  PetscReal qij, qji, P; /* P: integral of D^-1 v from i to j where it exists, ln(qij volume_i/(qji volume_j)) */
+} FPEdge;
+
+typedef struct {
+  PetscInt  unknowns, edges, masked, closed_classes, widest; /* widest: longest offset, in cells */
+  PetscReal worst_row_sum, most_negative_rate, largest_rate; /* row sum relative to the largest rate */
+  PetscReal added_diffusion; /* largest eigenvalue of the numerical diffusion added anywhere, w^2/time */
+  PetscReal capped_share;    /* share of nodes whose stencil was narrowed */
+  PetscBool reversible, degenerate;
+} FPGeneratorInfo;
+
+typedef struct {
+  PetscInt  stencil_width; /* longest offset in cells; 0: chosen by the scheme */
+  PetscBool verify;
+} FPGeneratorOptions;
+PETSC_EXTERN PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *options);
+PETSC_EXTERN PetscErrorCode FPGeneratorList(FILE *out);
+
+/* Memory in bytes that one grid needs at its peak, so that a run can be refused before it starts. */
+PETSC_EXTERN PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes);
+
+/* Discretise and check. start: a point of the closed class wanted when there are several (NULL: the minimum). */
+PETSC_EXTERN PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, PetscInt level,
+                                              const FPGeneratorOptions *options, const PetscReal start[],
+                                              FPGenerator *gen);
+PETSC_EXTERN PetscErrorCode FPGeneratorGetInfo(FPGenerator gen, FPGeneratorInfo *info);
+PETSC_EXTERN PetscErrorCode FPGeneratorGetProcess(FPGenerator gen, FPProcess *process);
+PETSC_EXTERN PetscErrorCode FPGeneratorGetGrid(FPGenerator gen, PetscInt *dim, const PetscInt **cells,
+                                               PetscReal *ratio);
+/* Unknown k: lattice index node[k] (first coordinate fastest), coordinates z[i*n + k], measure of its cell, volume in
+ * z. */
+PETSC_EXTERN PetscErrorCode FPGeneratorGetNodes(FPGenerator gen, PetscInt *n, const PetscInt **node,
+                                                const PetscReal **z, const PetscReal **measure,
+                                                const PetscReal **volume);
+PETSC_EXTERN PetscErrorCode FPGeneratorGetEdges(FPGenerator gen, PetscInt *n, const FPEdge **edge,
+                                                const PetscReal **kill);
+PETSC_EXTERN PetscErrorCode FPGeneratorAxis(FPGenerator gen, PetscInt axis, PetscReal center[],
+                                            PetscReal width[]); /* [cells] */
+
+/* The `pairs` slowest modes beyond the first, by SLEPc with options prefix "spectrum_" (once; later calls return what
+   is there). Decay rates ascending, frequency = abs Im. Right vectors are eigenfunctions of the backward generator;
+   left ones densities (sum over nodes). */
+PETSC_EXTERN PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs);
+PETSC_EXTERN PetscErrorCode FPGeneratorGetModes(FPGenerator gen, PetscInt *count, const PetscReal **rate,
+                                                const PetscReal **frequency, const PetscReal **residual);
+PETSC_EXTERN PetscErrorCode FPGeneratorGetMode(FPGenerator gen, PetscInt k, const PetscReal **right,
+                                               const PetscReal **left); /* real parts, [n] */
+/* Probability of each cell, sum 1: stationary, or quasi-stationary where something is killed. */
+PETSC_EXTERN PetscErrorCode FPGeneratorStationary(FPGenerator gen, const PetscReal **probability);
+/* max abs ln(q_ij pi_i/(q_ji pi_j)) over edges with known pi, the distance from detailed balance; reversible processes
+ * only. */
+PETSC_EXTERN PetscErrorCode FPGeneratorDetailedBalance(FPGenerator gen, PetscReal *defect);
+
+/* Current of a law pi on the edges, routed through cell faces (its divergence is exact): J[a*N + lattice] at cell
+   centres as density in z (zero where masked); psi at corners for d = 2, [ (n0+1)*(n1+1) ] first coordinate fastest;
+   NULL where not wanted. */
+typedef struct {
+  PetscReal entropy_production, current_l1, max_curl, circulation, divergence_residual;
+  PetscBool has_entropy; /* PETSC_FALSE where rates of one direction are missing */
+} FPCurrentNumbers;
+PETSC_EXTERN PetscErrorCode FPGeneratorCurrent(FPGenerator gen, const PetscReal pi[], PetscReal J[], PetscReal psi[],
+                                               PetscReal curl[], FPCurrentNumbers *numbers);
+PETSC_EXTERN PetscErrorCode FPGeneratorDestroy(FPGenerator *gen);
+
+/* Selling's decomposition (2-D, 3-D; 1-D is trivial): D = sum_k lambda_k e_k e_k^T, lambda_k >= 0, integer e_k. D[d*d]
+   in lattice units. count <= d(d+1)/2. Source: Selling 1874; Conway and Sloane 1992; Bonnans, Ottenwaelter and Zidani
+   2004. */
+#define FP_MAX_OFFSETS 6
+PETSC_EXTERN PetscErrorCode FPSelling(PetscInt dim, const PetscReal D[], PetscInt *count, PetscReal lambda[],
+                                      short offset[][3]);
+#endif

@@ -1,0 +1,245 @@
+/* classes.c: closed classes of the chain (strongly connected components that nothing leaves), and its reversibility. */
+#include "generatorimpl.h"
+
+typedef struct {
+  PetscInt *first, *to; /* jumps with positive rate, by departure node */
+} Graph;
+
+static PetscErrorCode BuildGraph(FPGenerator gen, Graph *graph)
+{
+  const PetscInt n = gen->n;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(n + 2, &graph->first));
+  PetscCall(PetscMalloc1(2 * gen->edges, &graph->to));
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    const FPEdge *e = &gen->edge[s];
+
+    if (e->qij > 0) graph->first[e->i + 2]++;
+    if (e->qji > 0) graph->first[e->j + 2]++;
+  }
+  for (PetscInt k = 0; k < n; k++) graph->first[k + 2] += graph->first[k + 1];
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    const FPEdge *e = &gen->edge[s];
+
+    if (e->qij > 0) graph->to[graph->first[e->i + 1]++] = e->j;
+    if (e->qji > 0) graph->to[graph->first[e->j + 1]++] = e->i;
+  }
+  PetscFunctionReturn(0);
+}
+
+/* R. E. Tarjan, SIAM J. Comput. 1 (1972), without recursion. component[n]; classes come out in reverse topological
+ * order. */
+static PetscErrorCode Components(PetscInt n, const Graph *g, PetscInt component[], PetscInt *count)
+{
+  PetscInt *index, *low, *stack, *path, *next, top = 0, depth = 0, clock = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc5(n, &index, n, &low, n, &stack, n, &path, n, &next));
+  for (PetscInt k = 0; k < n; k++) index[k] = component[k] = -1;
+  *count = 0;
+  for (PetscInt root = 0; root < n; root++) {
+    if (index[root] >= 0) continue;
+    path[depth++] = root;
+    while (depth > 0) {
+      const PetscInt k = path[depth - 1];
+
+      if (index[k] < 0) {
+        index[k] = low[k] = clock++;
+        next[k]           = g->first[k];
+        stack[top++]      = k;
+      }
+      while (next[k] < g->first[k + 1] && index[g->to[next[k]]] >= 0) {
+        const PetscInt m = g->to[next[k]++];
+
+        if (component[m] < 0) low[k] = PetscMin(low[k], index[m]);
+      }
+      if (next[k] < g->first[k + 1]) {
+        path[depth++] = g->to[next[k]];
+        continue;
+      }
+      depth--;
+      if (depth > 0) low[path[depth - 1]] = PetscMin(low[path[depth - 1]], low[k]);
+      if (low[k] < index[k]) continue;
+      do component[stack[--top]] = *count;
+      while (stack[top] != k);
+      ++*count;
+    }
+  }
+  PetscCall(PetscFree5(index, low, stack, path, next));
+  PetscFunctionReturn(0);
+}
+
+/* Unknown nearest to a point. */
+static PetscInt Nearest(FPGenerator gen, const PetscReal point[])
+{
+  PetscReal best = PETSC_MAX_REAL;
+  PetscInt  node = 0;
+
+  for (PetscInt k = 0; k < gen->n; k++) {
+    PetscReal distance = 0;
+
+    for (PetscInt a = 0; a < gen->dim; a++)
+      distance += PetscSqr((gen->z[a * gen->n + k] - point[a]) / (gen->slope[a * gen->n + k] * gen->h[a]));
+    if (distance < best) {
+      best = distance;
+      node = k;
+    }
+  }
+  return node;
+}
+
+/* Follow jumps from a node until a closed class is reached. */
+static PetscInt ReachClosed(const Graph *g, PetscInt n, PetscInt node, const PetscInt component[],
+                            const PetscBool closed[])
+{
+  PetscInt *queue = NULL, head = 0, tail = 0, found = component[node];
+  char     *seen = NULL;
+
+  if (PetscMalloc1(n, &queue) || PetscCalloc1(n, &seen)) return found;
+  queue[tail++] = node;
+  seen[node]    = 1;
+  while (head < tail) {
+    const PetscInt k = queue[head++];
+
+    if (closed[component[k]]) {
+      found = component[k];
+      break;
+    }
+    for (PetscInt s = g->first[k]; s < g->first[k + 1]; s++)
+      if (!seen[g->to[s]]) {
+        seen[g->to[s]] = 1;
+        queue[tail++]  = g->to[s];
+      }
+  }
+  (void)PetscFree(queue);
+  (void)PetscFree(seen);
+  return found;
+}
+
+/* Drop every unknown outside one component; nothing leaves a closed class, so rates and row sums stay what they are. */
+static PetscErrorCode Keep(FPGenerator gen, const PetscInt component[], PetscInt wanted)
+{
+  PetscInt      *renumber, kept = 0, edges = 0;
+  const PetscInt n = gen->n;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(n, &renumber));
+  for (PetscInt k = 0; k < n; k++) renumber[k] = component[k] == wanted ? kept++ : -1;
+  for (PetscInt k = 0; k < n; k++) {
+    const PetscInt to = renumber[k];
+
+    gen->unknown[gen->node[k]] = to;
+    if (to < 0) continue;
+    gen->node[to]    = gen->node[k];
+    gen->measure[to] = gen->measure[k];
+    gen->volume[to]  = gen->volume[k];
+    gen->kill[to]    = gen->kill[k];
+    if (gen->potential) gen->potential[to] = gen->potential[k];
+  }
+  for (PetscInt a = 0; a < gen->dim; a++)
+    for (PetscInt k = 0; k < n; k++)
+      if (renumber[k] >= 0) {
+        gen->z[a * kept + renumber[k]]     = gen->z[a * n + k];
+        gen->slope[a * kept + renumber[k]] = gen->slope[a * n + k];
+      }
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    FPEdge e = gen->edge[s];
+
+    e.i = renumber[e.i];
+    e.j = renumber[e.j];
+    if (e.i >= 0 && e.j >= 0) gen->edge[edges++] = e;
+  }
+  gen->n     = kept;
+  gen->edges = edges;
+  PetscCall(PetscFree(renumber));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start[])
+{
+  Graph      graph;
+  PetscInt  *component, count = 0;
+  PetscBool *closed;
+
+  PetscFunctionBegin;
+  PetscCall(BuildGraph(gen, &graph));
+  PetscCall(PetscMalloc1(gen->n, &component));
+  PetscCall(Components(gen->n, &graph, component, &count));
+  PetscCall(PetscMalloc1(count, &closed));
+  for (PetscInt c = 0; c < count; c++) closed[c] = PETSC_TRUE;
+  for (PetscInt k = 0; k < gen->n; k++)
+    for (PetscInt s = graph.first[k]; s < graph.first[k + 1]; s++)
+      if (component[graph.to[s]] != component[k]) closed[component[k]] = PETSC_FALSE;
+  gen->info.closed_classes = 0;
+  for (PetscInt c = 0; c < count; c++) gen->info.closed_classes += closed[c];
+  if (count > 1) PetscCall(Keep(gen, component, ReachClosed(&graph, gen->n, Nearest(gen, start), component, closed)));
+  PetscCall(PetscFree(closed));
+  PetscCall(PetscFree(component));
+  PetscCall(PetscFree(graph.first));
+  PetscCall(PetscFree(graph.to));
+  PetscFunctionReturn(0);
+}
+
+/* Kolmogorov's criterion: ln pi from a spanning tree of edges must fit every other edge. */
+PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen)
+{
+  PetscInt  *first, *edge, *queue, head = 0, tail = 0;
+  PetscReal *logpi, largest = PETSC_MIN_REAL;
+  char      *seen;
+
+  PetscFunctionBegin;
+  gen->info.reversible = PETSC_FALSE;
+  if (gen->info.degenerate) PetscFunctionReturn(0);
+  PetscCall(PetscCalloc1(gen->n + 2, &first));
+  PetscCall(PetscMalloc4(2 * gen->edges, &edge, gen->n, &queue, gen->n, &logpi, gen->n, &seen));
+  PetscCall(PetscArrayzero(seen, gen->n));
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    first[gen->edge[s].i + 2]++;
+    first[gen->edge[s].j + 2]++;
+  }
+  for (PetscInt k = 0; k < gen->n; k++) first[k + 2] += first[k + 1];
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    edge[first[gen->edge[s].i + 1]++] = s;
+    edge[first[gen->edge[s].j + 1]++] = s;
+  }
+  logpi[0]      = log(gen->measure[0]);
+  seen[0]       = 1;
+  queue[tail++] = 0;
+  while (head < tail) {
+    const PetscInt k = queue[head++];
+
+    for (PetscInt s = first[k]; s < first[k + 1]; s++) {
+      const FPEdge   *e     = &gen->edge[edge[s]];
+      const PetscInt  other = e->i == k ? e->j : e->i;
+      const PetscReal step = e->P + log(gen->measure[e->j] / gen->measure[e->i]); /* ln(q_ij/q_ji), without underflow */
+
+      if (seen[other]) continue;
+      seen[other]   = 1;
+      logpi[other]  = logpi[k] + (e->i == k ? step : -step);
+      queue[tail++] = other;
+    }
+  }
+  gen->info.reversible = PETSC_TRUE;
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    const FPEdge   *e    = &gen->edge[s];
+    const PetscReal step = e->P + log(gen->measure[e->j] / gen->measure[e->i]);
+
+    if (PetscAbsReal(logpi[e->i] + step - logpi[e->j]) >
+        1e-10 * PetscMax(1, PetscMax(PetscAbsReal(logpi[e->i]), PetscAbsReal(logpi[e->j])))) {
+      gen->info.reversible = PETSC_FALSE;
+      break;
+    }
+  }
+  if (gen->info.reversible) {
+    PetscReal sum = 0;
+
+    PetscCall(PetscMalloc1(gen->n, &gen->logpi));
+    for (PetscInt k = 0; k < gen->n; k++) largest = PetscMax(largest, logpi[k]);
+    for (PetscInt k = 0; k < gen->n; k++) sum += exp(logpi[k] - largest);
+    for (PetscInt k = 0; k < gen->n; k++) gen->logpi[k] = logpi[k] - largest - log(sum);
+  }
+  PetscCall(PetscFree(first));
+  PetscCall(PetscFree4(edge, queue, logpi, seen));
+  PetscFunctionReturn(0);
+}

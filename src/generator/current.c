@@ -1,0 +1,165 @@
+/* current.c: the probability current of a law, from the edges alone.
+   An edge's net flux pi_i q_ij - pi_j q_ji is routed through cell faces along lattice paths, averaged over the orders
+   of the axes (one path straight along each axis in turn), so that the flux out of every cell is exactly that of the
+   chain. Face fluxes give J, its curl and, in two dimensions, the stream function psi with J = (d_2 psi, -d_1 psi), psi
+   = 0 on the walls. Entropy production: J. Schnakenberg, Rev. Mod. Phys. 48 (1976), equation 7.6, for the whole chain.
+ */
+#include "generatorimpl.h"
+
+static const PetscInt Orders[6][3] = {{0, 1, 2}, {1, 0, 2}, {0, 2, 1}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+
+/* flux[a*lattice + x]: through the upper face of cell x in direction a. */
+static void RouteEdge(FPGenerator gen, const FPEdge *e, PetscReal net, PetscReal flux[])
+{
+  const PetscInt  d = gen->dim, count = d == 1 ? 1 : d == 2 ? 2 : 6;
+  const PetscReal share = net / count;
+
+  for (PetscInt o = 0; o < count; o++) {
+    PetscInt at = gen->node[e->i];
+
+    for (PetscInt s = 0; s < 3; s++) {
+      const PetscInt a = Orders[o][s];
+      PetscInt       m;
+
+      if (a >= d) continue;
+      m = e->offset[a];
+      for (; m > 0; m--) {
+        flux[a * gen->lattice + at] += share;
+        at += gen->stride[a];
+      }
+      for (; m < 0; m++) {
+        at -= gen->stride[a];
+        flux[a * gen->lattice + at] -= share;
+      }
+    }
+  }
+}
+
+/* J at centres: mean of the two faces over the face's area. */
+static PetscErrorCode CentreCurrent(FPGenerator gen, const PetscReal flux[], PetscReal *width[], PetscReal J[])
+{
+  PetscFunctionBegin;
+  for (PetscInt a = 0; a < gen->dim; a++) {
+    for (PetscInt x = 0; x < gen->lattice; x++) {
+      PetscReal area = 1;
+      PetscInt  rest = x, i = 0;
+
+      for (PetscInt b = 0; b < gen->dim; b++) {
+        if (b == a)
+          i = rest % gen->cells[b];
+        else
+          area *= width[b][rest % gen->cells[b]];
+        rest /= gen->cells[b];
+      }
+      J[a * gen->lattice + x] =
+          0.5 * (flux[a * gen->lattice + x] + (i > 0 ? flux[a * gen->lattice + x - gen->stride[a]] : 0)) / area;
+    }
+  }
+  PetscFunctionReturn(0);
+}
+
+/* d_1 J_2 - d_2 J_1 at inner corners, from the centre currents of the four cells around each. */
+static PetscReal CornerCurl(FPGenerator gen, const PetscReal J[], PetscReal *center[], PetscInt i, PetscInt j)
+{
+  const PetscInt   n0 = gen->cells[0], at = i + n0 * j;
+  const PetscReal *J1 = J, *J2 = J + gen->lattice;
+  const PetscReal  dx = center[0][i + 1] - center[0][i], dy = center[1][j + 1] - center[1][j];
+
+  return 0.5 * (J2[at + 1] - J2[at] + J2[at + n0 + 1] - J2[at + n0]) / dx -
+         0.5 * (J1[at + n0] - J1[at] + J1[at + n0 + 1] - J1[at + 1]) / dy;
+}
+
+static void StreamFunction(FPGenerator gen, const PetscReal flux[], PetscReal psi[])
+{
+  const PetscInt n0 = gen->cells[0], n1 = gen->cells[1];
+
+  for (PetscInt j = 0; j <= n1; j++)
+    for (PetscInt i = 0; i <= n0; i++) {
+      const PetscReal below = j > 0 ? psi[i + (n0 + 1) * (j - 1)] : 0;
+
+      psi[i + (n0 + 1) * j] = (i == 0 || j == 0) ? 0 : below + flux[(i - 1) + n0 * (j - 1)];
+    }
+}
+
+static void PlaneNumbers(FPGenerator gen, const PetscReal flux[], const PetscReal J[], PetscReal *center[],
+                         PetscReal psi[], PetscReal curl[], FPCurrentNumbers *numbers)
+{
+  const PetscInt n0 = gen->cells[0], n1 = gen->cells[1];
+  PetscReal      low = 0, high = 0;
+
+  StreamFunction(gen, flux, psi);
+  for (PetscInt c = 0; c < (n0 + 1) * (n1 + 1); c++) {
+    low     = PetscMin(low, psi[c]);
+    high    = PetscMax(high, psi[c]);
+    curl[c] = 0;
+  }
+  numbers->circulation = high - low;
+  for (PetscInt j = 0; j + 1 < n1; j++)
+    for (PetscInt i = 0; i + 1 < n0; i++) {
+      const PetscReal value = CornerCurl(gen, J, center, i, j);
+
+      curl[(i + 1) + (n0 + 1) * (j + 1)] = value;
+      numbers->max_curl                  = PetscMax(numbers->max_curl, PetscAbsReal(value));
+    }
+}
+
+static PetscErrorCode EdgeSums(FPGenerator gen, const PetscReal pi[], PetscReal flux[], FPCurrentNumbers *numbers)
+{
+  PetscReal *divergence, through = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(gen->n, &divergence));
+  numbers->has_entropy = (PetscBool)!gen->info.degenerate;
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    const FPEdge   *e  = &gen->edge[s];
+    const PetscReal up = pi[e->i] * e->qij, down = pi[e->j] * e->qji, net = up - down;
+
+    RouteEdge(gen, e, net, flux);
+    divergence[e->i] += net;
+    divergence[e->j] -= net;
+    through += PetscAbsReal(net);
+    if (up > 0 && down > 0) numbers->entropy_production += net * log(up / down);
+  }
+  for (PetscInt k = 0; k < gen->n; k++) numbers->divergence_residual += PetscAbsReal(divergence[k]);
+  numbers->divergence_residual = through > 0 ? numbers->divergence_residual / (2 * through) : 0;
+  PetscCall(PetscFree(divergence));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorCurrent(FPGenerator gen, const PetscReal pi[], PetscReal J[], PetscReal psi[],
+                                  PetscReal curl[], FPCurrentNumbers *numbers)
+{
+  const PetscInt d = gen->dim;
+  PetscReal     *flux, *center[3], *width[3], *own[3] = {NULL, NULL, NULL};
+  PetscInt       corners = 1;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMemzero(numbers, sizeof(*numbers)));
+  PetscCall(PetscCalloc1(d * gen->lattice, &flux));
+  for (PetscInt a = 0; a < d; a++) {
+    PetscCall(PetscMalloc2(gen->cells[a], &center[a], gen->cells[a], &width[a]));
+    PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
+    corners *= gen->cells[a] + 1;
+  }
+  if (!J) {
+    PetscCall(PetscMalloc1(d * gen->lattice, &own[0]));
+    J = own[0];
+  }
+  PetscCall(EdgeSums(gen, pi, flux, numbers));
+  PetscCall(CentreCurrent(gen, flux, width, J));
+  for (PetscInt k = 0; k < gen->n; k++) {
+    PetscReal norm = 0;
+
+    for (PetscInt a = 0; a < d; a++) norm += PetscSqr(J[a * gen->lattice + gen->node[k]]);
+    numbers->current_l1 += PetscSqrtReal(norm) * gen->volume[k];
+  }
+  if (d == 2) {
+    if (!psi) PetscCall(PetscMalloc1(corners, &own[1]));
+    if (!curl) PetscCall(PetscMalloc1(corners, &own[2]));
+    PlaneNumbers(gen, flux, J, center, psi ? psi : own[1], curl ? curl : own[2], numbers);
+  }
+  for (PetscInt a = 0; a < d; a++) PetscCall(PetscFree2(center[a], width[a]));
+  for (PetscInt a = 0; a < 3; a++) PetscCall(PetscFree(own[a]));
+  PetscCall(PetscFree(flux));
+  PetscFunctionReturn(0);
+}

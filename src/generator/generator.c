@@ -1,0 +1,259 @@
+/* generator.c: one grid's Markov chain, from process and mesh to checked rates. */
+#include "generatorimpl.h"
+#include <stdio.h>
+
+static const FPParameter GeneratorParameters[] = {
+    {"stencil_width", FP_INT, offsetof(FPGeneratorOptions, stencil_width), "0", 0, 32, NULL, "cells",
+     "longest stencil offset; 0: 4 cells for nondegenerate D, growing as the square root of the cells else"},
+    {"verify", FP_BOOL, offsetof(FPGeneratorOptions, verify), "false", 0, 0, NULL, NULL,
+     "print the worst row sum and the most negative rate of every generator"},
+    {0}};
+
+PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *options)
+{
+  PetscFunctionBegin;
+  PetscCall(FPConfigRead(config, "generator", GeneratorParameters, options));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorList(FILE *out)
+{
+  PetscFunctionBegin;
+  PetscCall(FPParametersView(GeneratorParameters, "generator", out));
+  PetscFunctionReturn(0);
+}
+
+/* Rows and stencils, plus the factors of a sparse LU: about 72 n log2 n bytes in two dimensions and 140 n^{4/3} in
+   three for the symmetric case (measured, MUMPS), twice that for the nonsymmetric one. */
+PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes)
+{
+  const FPBox *box;
+  PetscInt     cells[FP_MAX_DIM];
+  PetscReal    n = 1, ratio;
+
+  PetscFunctionBegin;
+  PetscCall(FPMeshGetBox(mesh, &box));
+  PetscCall(FPMeshGetCells(mesh, level, cells, &ratio));
+  for (PetscInt a = 0; a < box->dim; a++) n *= cells[a];
+  *bytes = 1200 * n;
+  if (box->dim == 2) *bytes += 2 * 72 * n * PetscLog2Real(n);
+  if (box->dim == 3) *bytes += 2 * 140 * PetscPowReal(n, 4.0 / 3);
+  PetscFunctionReturn(0);
+}
+
+/* The promise of every generator: nonnegative rates and zero row sums, to round-off. */
+static PetscErrorCode CheckMarkov(FPGenerator gen)
+{
+  PetscReal *sum, *outflow;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc2(gen->n, &sum, gen->n, &outflow));
+  gen->info.most_negative_rate = 0;
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    const FPEdge *e = &gen->edge[s];
+
+    PetscCheck(isfinite(e->qij) && isfinite(e->qji), PETSC_COMM_SELF, PETSC_ERR_FP,
+               "generator of grid level %" PetscInt_FMT ": a rate is not finite", gen->level);
+    gen->info.most_negative_rate = PetscMin(gen->info.most_negative_rate, PetscMin(e->qij, e->qji));
+    outflow[e->i] += e->qij;
+    outflow[e->j] += e->qji;
+  }
+  for (PetscInt k = 0; k < gen->n; k++) {
+    sum[k]                 = -(outflow[k] + gen->kill[k]);
+    gen->info.largest_rate = PetscMax(gen->info.largest_rate, -sum[k]);
+  }
+  for (PetscInt s = gen->edges - 1; s >= 0; s--) { /* another order than above, so that rounding shows */
+    sum[gen->edge[s].i] += gen->edge[s].qij;
+    sum[gen->edge[s].j] += gen->edge[s].qji;
+  }
+  gen->info.worst_row_sum = 0;
+  for (PetscInt k = 0; k < gen->n; k++)
+    gen->info.worst_row_sum =
+        PetscMax(gen->info.worst_row_sum, PetscAbsReal(sum[k] + gen->kill[k]) / gen->info.largest_rate);
+  PetscCall(PetscFree2(sum, outflow));
+  PetscCheck(gen->info.most_negative_rate >= 0, PETSC_COMM_SELF, PETSC_ERR_PLIB, "negative rate %g",
+             (double)gen->info.most_negative_rate);
+  PetscCheck(gen->info.worst_row_sum <= 1e-13, PETSC_COMM_SELF, PETSC_ERR_PLIB, "row sum %g of the largest rate",
+             (double)gen->info.worst_row_sum);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode PrintVerification(FPGenerator gen)
+{
+  const FPGeneratorInfo *info = &gen->info;
+  const char            *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetName(gen->process, &name));
+  PetscCall(PetscPrintf(
+      PETSC_COMM_SELF,
+      "generator of %s, %" PetscInt_FMT " unknowns, %" PetscInt_FMT " edges (offsets up to %" PetscInt_FMT
+      " cells): worst row sum %.1e of the largest rate, most negative rate %g%s%s\n",
+      name, info->unknowns, info->edges, info->widest, (double)info->worst_row_sum, (double)info->most_negative_rate,
+      info->reversible ? ", reversible" : "", info->degenerate ? ", rank-deficient D" : ""));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode SetUpLattice(FPGenerator gen)
+{
+  const FPBox *box;
+  PetscInt     cells[FP_MAX_DIM];
+
+  PetscFunctionBegin;
+  PetscCall(FPMeshGetBox(gen->mesh, &box));
+  PetscCall(FPMeshGetCells(gen->mesh, gen->level, cells, &gen->ratio));
+  gen->dim     = box->dim;
+  gen->lattice = 1;
+  for (PetscInt a = 0; a < box->dim; a++) {
+    gen->cells[a]  = cells[a];
+    gen->h[a]      = 1.0 / cells[a];
+    gen->stride[a] = gen->lattice;
+    gen->lattice *= cells[a];
+    if (box->face[2 * a] == FP_ABSORBING || box->face[2 * a + 1] == FP_ABSORBING) gen->absorbing = PETSC_TRUE;
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode DefaultStart(FPGenerator gen, PetscReal start[])
+{
+  const FPCriticalPoint *points;
+  PetscInt               count;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetCriticalPoints(gen->model, &count, &points));
+  PetscCheck(count > 0, PETSC_COMM_SELF, PETSC_ERR_PLIB, "the model has no critical point to start from");
+  for (PetscInt a = 0; a < gen->dim; a++) start[a] = points[0].z[a];
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, PetscInt level, const FPGeneratorOptions *options,
+                                 const PetscReal start[], FPGenerator *gen)
+{
+  FPGenerator g;
+  PetscReal  *D, minimum[3];
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(&g));
+  g->process = process;
+  g->mesh    = mesh;
+  g->level   = level;
+  g->options = *options;
+  PetscCall(FPProcessGetModel(process, &g->model));
+  PetscCall(SetUpLattice(g));
+  PetscCall(FPGeneratorBuildNodes(g));
+  PetscCall(PetscMalloc1(g->dim * g->dim * g->n, &D));
+  FPProcessDiffusion(process, (int)g->n, g->z, D);
+  PetscCall(FPGeneratorIsDegenerate(g, D, &g->info.degenerate));
+  if (g->info.degenerate)
+    PetscCall(FPGeneratorBuildDegenerate(g, D));
+  else
+    PetscCall(FPGeneratorBuildFitted(g, D));
+  PetscCall(PetscFree(D));
+  PetscCheck(g->edges > 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "the process does not move on this mesh");
+  if (!start) {
+    PetscCall(DefaultStart(g, minimum));
+    start = minimum;
+  }
+  PetscCall(FPGeneratorRestrictToClass(g, start));
+  PetscCall(CheckMarkov(g));
+  PetscCall(FPGeneratorRecogniseReversible(g));
+  g->info.unknowns = g->n;
+  g->info.edges    = g->edges;
+  if (options->verify) PetscCall(PrintVerification(g));
+  *gen = g;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorGetInfo(FPGenerator gen, FPGeneratorInfo *info)
+{
+  PetscFunctionBegin;
+  *info = gen->info;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorGetProcess(FPGenerator gen, FPProcess *process)
+{
+  PetscFunctionBegin;
+  *process = gen->process;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorGetGrid(FPGenerator gen, PetscInt *dim, const PetscInt **cells, PetscReal *ratio)
+{
+  PetscFunctionBegin;
+  *dim   = gen->dim;
+  *cells = gen->cells;
+  *ratio = gen->ratio;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorGetNodes(FPGenerator gen, PetscInt *n, const PetscInt **node, const PetscReal **z,
+                                   const PetscReal **measure, const PetscReal **volume)
+{
+  PetscFunctionBegin;
+  *n       = gen->n;
+  *node    = gen->node;
+  *z       = gen->z;
+  *measure = gen->measure;
+  *volume  = gen->volume;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorGetEdges(FPGenerator gen, PetscInt *n, const FPEdge **edge, const PetscReal **kill)
+{
+  PetscFunctionBegin;
+  *n    = gen->edges;
+  *edge = gen->edge;
+  *kill = gen->kill;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorAxis(FPGenerator gen, PetscInt axis, PetscReal center[], PetscReal width[])
+{
+  PetscFunctionBegin;
+  for (PetscInt i = 0; i < gen->cells[axis]; i++) {
+    PetscReal lower, upper, slope;
+
+    FPMeshMap(gen->mesh, axis, i * gen->h[axis], &lower, &slope);
+    FPMeshMap(gen->mesh, axis, (i + 1) * gen->h[axis], &upper, &slope);
+    FPMeshMap(gen->mesh, axis, (i + 0.5) * gen->h[axis], &center[i], &slope);
+    width[i] = upper - lower;
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorDetailedBalance(FPGenerator gen, PetscReal *defect)
+{
+  PetscFunctionBegin;
+  PetscCheck(gen->logpi, PETSC_COMM_SELF, PETSC_ERR_ARG_WRONGSTATE, "the chain is not reversible");
+  *defect = 0;
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    const FPEdge   *e    = &gen->edge[s];
+    const PetscReal pi_i = gen->potential ? log(gen->measure[e->i]) - gen->potential[e->i] : gen->logpi[e->i];
+    const PetscReal pi_j = gen->potential ? log(gen->measure[e->j]) - gen->potential[e->j] : gen->logpi[e->j];
+
+    *defect =
+        PetscMax(*defect, PetscAbsReal(log(e->qij) + pi_i - log(e->qji) - pi_j) / PetscMax(1, PetscAbsReal(e->P)));
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorDestroy(FPGenerator *gen)
+{
+  FPGenerator g = *gen;
+
+  PetscFunctionBegin;
+  if (!g) PetscFunctionReturn(0);
+  PetscCall(PetscFree(g->unknown));
+  PetscCall(PetscFree(g->node));
+  PetscCall(PetscFree(g->potential));
+  PetscCall(PetscFree4(g->z, g->slope, g->measure, g->volume));
+  PetscCall(PetscFree(g->edge));
+  PetscCall(PetscFree(g->kill));
+  PetscCall(PetscFree(g->logpi));
+  PetscCall(PetscFree3(g->rate, g->frequency, g->residual));
+  PetscCall(PetscFree2(g->right, g->left));
+  PetscCall(PetscFree(g->stationary));
+  PetscCall(PetscFree(*gen));
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,59 @@
+/* generatorimpl.h: the inside of FPGenerator. */
+#ifndef FPGENERATORIMPL_H
+#define FPGENERATORIMPL_H
+#include "fpgenerator.h"
+#include <slepceps.h>
+
+typedef struct {
+  PetscInt  count;
+  short     offset[FP_MAX_OFFSETS][3];
+  PetscReal lambda[FP_MAX_OFFSETS];
+} FPStencil;
+
+struct _p_FPGenerator {
+  FPProcess          process;
+  FPModel            model;
+  FPMesh             mesh;
+  FPGeneratorOptions options;
+  FPGeneratorInfo    info;
+  PetscInt           dim, level, cells[3], stride[3], lattice; /* lattice: nodes of the whole box */
+  PetscReal          h[3], ratio;                              /* spacing in xi, 1/cells */
+  PetscBool          absorbing;
+  /* unknowns */
+  PetscInt   n, *node, *unknown; /* node[n]: lattice index; unknown[lattice]: -1 where masked */
+  PetscReal *z, *slope;          /* [dim][n]: coordinates, dz/dxi */
+  PetscReal *measure, *volume;   /* [n]: integral of the model's measure over the cell, volume in z */
+  PetscReal *potential;          /* [n], NULL when the process has none */
+  /* chain */
+  PetscInt   edges, room;
+  FPEdge    *edge;
+  PetscReal *kill;  /* [n] */
+  PetscReal *logpi; /* [n], reversible chains: log of the stationary probability */
+  /* modes */
+  PetscInt   modes;
+  PetscReal *rate, *frequency, *residual, *right, *left; /* right, left: [modes][n] */
+  PetscReal *stationary;
+};
+
+PETSC_INTERN PetscErrorCode FPGeneratorBuildNodes(FPGenerator gen);
+PETSC_INTERN PetscErrorCode FPGeneratorIsDegenerate(FPGenerator gen, const PetscReal D[], PetscBool *degenerate);
+/* D[dim][dim][n] in z -> stencils in cells; weights include the measure. */
+PETSC_INTERN PetscErrorCode FPGeneratorBuildStencils(FPGenerator gen, const PetscReal D[], PetscBool measured,
+                                                     FPStencil stencil[]);
+PETSC_INTERN PetscErrorCode FPGeneratorBuildFitted(FPGenerator     gen,
+                                                   const PetscReal D[]); /* exponentially fitted edges */
+PETSC_INTERN PetscErrorCode FPGeneratorBuildDegenerate(FPGenerator gen, const PetscReal D[]); /* rank-deficient D */
+PETSC_INTERN PetscErrorCode FPGeneratorAddEdge(FPGenerator gen, const FPEdge *edge);
+PETSC_INTERN PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start[]);
+PETSC_INTERN PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen);
+/* Position of a node on the lattice, and the neighbour at an offset: its unknown, or -1 with the reason. */
+typedef enum { FP_INSIDE, FP_MASKED, FP_BEYOND_REFLECTING, FP_BEYOND_ABSORBING } FPWhere;
+PETSC_INTERN FPWhere FPGeneratorNeighbour(FPGenerator gen, PetscInt k, const short offset[3], PetscInt sign,
+                                          PetscInt *neighbour, PetscReal *fraction);
+
+/* z/(e^z - 1) */
+static inline PetscReal FPBernoulli(PetscReal z)
+{
+  return PetscAbsReal(z) < 1e-8 ? 1 - z / 2 : z / expm1(z);
+}
+#endif

@@ -1,0 +1,264 @@
+/* nodes.c: which cells of the box are unknowns, where they lie, how wide their stencils are. */
+#include "generatorimpl.h"
+#include <petscblaslapack.h>
+
+#define MASK_DEPTH                                                                                                     \
+  45.0 /* cells with exp(-Phi) below e^-45 of the largest carry no mass: no eigenvalue moves by 1e-12 */
+
+static PetscErrorCode LatticeAxes(FPGenerator gen, PetscReal *center[], PetscReal *slope[])
+{
+  PetscFunctionBegin;
+  for (PetscInt a = 0; a < gen->dim; a++) {
+    PetscCall(PetscMalloc2(gen->cells[a], &center[a], gen->cells[a], &slope[a]));
+    for (PetscInt i = 0; i < gen->cells[a]; i++)
+      FPMeshMap(gen->mesh, a, (i + 0.5) * gen->h[a], &center[a][i], &slope[a][i]);
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode FillNodes(FPGenerator gen, PetscReal *center[], PetscReal *slope[])
+{
+  const PetscInt n = gen->n;
+
+  PetscFunctionBegin;
+  for (PetscInt k = 0; k < n; k++) {
+    PetscReal lower[3], upper[3], d;
+    PetscInt  rest = gen->node[k];
+
+    gen->volume[k] = 1;
+    for (PetscInt a = 0; a < gen->dim; a++) {
+      const PetscInt i = rest % gen->cells[a];
+
+      rest /= gen->cells[a];
+      gen->z[a * n + k]     = center[a][i];
+      gen->slope[a * n + k] = slope[a][i];
+      FPMeshMap(gen->mesh, a, i * gen->h[a], &lower[a], &d);
+      FPMeshMap(gen->mesh, a, (i + 1) * gen->h[a], &upper[a], &d);
+      gen->volume[k] *= upper[a] - lower[a];
+    }
+    gen->measure[k] = FPModelMeasureBox(gen->model, lower, upper);
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Keep the cells that carry mass under exp(-Phi). */
+static PetscErrorCode Mask(FPGenerator gen, PetscReal *center[], PetscBool has)
+{
+  const PetscInt N = gen->lattice;
+  PetscReal     *z, *Phi, least = PETSC_MAX_REAL;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc2(gen->dim * N, &z, N, &Phi));
+  for (PetscInt l = 0; l < N; l++) {
+    PetscInt rest = l;
+
+    for (PetscInt a = 0; a < gen->dim; a++) {
+      z[a * N + l] = center[a][rest % gen->cells[a]];
+      rest /= gen->cells[a];
+    }
+    Phi[l] = 0;
+  }
+  if (has) FPProcessPotential(gen->process, N, z, Phi);
+  for (PetscInt l = 0; l < N; l++) least = PetscMin(least, Phi[l]);
+  gen->n = 0;
+  for (PetscInt l = 0; l < N; l++) gen->unknown[l] = Phi[l] - least > MASK_DEPTH ? -1 : gen->n++;
+  gen->info.masked = N - gen->n;
+  PetscCall(PetscMalloc1(gen->n, &gen->node));
+  if (has) PetscCall(PetscMalloc1(gen->n, &gen->potential));
+  for (PetscInt l = 0; l < N; l++) {
+    if (gen->unknown[l] < 0) continue;
+    gen->node[gen->unknown[l]] = l;
+    if (has) gen->potential[gen->unknown[l]] = Phi[l];
+  }
+  PetscCall(PetscFree2(z, Phi));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorBuildNodes(FPGenerator gen)
+{
+  PetscReal *center[3], *slope[3];
+  PetscBool  has;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(gen->lattice, &gen->unknown));
+  PetscCall(FPProcessHasPotential(gen->process, &has));
+  PetscCall(LatticeAxes(gen, center, slope));
+  PetscCall(Mask(gen, center, has));
+  PetscCall(PetscMalloc4(gen->dim * gen->n, &gen->z, gen->dim * gen->n, &gen->slope, gen->n, &gen->measure, gen->n,
+                         &gen->volume));
+  PetscCall(FillNodes(gen, center, slope));
+  for (PetscInt a = 0; a < gen->dim; a++) PetscCall(PetscFree2(center[a], slope[a]));
+  PetscCall(PetscCalloc1(gen->n, &gen->kill));
+  PetscFunctionReturn(0);
+}
+
+FPWhere FPGeneratorNeighbour(FPGenerator gen, PetscInt k, const short offset[3], PetscInt sign, PetscInt *neighbour,
+                             PetscReal *fraction)
+{
+  const FPBox *box;
+  PetscInt     rest = gen->node[k], other = gen->node[k];
+  FPWhere      where = FP_INSIDE;
+
+  (void)FPMeshGetBox(gen->mesh, &box);
+  *neighbour = -1;
+  *fraction  = 1;
+  for (PetscInt a = 0; a < gen->dim; a++) {
+    const PetscInt i = rest % gen->cells[a], m = sign * offset[a], to = i + m;
+    PetscReal      theta = 1;
+    PetscInt       face  = -1;
+
+    rest /= gen->cells[a];
+    other += m * gen->stride[a];
+    if (to < 0) {
+      face  = 2 * a;
+      theta = (i + 0.5) / -m;
+    } else if (to >= gen->cells[a]) {
+      face  = 2 * a + 1;
+      theta = (gen->cells[a] - i - 0.5) / m;
+    }
+    if (face >= 0 && (where == FP_INSIDE || theta < *fraction)) { /* the wall that is met first */
+      where     = box->face[face] == FP_ABSORBING ? FP_BEYOND_ABSORBING : FP_BEYOND_REFLECTING;
+      *fraction = theta;
+    }
+  }
+  if (where != FP_INSIDE) return where;
+  *neighbour = gen->unknown[other];
+  return *neighbour < 0 ? FP_MASKED : FP_INSIDE;
+}
+
+/* Smallest and largest eigenvalue and main eigenvector of a symmetric matrix of order d <= 3. */
+static PetscErrorCode Eigen(PetscInt d, const PetscReal A[], PetscReal *least, PetscReal *most, PetscReal f[])
+{
+  PetscReal    M[9], w[3], work[32];
+  PetscBLASInt n, lwork = 32, info;
+
+  PetscFunctionBegin;
+  PetscCall(PetscBLASIntCast(d, &n));
+  for (PetscInt i = 0; i < d * d; i++) M[i] = A[i];
+  PetscCallBLAS("LAPACKsyev", LAPACKsyev_("V", "U", &n, M, &n, w, work, &lwork, &info));
+  PetscCheck(info == 0, PETSC_COMM_SELF, PETSC_ERR_LIB, "LAPACK syev returned %d", (int)info);
+  *least = w[0];
+  *most  = w[d - 1];
+  for (PetscInt i = 0; i < d; i++) f[i] = M[(d - 1) * d + i];
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorIsDegenerate(FPGenerator gen, const PetscReal D[], PetscBool *degenerate)
+{
+  const PetscInt d = gen->dim, n = gen->n;
+
+  PetscFunctionBegin;
+  *degenerate = PETSC_FALSE;
+  for (PetscInt k = 0; k < n && !*degenerate && d > 1; k++) {
+    PetscReal A[9], least, most, f[3];
+
+    for (PetscInt i = 0; i < d * d; i++) A[i] = D[i * n + k];
+    PetscCall(Eigen(d, A, &least, &most, f));
+    if (least <= 1e-10 * most) *degenerate = PETSC_TRUE;
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscInt Widest(PetscInt d, PetscInt count, short offset[][3])
+{
+  PetscInt widest = 0;
+
+  for (PetscInt c = 0; c < count; c++)
+    for (PetscInt a = 0; a < d; a++) widest = PetscMax(widest, PetscAbsInt(offset[c][a]));
+  return widest;
+}
+
+/* Selling stencil of A, no wider than the cap; A becomes A + eps (I - f f^T) with the smallest eps that fits. */
+static PetscErrorCode CappedStencil(FPGenerator gen, PetscReal A[], PetscInt cap, FPStencil *s, PetscReal *eps)
+{
+  const PetscInt d = gen->dim;
+  PetscReal      least, most, f[3], low = 0, high;
+
+  PetscFunctionBegin;
+  *eps = 0;
+  PetscCall(Eigen(d, A, &least, &most, f));
+  s->count = 0;
+  if (most <= 0) PetscFunctionReturn(0);
+  if (least > 1e-9 * most) {
+    PetscCall(FPSelling(d, A, &s->count, s->lambda, s->offset));
+    if (Widest(d, s->count, s->offset) <= cap) PetscFunctionReturn(0);
+  }
+  high = most;
+  for (PetscInt step = 0; step < 24; step++) {
+    const PetscReal trial = step == 0 ? 1e-9 * most : PetscSqrtReal(PetscMax(low, 1e-9 * most) * high);
+    PetscReal       B[9];
+
+    for (PetscInt i = 0; i < d; i++)
+      for (PetscInt j = 0; j < d; j++) B[i * d + j] = A[i * d + j] + trial * ((i == j) - f[i] * f[j]);
+    PetscCall(FPSelling(d, B, &s->count, s->lambda, s->offset));
+    if (Widest(d, s->count, s->offset) <= cap) {
+      *eps = high = trial;
+      if (step == 0) break;
+    } else {
+      low = trial;
+    }
+  }
+  for (PetscInt i = 0; i < d; i++)
+    for (PetscInt j = 0; j < d; j++) A[i * d + j] += high * ((i == j) - f[i] * f[j]);
+  *eps = high;
+  PetscCall(FPSelling(d, A, &s->count, s->lambda, s->offset));
+  PetscFunctionReturn(0);
+}
+
+/* D_ii along the axes alone: for corners, where a long offset leaves the box at both ends. */
+static void AxisStencil(PetscInt d, const PetscReal A[], FPStencil *s)
+{
+  s->count = 0;
+  for (PetscInt a = 0; a < d; a++) {
+    if (A[a * d + a] <= 0) continue;
+    for (PetscInt b = 0; b < 3; b++) s->offset[s->count][b] = (short)(a == b);
+    s->lambda[s->count++] = A[a * d + a];
+  }
+}
+
+static PetscBool LeavesAtBothEnds(FPGenerator gen, PetscInt k, const FPStencil *s)
+{
+  for (PetscInt c = 0; c < s->count; c++) {
+    PetscInt  other;
+    PetscReal theta;
+
+    if (FPGeneratorNeighbour(gen, k, s->offset[c], 1, &other, &theta) >= FP_BEYOND_REFLECTING &&
+        FPGeneratorNeighbour(gen, k, s->offset[c], -1, &other, &theta) >= FP_BEYOND_REFLECTING)
+      return PETSC_TRUE;
+  }
+  return PETSC_FALSE;
+}
+
+PetscErrorCode FPGeneratorBuildStencils(FPGenerator gen, const PetscReal D[], PetscBool measured, FPStencil stencil[])
+{
+  const PetscInt d = gen->dim, n = gen->n, cap = gen->options.stencil_width;
+  PetscInt       capped = 0;
+  PetscReal     *m;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(n, &m));
+  for (PetscInt k = 0; k < n; k++) m[k] = 1;
+  if (measured) FPModelMeasure(gen->model, n, gen->z, m);
+  for (PetscInt k = 0; k < n; k++) {
+    PetscReal A[9], scale = measured ? m[k] : 1, eps;
+
+    for (PetscInt a = 0; a < d && measured; a++) scale *= gen->slope[a * n + k];
+    for (PetscInt a = 0; a < d; a++)
+      for (PetscInt b = 0; b < d; b++)
+        A[a * d + b] =
+            scale * D[(a * d + b) * n + k] / (gen->slope[a * n + k] * gen->h[a] * gen->slope[b * n + k] * gen->h[b]);
+    PetscCall(CappedStencil(gen, A, cap, &stencil[k], &eps));
+    if (eps > 0) {
+      PetscReal width = 0;
+
+      for (PetscInt a = 0; a < d; a++) width = PetscMax(width, gen->slope[a * n + k] * gen->h[a]);
+      gen->info.added_diffusion = PetscMax(gen->info.added_diffusion, eps * width * width / scale);
+      capped++;
+    }
+    if (LeavesAtBothEnds(gen, k, &stencil[k])) AxisStencil(d, A, &stencil[k]);
+    gen->info.widest = PetscMax(gen->info.widest, Widest(d, stencil[k].count, stencil[k].offset));
+  }
+  gen->info.capped_share = (PetscReal)capped / n;
+  PetscCall(PetscFree(m));
+  PetscFunctionReturn(0);
+}

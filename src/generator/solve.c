@@ -1,0 +1,261 @@
+/* solve.c: slowest modes by SLEPc's shift-and-invert Krylov-Schur with MUMPS, and the (quasi-)stationary law.
+   A reversible chain is solved in its symmetric form sqrt(pi_i) Q_ij/sqrt(pi_j), whose off-diagonal entries are
+   sqrt(q_ij q_ji); others with right and left vectors of Q itself. Both with the opposite sign, so that eigenvalues are
+   decay rates. */
+#include "generatorimpl.h"
+
+#define SHIFT 1e-2     /* of the sharpness: close to 0 on the side where the factorisation cannot break down */
+#define ROUNDING 4e-15 /* absolute accuracy of an eigenvalue, of the largest rate */
+
+static PetscErrorCode Assemble(FPGenerator gen, Mat *A)
+{
+  const PetscInt n = gen->n, E = gen->edges;
+  PetscInt      *row, *column;
+  PetscReal     *value;
+  PetscCount     entries = 2 * (PetscCount)E + n;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc3(entries, &row, entries, &column, entries, &value));
+  for (PetscInt k = 0; k < n; k++) {
+    row[k] = column[k] = k;
+    value[k]           = gen->kill[k];
+  }
+  for (PetscInt s = 0; s < E; s++) {
+    const FPEdge   *e      = &gen->edge[s];
+    const PetscReal common = PetscSqrtReal(e->qij) * PetscSqrtReal(e->qji);
+    const PetscInt  at     = n + 2 * s;
+
+    row[at] = column[at + 1] = e->i;
+    column[at] = row[at + 1] = e->j;
+    value[at]                = gen->logpi ? -common : -e->qij;
+    value[at + 1]            = gen->logpi ? -common : -e->qji;
+    value[e->i] += e->qij;
+    value[e->j] += e->qji;
+  }
+  PetscCall(MatCreate(PETSC_COMM_SELF, A));
+  PetscCall(MatSetSizes(*A, n, n, n, n));
+  PetscCall(MatSetType(*A, MATSEQAIJ));
+  PetscCall(MatSetPreallocationCOO(*A, entries, row, column));
+  PetscCall(MatSetValuesCOO(*A, value, INSERT_VALUES));
+  PetscCall(PetscFree3(row, column, value));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Scale(FPGenerator gen, PetscReal *scale)
+{
+  const FPCriticalPoint *points;
+  PetscInt               count;
+
+  PetscFunctionBegin;
+  *scale = 1;
+  PetscCall(FPModelGetCriticalPoints(gen->model, &count, &points));
+  if (count > 0 && points[0].eigenvalue[gen->dim - 1] > 0) *scale = points[0].eigenvalue[gen->dim - 1];
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode CreateSolver(FPGenerator gen, Mat A, PetscInt pairs, EPS *eps)
+{
+  ST        st;
+  KSP       ksp;
+  PC        pc;
+  PetscReal scale;
+
+  PetscFunctionBegin;
+  PetscCall(Scale(gen, &scale));
+  PetscCall(EPSCreate(PETSC_COMM_SELF, eps));
+  PetscCall(EPSSetOptionsPrefix(*eps, "spectrum_"));
+  PetscCall(EPSSetOperators(*eps, A, NULL));
+  PetscCall(EPSSetProblemType(*eps, gen->logpi ? EPS_HEP : EPS_NHEP));
+  PetscCall(EPSSetType(*eps, EPSKRYLOVSCHUR));
+  if (!gen->logpi) PetscCall(EPSSetTwoSided(*eps, PETSC_TRUE));
+  PetscCall(EPSSetDimensions(*eps, PetscMin(pairs, gen->n - 1), PETSC_DEFAULT, PETSC_DEFAULT));
+  PetscCall(EPSSetTolerances(*eps, gen->logpi ? 1e-12 : 1e-10, 500));
+  PetscCall(EPSSetTarget(*eps, -SHIFT * scale));
+  PetscCall(EPSSetWhichEigenpairs(*eps, EPS_TARGET_MAGNITUDE));
+  PetscCall(EPSGetST(*eps, &st));
+  PetscCall(STSetType(st, STSINVERT));
+  PetscCall(STGetKSP(st, &ksp));
+  PetscCall(KSPSetType(ksp, KSPPREONLY));
+  PetscCall(KSPGetPC(ksp, &pc));
+  PetscCall(PCSetType(pc, gen->logpi ? PCCHOLESKY : PCLU));
+  PetscCall(PCFactorSetMatSolverType(pc, MATSOLVERMUMPS));
+  PetscCall(EPSSetFromOptions(*eps));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode StartVector(FPGenerator gen, Mat A, EPS eps)
+{
+  Vec          start;
+  PetscScalar *x;
+
+  PetscFunctionBegin;
+  PetscCall(MatCreateVecs(A, &start, NULL));
+  PetscCall(VecGetArray(start, &x));
+  for (PetscInt k = 0; k < gen->n; k++) { /* deterministic, with a share of every mode */
+    const PetscReal weight = gen->logpi ? exp(gen->logpi[k] / 2) : 1;
+
+    x[k] = weight * (1 + 0.5 * sin(1.0 + 12.9898 * k));
+  }
+  PetscCall(VecRestoreArray(start, &x));
+  PetscCall(EPSSetInitialSpace(eps, 1, &start));
+  PetscCall(VecDestroy(&start));
+  PetscFunctionReturn(0);
+}
+
+/* Mode m of the solver into place k. Conjugate pairs give real and imaginary part as two real vectors. */
+static PetscErrorCode StoreMode(FPGenerator gen, EPS eps, PetscInt m, PetscInt k, Vec xr, Vec xi)
+{
+  const PetscInt     n = gen->n;
+  PetscScalar        kr, ki;
+  const PetscScalar *x;
+  PetscReal         *right = gen->right + (size_t)k * n, *left = gen->left + (size_t)k * n;
+
+  PetscFunctionBegin;
+  PetscCall(EPSGetEigenpair(eps, m, &kr, &ki, xr, xi));
+  gen->rate[k]      = kr;
+  gen->frequency[k] = PetscAbsReal(ki);
+  PetscCall(EPSComputeError(eps, m, EPS_ERROR_ABSOLUTE, &gen->residual[k]));
+  gen->residual[k] += ROUNDING * gen->info.largest_rate;
+  PetscCall(VecGetArrayRead(ki < 0 ? xi : xr, &x));
+  for (PetscInt i = 0; i < n; i++) right[i] = x[i];
+  PetscCall(VecRestoreArrayRead(ki < 0 ? xi : xr, &x));
+  if (gen->logpi) {
+    for (PetscInt i = 0; i < n; i++) {
+      const PetscReal root = exp(gen->logpi[i] / 2), u = right[i];
+
+      right[i] = u / root;
+      left[i]  = u * root;
+    }
+  } else {
+    PetscCall(EPSGetLeftEigenvector(eps, m, xr, xi));
+    PetscCall(VecGetArrayRead(ki < 0 ? xi : xr, &x));
+    for (PetscInt i = 0; i < n; i++) left[i] = x[i];
+    PetscCall(VecRestoreArrayRead(ki < 0 ? xi : xr, &x));
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode StoreModes(FPGenerator gen, EPS eps, Mat A, PetscInt converged)
+{
+  Vec         xr, xi;
+  PetscReal  *key;
+  PetscInt   *order;
+  PetscScalar kr, ki;
+
+  PetscFunctionBegin;
+  gen->modes = converged;
+  PetscCall(PetscMalloc3(converged, &gen->rate, converged, &gen->frequency, converged, &gen->residual));
+  PetscCall(PetscMalloc2((size_t)converged * gen->n, &gen->right, (size_t)converged * gen->n, &gen->left));
+  PetscCall(PetscMalloc2(converged, &key, converged, &order));
+  PetscCall(MatCreateVecs(A, &xr, &xi));
+  for (PetscInt m = 0; m < converged; m++) {
+    PetscCall(EPSGetEigenvalue(eps, m, &kr, &ki));
+    key[m]   = kr;
+    order[m] = m;
+  }
+  PetscCall(PetscSortRealWithPermutation(converged, key, order));
+  for (PetscInt k = 0; k < converged; k++) PetscCall(StoreMode(gen, eps, order[k], k, xr, xi));
+  PetscCall(PetscFree2(key, order));
+  PetscCall(VecDestroy(&xr));
+  PetscCall(VecDestroy(&xi));
+  PetscFunctionReturn(0);
+}
+
+/* The left vector of the slowest mode, positive and of sum 1; nonsymmetric chains get two more steps of inverse
+   iteration, which drive what is left of other modes below rounding. */
+static PetscErrorCode StoreStationary(FPGenerator gen, EPS eps, Mat A)
+{
+  const PetscInt n   = gen->n;
+  PetscReal      sum = 0, largest = 0, negative = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(n, &gen->stationary));
+  if (gen->logpi && !gen->absorbing) {
+    for (PetscInt k = 0; k < n; k++) gen->stationary[k] = exp(gen->logpi[k]);
+    PetscFunctionReturn(0);
+  }
+  PetscCall(PetscArraycpy(gen->stationary, gen->left, n));
+  if (!gen->logpi) {
+    ST           st;
+    KSP          ksp;
+    Vec          x, y;
+    PetscScalar *a;
+
+    PetscCall(EPSGetST(eps, &st));
+    PetscCall(STGetKSP(st, &ksp));
+    PetscCall(MatCreateVecs(A, &x, &y));
+    PetscCall(VecGetArray(x, &a));
+    PetscCall(PetscArraycpy(a, gen->stationary, n));
+    PetscCall(VecRestoreArray(x, &a));
+    for (PetscInt step = 0; step < 3; step++) {
+      PetscCall(KSPSolveTranspose(ksp, x, y));
+      PetscCall(VecNormalize(y, NULL));
+      PetscCall(VecCopy(y, x));
+    }
+    PetscCall(VecGetArray(x, &a));
+    PetscCall(PetscArraycpy(gen->stationary, a, n));
+    PetscCall(VecRestoreArray(x, &a));
+    PetscCall(VecDestroy(&x));
+    PetscCall(VecDestroy(&y));
+  }
+  for (PetscInt k = 0; k < n; k++) sum += gen->stationary[k];
+  for (PetscInt k = 0; k < n; k++) {
+    gen->stationary[k] /= sum;
+    largest  = PetscMax(largest, gen->stationary[k]);
+    negative = PetscMin(negative, gen->stationary[k]);
+  }
+  PetscCheck(negative > -1e-9 * largest, PETSC_COMM_SELF, PETSC_ERR_NOT_CONVERGED,
+             "the stationary law has a negative entry, %g of its largest", (double)(negative / largest));
+  for (PetscInt k = 0; k < n; k++) gen->stationary[k] = PetscMax(gen->stationary[k], 1e-300);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs)
+{
+  Mat      A;
+  EPS      eps;
+  PetscInt converged,
+      wanted = PetscMin(pairs + 2, gen->n - 1); /* one more, so that no conjugate pair or doublet is cut */
+
+  PetscFunctionBegin;
+  if (gen->modes) PetscFunctionReturn(0);
+  PetscCall(Assemble(gen, &A));
+  PetscCall(CreateSolver(gen, A, wanted, &eps));
+  PetscCall(StartVector(gen, A, eps));
+  PetscCall(EPSSolve(eps));
+  PetscCall(EPSGetConverged(eps, &converged));
+  PetscCheck(converged >= wanted, PETSC_COMM_SELF, PETSC_ERR_NOT_CONVERGED,
+             "%" PetscInt_FMT " of %" PetscInt_FMT " modes converged", converged, wanted);
+  PetscCall(StoreModes(gen, eps, A, wanted));
+  PetscCall(StoreStationary(gen, eps, A));
+  PetscCall(EPSDestroy(&eps));
+  PetscCall(MatDestroy(&A));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorGetModes(FPGenerator gen, PetscInt *count, const PetscReal **rate,
+                                   const PetscReal **frequency, const PetscReal **residual)
+{
+  PetscFunctionBegin;
+  *count     = gen->modes;
+  *rate      = gen->rate;
+  *frequency = gen->frequency;
+  *residual  = gen->residual;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorGetMode(FPGenerator gen, PetscInt k, const PetscReal **right, const PetscReal **left)
+{
+  PetscFunctionBegin;
+  *right = gen->right + (size_t)k * gen->n;
+  *left  = gen->left + (size_t)k * gen->n;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorStationary(FPGenerator gen, const PetscReal **probability)
+{
+  PetscFunctionBegin;
+  PetscCheck(gen->stationary, PETSC_COMM_SELF, PETSC_ERR_ORDER, "FPGeneratorSolve() first");
+  *probability = gen->stationary;
+  PetscFunctionReturn(0);
+}
