@@ -1,6 +1,7 @@
 /* processmatched.c: a temperature from a process's own noise: tr D/d over all the weights at a critical point. */
 #include "processimpl.h"
-#include <petscblaslapack.h>
+#include <gsl/gsl_complex_math.h>
+#include <gsl/gsl_eigen.h>
 
 /* `aligned` factorisation: a_i stands in depth matrices, W_1 = R a V^T, W_j = R a R^T, W_L = U a R^T. With
    K = U^T (e x^T) V the sample's gradient with respect to W_k has squared norm sum_ij (a_i^{L-k} a_j^{k-1} K_ij)^2, so
@@ -90,16 +91,22 @@ PetscErrorCode FPProcessFindPoint(FPModel model, const char name[], const FPCrit
 
 PetscErrorCode FPProcessSharpness(FPProcess process, const PetscReal z[], PetscReal *sharpness)
 {
-  PetscReal    H[FP_MAX_DIM * FP_MAX_DIM], w[FP_MAX_DIM], re[FP_MAX_DIM], im[FP_MAX_DIM], work[16 * FP_MAX_DIM];
-  PetscBLASInt d = (PetscBLASInt)process->weights, one = 1, size = 16 * FP_MAX_DIM, info;
+  const size_t                 d = (size_t)process->weights;
+  PetscReal                    H[FP_MAX_DIM * FP_MAX_DIM], w[FP_MAX_DIM];
+  gsl_eigen_nonsymm_workspace *work   = gsl_eigen_nonsymm_alloc(d);
+  gsl_vector_complex          *values = gsl_vector_complex_alloc(d);
+  gsl_matrix_view              matrix = gsl_matrix_view_array(H, d, d);
 
   PetscFunctionBegin;
+  PetscCheck(work && values, PETSC_COMM_SELF, PETSC_ERR_MEM, "no memory for eigenvalues");
   if (process->mapped) FPModelLift(process->model, 1, z, w);
   FPModelHessian(process->model, 1, process->mapped ? w : z, H);
-  LAPACKgeev_("N", "N", &d, H, &d, re, im, NULL, &one, NULL, &one, work, &size, &info);
-  PetscCheck(info == 0, PETSC_COMM_SELF, PETSC_ERR_LIB, "dgeev returned %d", (int)info);
+  PetscCheck(!gsl_eigen_nonsymm(&matrix.matrix, values, work), PETSC_COMM_SELF, PETSC_ERR_LIB,
+             "GSL finds no eigenvalues of the Hessian of process %s", process->name);
   *sharpness = 0.0;
-  for (PetscInt i = 0; i < d; i++) *sharpness = PetscMax(*sharpness, hypot(re[i], im[i]));
+  for (size_t i = 0; i < d; i++) *sharpness = PetscMax(*sharpness, gsl_complex_abs(gsl_vector_complex_get(values, i)));
+  gsl_vector_complex_free(values);
+  gsl_eigen_nonsymm_free(work);
   PetscFunctionReturn(0);
 }
 

@@ -215,7 +215,8 @@ PetscErrorCode FPProcessList(FILE *out)
   for (PetscInt k = 0; k < PRESETS; k++)
     fprintf(out, "%-10s %-10s %-10s %-10s %s\n", presets[k].name, presets[k].axis[FP_AXIS_ALGORITHM],
             presets[k].axis[FP_AXIS_DRIFT], presets[k].axis[FP_AXIS_NOISE], presets[k].help);
-  fprintf(out, "\nkeys of a process (langevin: {temperature: 0.1}, or a name of yours: {preset: ald, ...}):\n");
+  fprintf(out, "\nkeys of the section of a process NAME (a preset, or a name of yours with a preset), defaults as for "
+               "preset langevin:\n");
   PetscCall(FPParametersView(axes[FindPreset("langevin")], "NAME", out));
   PetscCall(FPParametersView(every, "NAME", out));
   PetscCall(FPParametersView(matched, "NAME", out));
