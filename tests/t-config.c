@@ -22,7 +22,7 @@ static const FPParameter Table[] = {
     {"verify", FP_BOOL, offsetof(Things, verify), "no", 0, 0, NULL, "", "check"},
     {"path", FP_STRING, offsetof(Things, path), NULL, 0, 0, NULL, "", "a file"},
     {"scale", FP_STRING, offsetof(Things, scale), "gradient_noise", 0, 0, NULL, "", "number or word"},
-    {"type", FP_CHOICE, offsetof(Things, type), "chain", 0, 0, "chain diagonal ou", "", "what it is"},
+    {"type", FP_CHOICE, offsetof(Things, type), "chain", 0, 0, "chain diagonal ou ", "", "what it is"},
     {"lower", FP_REALS, offsetof(Things, lower), NULL, 0, 0, NULL, "w", "corner"},
     {"cells", FP_INTS, offsetof(Things, cells), "64,48", 4, 100, NULL, "1", "cells"},
     {"faces", FP_STRINGS, offsetof(Things, faces), "reflecting", 0, 0, "reflecting absorbing", "", "walls"},

@@ -156,6 +156,7 @@ static PetscErrorCode CheckChoice(const Reader *reader, PetscInt at)
     if (strcspn(word, " ") == length && !strncmp(word, text, length)) PetscFunctionReturn(0);
   used = (size_t)snprintf(reason, sizeof(reason), "is not one of: ");
   for (const char *c = choices; *c && used + 3 < sizeof(reason); c++) {
+    if (*c == ' ' && !c[1]) break;
     if (*c == ' ') reason[used++] = ',';
     reason[used++] = *c;
   }

@@ -1,0 +1,318 @@
+/* t-input.c: bad run files and command lines, each given to the program itself: exit code 2, one line on stderr that
+   names what is wrong, nothing written. A case replaces lines of a run file that is valid as it stands, so each is
+   wrong in one thing only. The program is bin/dlnfp, or what DLNFP names. */
+#include "test.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* Lines of the valid run file. */
+#define DATA "data: {type: gaussian, teacher: [1.3], second_moment: 0.9, label_noise: 0.4}\n"
+#define FILE_DATA "data: {type: file, path: rows.csv, inputs: [bmi], targets: [progress]}\n"
+#define MODEL "model: {type: chain, depth: 2, coordinates: weights}\n"
+#define TRAINING "training: {learning_rate: 0.05, batch_size: 3, weight_decay: 0.1}\n"
+#define PROCESS "processes: [langevin]\nlangevin: {temperature: 0.2}\n"
+#define MESH "mesh: {lower: [-3.0, -2.5], upper: [3.0, 2.5], cells: [24, 20]}\n"
+#define ENGINES "engines: [generator]\n"
+#define OBSERVABLES "observables: [stationary]\n"
+#define ROWS "bmi,progress\n0.5,1.25\n-0.25,-1\n1.5,2\n-1,-0.75\n"
+
+/* NULL: the line above, or no words, no rows.csv. expected: pieces of text separated by '|', one of which must occur.
+ */
+typedef struct {
+  const char *name, *expected;
+  const char *data, *model, *training, *process, *mesh, *engines, *observables, *rest, *rows;
+  const char *words[4];
+} Case;
+
+static const Case cases[] = {
+    /* the file itself */
+    {"tab", "a tab", .rest = "spectrum:\n\tpairs: 3\n"},
+    {"syntax", "YAML", .rest = "spectrum: {pairs: 3\n"},
+    {"second document", "document", .rest = "---\nspectrum: {pairs: 3}\n"},
+    {"nested list", "row by row", .rest = "noise: {at: [[0, 1], [1, 0]]}\n"},
+    {"unknown key", "did you mean training_learning_rate?", .training = "training: {learning_rat: 0.05}\n"},
+    {"unknown section", "unknown key optimiser_kind", .rest = "optimiser: {kind: 1}\n"},
+    {"wrong case", "did you mean training_learning_rate?", .training = "training: {Learning_rate: 0.05}\n"},
+    {"duplicate key", "first given in line", .training = "training: {learning_rate: 0.05, learning_rate: 0.1}\n"},
+    {"duplicate section", "first given in line", .rest = TRAINING},
+    {"duplicate, flat and nested", "first given in line", .rest = "training_batch_size: 2\n"},
+    {"unknown solver head", "spectrum_epz_ncv", .observables = "observables: [spectrum]\nspectrum: {epz: {ncv: 9}}\n"},
+    {"solver key in another section", "mesh_eps_ncv", .rest = "mesh_eps_ncv: 9\n"},
+    {"solver key at the top", "eps_ncv", .rest = "eps: {ncv: 9}\n"},
+    /* numbers, words */
+    {"wrong type", "not a number", .training = "training: {learning_rate: fast}\n"},
+    {"infinite", "not a number", .training = "training: {learning_rate: .inf}\n"},
+    {"nan", "not a number", .training = "training: {learning_rate: .nan}\n"},
+    {"no value", "has no value", .training = "training: {learning_rate: }\n"},
+    {"list for a number", "is a list", .training = "training: {learning_rate: [0.1, 0.2]}\n"},
+    {"learning rate 0", "learning_rate", .training = "training: {learning_rate: 0}\n"},
+    {"batch size 0", "batch_size", .training = "training: {batch_size: 0}\n"},
+    {"batch size 2.5", "batch_size", .training = "training: {batch_size: 2.5}\n"},
+    {"batch size beyond all integers", "batch_size", .training = "training: {batch_size: 3000000000}\n"},
+    {"negative decay", "weight_decay", .training = "training: {weight_decay: -0.1}\n"},
+    {"negative temperature", "temperature", .process = "processes: [langevin]\nlangevin: {temperature: -1}\n"},
+    {"temperature 0", "temperature", .process = "processes: [langevin]\nlangevin: {temperature: 0}\n"},
+    {"temperature in words", "temperature", .process = "processes: [langevin]\nlangevin: {temperature: warm}\n"},
+    {"verify", "true", .rest = "generator: {verify: perhaps}\n"},
+    /* data */
+    {"unknown data type", "data_type", .data = "data: {type: oracle}\n"},
+    {"no teacher", "teacher", .data = "data: {type: gaussian}\n"},
+    {"negative label noise", "label_noise", .data = "data: {type: gaussian, teacher: [1.3], label_noise: -1}\n"},
+    {"second moment 0", "second_moment", .data = "data: {type: gaussian, teacher: [1.3], second_moment: 0}\n"},
+    {"missing csv", "rows.csv", .data = FILE_DATA},
+    {"empty csv", "rows.csv", .data = FILE_DATA, .rows = ""},
+    {"csv of a header", "rows.csv", .data = FILE_DATA, .rows = "bmi,progress\n"},
+    {"csv with words", "rows.csv", .data = FILE_DATA, .rows = ROWS "high,2\n"},
+    {"csv with nan", "rows.csv", .data = FILE_DATA, .rows = ROWS "nan,2\n"},
+    {"csv with inf", "rows.csv", .data = FILE_DATA, .rows = ROWS "1,inf\n"},
+    {"csv with a short row", "rows.csv", .data = FILE_DATA, .rows = ROWS "1\n"},
+    {"csv with an empty field", "rows.csv", .data = FILE_DATA, .rows = ROWS "1,\n"},
+    {"missing column", "weight", .rows = ROWS,
+     .data = "data: {type: file, path: rows.csv, inputs: [weight], targets: [progress]}\n"},
+    {"no path", "data_path", .data = "data: {type: file, inputs: [bmi], targets: [progress]}\n"},
+    /* model */
+    {"unknown model", "model_type", .model = "model: {type: transformer}\n"},
+    {"no model", "model_type", .model = ""},
+    {"depth 0", "depth", .model = "model: {type: chain, depth: 0}\n"},
+    {"unknown coordinates", "coordinates", .model = "model: {type: chain, depth: 2, coordinates: polar}\n"},
+    {"too many inputs", "input", .data = "data: {type: gaussian, teacher: [1.3, 0.4]}\n"},
+    /* processes */
+    {"unknown process", "sgdd", .process = "processes: [sgdd]\n"},
+    {"no process", "processes", .process = "processes: []\n"},
+    {"duplicate process", "langevin", .process = "processes: [langevin, langevin]\nlangevin: {temperature: 0.2}\n"},
+    {"reserved word as a name", "particles", .process = "processes: [particles]\n"},
+    {"capital letters in a name", "Mine", .process = "processes: [Mine]\nMine: {preset: langevin}\n"},
+    {"unknown preset", "mine_preset", .process = "processes: [mine]\nmine: {preset: brownian}\n"},
+    {"unknown noise", "noise", .process = "processes: [mine]\nmine: {preset: langevin, noise: pink}\n"},
+    {"matched to nothing", "matched", .data = "data: {type: gaussian, teacher: [1.3], label_noise: 0}\n",
+     .training = "training: {learning_rate: 0.05}\n",
+     .process  = "processes: [langevin]\nlangevin: {temperature: matched}\n"},
+    /* mesh */
+    {"short corner", "mesh_lower", .mesh = "mesh: {lower: [-3.0], upper: [3.0, 2.5], cells: [24, 20]}\n"},
+    {"long corner", "mesh_upper", .mesh = "mesh: {lower: [-3, -2], upper: [3, 2, 1], cells: [24, 20]}\n"},
+    {"cells missing", "mesh_cells", .mesh = "mesh: {lower: [-3.0, -2.5], upper: [3.0, 2.5]}\n"},
+    {"lower above upper", "mesh_lower|mesh_upper", .mesh = "mesh: {lower: [3, -2], upper: [-3, 2], cells: [24, 20]}\n"},
+    {"lower equals upper", "mesh_lower|mesh_upper", .mesh = "mesh: {lower: [1, -2], upper: [1, 2], cells: [24, 20]}\n"},
+    {"too coarse", "mesh_cells", .mesh = "mesh: {lower: [-3, -2], upper: [3, 2], cells: [2, 2]}\n"},
+    {"too large", "mesh|memory", .mesh = "mesh: {lower: [-3, -2], upper: [3, 2], cells: [300000, 300000]}\n"},
+    {"too large for 32 bits", "mesh_cells",
+     .mesh = "mesh: {lower: [-3, -2], upper: [3, 2], cells: [5000000000, 20]}\n"},
+    {"unknown face", "mesh_faces", .mesh = MESH "mesh_faces: [open]\n"},
+    {"missing mesh file", "no_such_mesh", .mesh = "mesh: {file: no_such_mesh.yaml}\n"},
+    {"generator without a mesh", "mesh", .mesh = ""},
+    {"no normalisable law", "normalis|box|mesh_", .mesh = "", .engines = "engines: [particles]\n",
+     .training = "training: {learning_rate: 0.05}\n"},
+    /* engines, observables */
+    {"unknown engine", "steam", .engines = "engines: [steam]\n"},
+    {"no engine", "engines", .engines = "engines: []\n"},
+    {"unknown observable", "phlogiston", .observables = "observables: [phlogiston]\n"},
+    {"no observable", "observables", .observables = "observables: []\n"},
+    {"no pairs", "spectrum_pairs", .observables = "observables: [spectrum]\nspectrum: {pairs: 0}\n"},
+    {"no particles", "particles_count", .rest = "particles: {count: 0}\n"},
+    {"no steps", "particles_steps", .rest = "particles: {steps: 0}\n"},
+    {"threshold 0", "crosscheck_threshold", .rest = "crosscheck: {threshold: 0}\n"},
+    /* the command line */
+    {"unknown key in a word", "training_batch_size?", .words = {"-training_batch_sze", "4"}},
+    {"word out of range", "command line: -training_learning_rate = -1", .words = {"-training_learning_rate", "-1"}},
+    {"two hyphens", "-training_batch_size", .words = {"--training_batch_size", "4"}},
+    {"equal sign", "-training_batch_size 4", .words = {"-training_batch_size=4"}},
+    {"stray word", "stray", .words = {"fast"}},
+};
+
+static char directory[] = "/tmp/t-input-XXXXXX", runfile[64], rowfile[64], out[64], errors[64], said[8192];
+
+static const char *Or(const char *text, const char *otherwise)
+{
+  return text ? text : otherwise;
+}
+
+static void Write(const char name[], const char text[])
+{
+  FILE *stream = fopen(name, "wb");
+
+  assert_non_null(stream);
+  assert_true(fputs(text, stream) >= 0);
+  assert_int_equal(fclose(stream), 0);
+}
+
+static void WriteCase(const Case *c)
+{
+  char text[4096];
+
+  (void)snprintf(text, sizeof(text), "%s%s%s%s%s%s%s%s", Or(c->data, DATA), Or(c->model, MODEL),
+                 Or(c->training, TRAINING), Or(c->process, PROCESS), Or(c->mesh, MESH), Or(c->engines, ENGINES),
+                 Or(c->observables, OBSERVABLES), Or(c->rest, ""));
+  Write(runfile, text);
+  (void)unlink(rowfile);
+  if (c->rows) Write(rowfile, c->rows);
+}
+
+/* Runs the program; `said` becomes what it wrote to stderr. Returns its exit code, -1: it did not exit by itself. */
+static int Program(const char *const argv[])
+{
+  const char                *program = Or(getenv("DLNFP"), "bin/dlnfp");
+  posix_spawn_file_actions_t actions;
+  pid_t                      pid;
+  int                        status;
+  FILE                      *stream;
+
+  must(posix_spawn_file_actions_init(&actions));
+  must(posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0));
+  must(posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  status = posix_spawn(&pid, program, &actions, NULL, (char *const *)argv, environ);
+  check(!status, "cannot start %s: %s", program, strerror(status));
+  must(posix_spawn_file_actions_destroy(&actions));
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  stream = fopen(errors, "rb");
+  assert_non_null(stream);
+  said[fread(said, 1, sizeof(said) - 1, stream)] = 0;
+  assert_int_equal(fclose(stream), 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int Lines(void)
+{
+  int lines = 0;
+
+  for (const char *c = said; *c; c++) lines += *c == '\n';
+  return lines;
+}
+
+static PetscBool Says(const char expected[])
+{
+  char  pieces[256], *rest = pieces;
+  char *piece;
+
+  (void)snprintf(pieces, sizeof(pieces), "%s", expected);
+  while ((piece = strsep(&rest, "|")))
+    if (strstr(said, piece)) return PETSC_TRUE;
+  return PETSC_FALSE;
+}
+
+/* An empty directory would also do; rmdir() succeeds on nothing else. */
+static PetscBool NothingWritten(void)
+{
+  return (PetscBool)(!rmdir(out) || errno == ENOENT);
+}
+
+/* Prints what is wrong with the answer, so that one run shows all bad cases. */
+static int Judge(const char name[], const char expected[], int code)
+{
+  const char *fault = NULL;
+
+  if (!NothingWritten()) fault = "something was written";
+  if (Lines() != 1) fault = "not one line";
+  if (strncmp(said, "dlnfp: ", 7)) fault = "no \"dlnfp: \" in front";
+  if (!Says(expected)) fault = "not the expected text";
+  if (code != 2) fault = "not exit code 2";
+  if (!fault) return 0;
+  print_error("%s: %s (exit code %d, wanted \"%s\"): %s%s", name, fault, code, expected, said, said[0] ? "" : "\n");
+  return 1;
+}
+
+/* The run file that all cases start from is valid, so they fail for their own reason. */
+static void test_valid(void **state)
+{
+  static const Case good[] = {{.name = "gaussian"}, {.name = "file", .data = FILE_DATA, .rows = ROWS}};
+
+  (void)state;
+  for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+    int code;
+
+    WriteCase(&good[i]);
+    code = Program((const char *[]){"dlnfp", "check", runfile, NULL});
+    check(code == 0 && !said[0], "%s: exit code %d: %s", good[i].name, code, said);
+    check(NothingWritten(), "%s: check wrote something", good[i].name);
+  }
+}
+
+static void test_cases(void **state)
+{
+  int bad = 0;
+
+  (void)state;
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    const Case *c        = &cases[i];
+    const char *argv[10] = {"dlnfp", "run", runfile, "-out", out};
+
+    WriteCase(c);
+    for (int k = 0; k < 4; k++) argv[5 + k] = c->words[k];
+    bad += Judge(c->name, c->expected, Program(argv));
+  }
+  check(!bad, "%d of %d cases", bad, (int)(sizeof(cases) / sizeof(cases[0])));
+}
+
+/* What is wrong lies outside the run file. */
+static void test_command(void **state)
+{
+  const Case  good = {.name = "good"};
+  char        inside[80];
+  int         bad = 0;
+  struct stat before, after;
+
+  (void)state;
+  WriteCase(&good);
+  bad += Judge("no run file", "no_such.yaml",
+               Program((const char *[]){"dlnfp", "run", "no_such.yaml", "-out", out, NULL}));
+  bad += Judge("directory as run file", directory,
+               Program((const char *[]){"dlnfp", "run", directory, "-out", out, NULL}));
+  bad += Judge("run without a file", "FILE.yaml", Program((const char *[]){"dlnfp", "run", NULL}));
+  bad += Judge("unknown command", "walk", Program((const char *[]){"dlnfp", "walk", runfile, NULL}));
+  bad += Judge("unknown list", "colours", Program((const char *[]){"dlnfp", "list", "colours", NULL}));
+  bad += Judge("-out without a directory", "-out", Program((const char *[]){"dlnfp", "run", runfile, "-out", NULL}));
+  check(!bad, "%d cases", bad);
+
+  Write(rowfile, ROWS); /* a file in the place of the directory, and of a directory on the way to it */
+  must(stat(rowfile, &before));
+  bad +=
+      Judge("file as directory", "rows.csv", Program((const char *[]){"dlnfp", "run", runfile, "-out", rowfile, NULL}));
+  (void)snprintf(inside, sizeof(inside), "%s/inside", rowfile);
+  bad += Judge("directory inside a file", "rows.csv",
+               Program((const char *[]){"dlnfp", "run", runfile, "-out", inside, NULL}));
+  must(stat(rowfile, &after));
+  check(!bad && before.st_size == after.st_size && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec, "%d cases", bad);
+}
+
+static void test_usage(void **state)
+{
+  (void)state;
+  assert_int_equal(Program((const char *[]){"dlnfp", NULL}), 2);
+  check(strstr(said, "dlnfp run FILE.yaml"), "%s", said);
+  assert_int_equal(Program((const char *[]){"dlnfp", "--help", NULL}), 0);
+  assert_int_equal(Program((const char *[]){"dlnfp", "run", "-h", NULL}), 0);
+  assert_int_equal(Program((const char *[]){"dlnfp", "--version", NULL}), 0);
+  assert_int_equal(Program((const char *[]){"dlnfp", "list", NULL}), 0);
+  check(!said[0], "%s", said);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_valid),
+      cmocka_unit_test(test_cases),
+      cmocka_unit_test(test_command),
+      cmocka_unit_test(test_usage),
+  };
+  int failed;
+
+  if (!mkdtemp(directory)) return 1;
+  (void)snprintf(runfile, sizeof(runfile), "%s/run.yaml", directory);
+  (void)snprintf(rowfile, sizeof(rowfile), "%s/rows.csv", directory);
+  (void)snprintf(out, sizeof(out), "%s/out", directory);
+  (void)snprintf(errors, sizeof(errors), "%s/stderr", directory);
+  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  (void)unlink(runfile);
+  (void)unlink(rowfile);
+  (void)unlink(errors);
+  (void)rmdir(out);
+  (void)rmdir(directory);
+  return failed;
+}
