@@ -19,12 +19,13 @@ struct _p_FPData {
 #include "datalist.h"
 #undef FP_DATA
 
-/* csv.c: the named columns of a CSV file with a header; all of them when n = 0. where: the key, for messages. */
+/* csv.c: the names of all columns of a CSV file, or the rows of n named ones. where: the key, for messages. */
 typedef struct {
   PetscInt rows, columns;
   char (*name)[FP_NAME]; /* [columns] */
   PetscReal *value;      /* [rows][columns] */
 } FPTable;
+PETSC_INTERN PetscErrorCode FPTableHeader(const char file[], const char where[], FPTable *table);
 PETSC_INTERN PetscErrorCode FPTableRead(const char file[], const char where[], PetscInt n, char *const names[],
                                         FPTable *table);
 PETSC_INTERN PetscErrorCode FPTableFree(FPTable *table);

@@ -27,12 +27,14 @@ static PetscErrorCode FPDataNodes_Gaussian(FPData data, PetscInt degree, PetscIn
   PetscFunctionReturn(0);
 }
 
+static const FPSampler Sampler_Gaussian = {.draw = FPDataDraw_Gaussian};
+
 PetscErrorCode FPDataCreate_Gaussian(FPData data, FPConfig config)
 {
   PetscFunctionBegin;
+  data->sampler = Sampler_Gaussian;
   PetscCall(FPTeacherCreate(data, config, 0));
   data->nodes           = FPDataNodes_Gaussian;
   data->sampler.normals = data->inputs + (((FPTeacher *)data->impl)->sigma > 0 ? data->targets : 0);
-  data->sampler.draw    = FPDataDraw_Gaussian;
   PetscFunctionReturn(0);
 }

@@ -25,13 +25,14 @@ static PetscErrorCode FPDataNodes_Rademacher(FPData data, PetscInt degree, Petsc
   PetscFunctionReturn(0);
 }
 
+static const FPSampler Sampler_Rademacher = {.draw = FPDataDraw_Rademacher, .words = 1};
+
 PetscErrorCode FPDataCreate_Rademacher(FPData data, FPConfig config)
 {
   PetscFunctionBegin;
+  data->sampler = Sampler_Rademacher;
   PetscCall(FPTeacherCreate(data, config, -2));
   data->nodes           = FPDataNodes_Rademacher;
-  data->sampler.words   = 1;
   data->sampler.normals = ((FPTeacher *)data->impl)->sigma > 0 ? data->targets : 0;
-  data->sampler.draw    = FPDataDraw_Rademacher;
   PetscFunctionReturn(0);
 }
