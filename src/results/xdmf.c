@@ -1,6 +1,7 @@
 /* xdmf.c: results.xdmf, which lets ParaView and VisIt open results.h5. One rectilinear grid for each process and engine
    with fields on a grid of 2 or 3 dimensions; values sit at the grid's nodes (the coordinates of the axes). A field
-   with component indices becomes one scalar for each component. */
+   with component indices becomes one scalar for each component, a hyperslab: ParaView's "XDMF Reader" (version 2) shows
+   them, its XDMF 3 readers only the fields without components. */
 #include "resultsimpl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +35,8 @@ static void Data(FILE *out, const FPField *field)
 /* Component `index` (over all leading dimensions, last fastest) of the field: one scalar attribute. */
 static void Component(FILE *out, const FPField *field, PetscInt dim, PetscInt index)
 {
-  const PetscInt lead = field->rank - dim;
-  PetscInt       start[FP_MAX_RANK];
+  const PetscInt lead               = field->rank - dim;
+  PetscInt       start[FP_MAX_RANK] = {0};
 
   for (PetscInt i = lead - 1, rest = index; i >= 0; rest /= field->shape[i], i--) start[i] = rest % field->shape[i];
   (void)fprintf(out, "    <Attribute Name=\"%s", field->name);
