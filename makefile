@@ -3,6 +3,7 @@
 # make lint       format, static checks    make sanitize  the tests under ASan and UBSan
 # make bench      timings beside SciPy     make install   PREFIX=/usr/local, DESTDIR=
 # make deps       installs what is missing (Debian); demo, test, lint and bench call it
+# V=1 prints whole commands.
 SHELL        := /bin/bash
 PREFIX       ?= /usr/local
 PYTHON       := /usr/bin/python3
@@ -38,6 +39,8 @@ export PYTHON
 .DELETE_ON_ERROR:
 .SECONDARY:
 
+show = $(if $(V),,@echo '$(1)'; )
+
 all: $(BIN)/dlnfp
 
 $(BIN)/dlnfp: $(BUILD)/src/main.o $(lib)
@@ -45,10 +48,10 @@ $(tests) $(slow) $(benches): %: %.o $(lib)
 $(tests) $(slow) $(benches): LDLIBS += -lcmocka
 $(BIN)/dlnfp $(tests) $(slow) $(benches):
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(LDLIBS) -o $@
+	$(call show,ld $@)$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(LDLIBS) -o $@
 $(BUILD)/%.o: %.c makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call show,cc $<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # Packages of Debian 12. Nothing is asked of the network when all of them are there.
