@@ -29,10 +29,10 @@ typedef struct {
   const char *name; /* key inside its section */
   FPKind kind;   /* fields: PetscReal, PetscInt, PetscBool, char[FP_TEXT], char[FP_TEXT], FPReals, FPInts, FPStrings */
   size_t offset; /* of the field in the struct that FPConfigRead() fills */
-  const char
-           *initial; /* default as one would write it; NULL: no default (Real: NaN, Int: -1, text: "", lists: n = 0) */
-  PetscReal lower, upper; /* of a number, or of each entry of a list; both 0: no bounds */
-  const char *choices;    /* FP_CHOICE and FP_STRINGS: accepted words separated by blanks; NULL: any text */
+  const char *initial; /* default as on the command line, lists with commas; NULL: no default (Real: NaN, Int: -1, text:
+                          "", lists: n = 0) */
+  PetscReal   lower, upper; /* of a number, or of each entry of a list; both 0: no bounds */
+  const char *choices;      /* FP_CHOICE and FP_STRINGS: accepted words separated by blanks; NULL: any text */
   const char *unit, *help;
 } FPParameter;
 

@@ -127,7 +127,16 @@ static const Case cases[] = {
     {"stray word", "stray", .words = {"fast"}},
 };
 
-static char directory[] = "/tmp/t-input-XXXXXX", runfile[64], rowfile[64], out[64], errors[64], said[8192];
+#define PLACES 3 /* as many programs at a time */
+
+/* A folder with a run file, and the program that reads it. */
+typedef struct {
+  char  directory[64], runfile[80], rowfile[80], out[80], errors[80];
+  pid_t pid;
+} Place;
+
+static Place places[PLACES];
+static char  said[8192];
 
 static const char *Or(const char *text, const char *otherwise)
 {
@@ -143,39 +152,50 @@ static void Write(const char name[], const char text[])
   assert_int_equal(fclose(stream), 0);
 }
 
-static void WriteCase(const Case *c)
+static void WriteCase(const Place *place, const Case *c)
 {
   char text[4096];
 
   (void)snprintf(text, sizeof(text), "%s%s%s%s%s%s%s%s", Or(c->data, DATA), Or(c->model, MODEL),
                  Or(c->training, TRAINING), Or(c->process, PROCESS), Or(c->mesh, MESH), Or(c->engines, ENGINES),
                  Or(c->observables, OBSERVABLES), Or(c->rest, ""));
-  Write(runfile, text);
-  (void)unlink(rowfile);
-  if (c->rows) Write(rowfile, c->rows);
+  Write(place->runfile, text);
+  (void)unlink(place->rowfile);
+  if (c->rows) Write(place->rowfile, c->rows);
 }
 
-/* Runs the program; `said` becomes what it wrote to stderr. Returns its exit code, -1: it did not exit by itself. */
-static int Program(const char *const argv[])
+static void Start(Place *place, const char *const argv[])
 {
   const char                *program = Or(getenv("DLNFP"), "bin/dlnfp");
   posix_spawn_file_actions_t actions;
-  pid_t                      pid;
-  int                        status;
-  FILE                      *stream;
+  int                        code;
 
   must(posix_spawn_file_actions_init(&actions));
   must(posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0));
-  must(posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_TRUNC, 0600));
-  status = posix_spawn(&pid, program, &actions, NULL, (char *const *)argv, environ);
-  check(!status, "cannot start %s: %s", program, strerror(status));
+  must(posix_spawn_file_actions_addopen(&actions, 2, place->errors, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  code = posix_spawn(&place->pid, program, &actions, NULL, (char *const *)argv, environ);
+  check(!code, "cannot start %s: %s", program, strerror(code));
   must(posix_spawn_file_actions_destroy(&actions));
-  assert_int_equal(waitpid(pid, &status, 0), pid);
-  stream = fopen(errors, "rb");
+}
+
+/* Returns the exit code, -1: it did not exit by itself; `said` becomes what it wrote to stderr. */
+static int Finish(const Place *place)
+{
+  int   status;
+  FILE *stream;
+
+  assert_int_equal(waitpid(place->pid, &status, 0), place->pid);
+  stream = fopen(place->errors, "rb");
   assert_non_null(stream);
   said[fread(said, 1, sizeof(said) - 1, stream)] = 0;
   assert_int_equal(fclose(stream), 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int Program(Place *place, const char *const argv[])
+{
+  Start(place, argv);
+  return Finish(place);
 }
 
 static int Lines(void)
@@ -198,17 +218,17 @@ static PetscBool Says(const char expected[])
 }
 
 /* An empty directory would also do; rmdir() succeeds on nothing else. */
-static PetscBool NothingWritten(void)
+static PetscBool NothingWritten(const Place *place)
 {
-  return (PetscBool)(!rmdir(out) || errno == ENOENT);
+  return (PetscBool)(!rmdir(place->out) || errno == ENOENT);
 }
 
 /* Prints what is wrong with the answer, so that one run shows all bad cases. */
-static int Judge(const char name[], const char expected[], int code)
+static int Judge(const Place *place, const char name[], const char expected[], int code)
 {
   const char *fault = NULL;
 
-  if (!NothingWritten()) fault = "something was written";
+  if (!NothingWritten(place)) fault = "something was written";
   if (Lines() != 1) fault = "not one line";
   if (strncmp(said, "dlnfp: ", 7)) fault = "no \"dlnfp: \" in front";
   if (!Says(expected)) fault = "not the expected text";
@@ -222,75 +242,95 @@ static int Judge(const char name[], const char expected[], int code)
 static void test_valid(void **state)
 {
   static const Case good[] = {{.name = "gaussian"}, {.name = "file", .data = FILE_DATA, .rows = ROWS}};
+  Place            *place  = &places[0];
 
   (void)state;
   for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
     int code;
 
-    WriteCase(&good[i]);
-    code = Program((const char *[]){"dlnfp", "check", runfile, NULL});
+    WriteCase(place, &good[i]);
+    code = Program(place, (const char *[]){"dlnfp", "check", place->runfile, NULL});
     check(code == 0 && !said[0], "%s: exit code %d: %s", good[i].name, code, said);
-    check(NothingWritten(), "%s: check wrote something", good[i].name);
+    check(NothingWritten(place), "%s: check wrote something", good[i].name);
   }
 }
 
 static void test_cases(void **state)
 {
-  int bad = 0;
+  const int n   = (int)(sizeof(cases) / sizeof(cases[0]));
+  int       bad = 0;
 
   (void)state;
-  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-    const Case *c        = &cases[i];
-    const char *argv[10] = {"dlnfp", "run", runfile, "-out", out};
+  for (int i = 0; i < n + PLACES; i++) {
+    Place      *place    = &places[i % PLACES];
+    const Case *old      = i < PLACES ? NULL : &cases[i - PLACES];
+    const char *argv[10] = {"dlnfp", "run", place->runfile, "-out", place->out};
 
-    WriteCase(c);
-    for (int k = 0; k < 4; k++) argv[5 + k] = c->words[k];
-    bad += Judge(c->name, c->expected, Program(argv));
+    if (old) bad += Judge(place, old->name, old->expected, Finish(place));
+    if (i >= n) continue;
+    WriteCase(place, &cases[i]);
+    for (int k = 0; k < 4; k++) argv[5 + k] = cases[i].words[k];
+    Start(place, argv);
   }
-  check(!bad, "%d of %d cases", bad, (int)(sizeof(cases) / sizeof(cases[0])));
+  check(!bad, "%d of %d cases", bad, n);
 }
 
 /* What is wrong lies outside the run file. */
 static void test_command(void **state)
 {
+  Place      *p   = &places[0];
+  const char *run = p->runfile, *out = p->out, *rows = p->rowfile;
   const Case  good = {.name = "good"};
-  char        inside[80];
+  const struct {
+    const char *name, *expected, *argv[6];
+  } commands[] = {
+      {"no run file", "no_such.yaml", {"dlnfp", "run", "no_such.yaml", "-out", out}},
+      {"directory as run file", p->directory, {"dlnfp", "run", p->directory, "-out", out}},
+      {"run without a file", "FILE.yaml", {"dlnfp", "run"}},
+      {"unknown command", "walk", {"dlnfp", "walk", run}},
+      {"unknown list", "colours", {"dlnfp", "list", "colours"}},
+      {"-out without a directory", "-out", {"dlnfp", "run", run, "-out"}},
+      {"file as directory", "rows.csv", {"dlnfp", "run", run, "-out", rows}},
+      {"directory in a file", "rows.csv", {"dlnfp", "run", run, "-out", "FILE/inside"}},
+  };
+  char        inside[96];
   int         bad = 0;
   struct stat before, after;
 
   (void)state;
-  WriteCase(&good);
-  bad += Judge("no run file", "no_such.yaml",
-               Program((const char *[]){"dlnfp", "run", "no_such.yaml", "-out", out, NULL}));
-  bad += Judge("directory as run file", directory,
-               Program((const char *[]){"dlnfp", "run", directory, "-out", out, NULL}));
-  bad += Judge("run without a file", "FILE.yaml", Program((const char *[]){"dlnfp", "run", NULL}));
-  bad += Judge("unknown command", "walk", Program((const char *[]){"dlnfp", "walk", runfile, NULL}));
-  bad += Judge("unknown list", "colours", Program((const char *[]){"dlnfp", "list", "colours", NULL}));
-  bad += Judge("-out without a directory", "-out", Program((const char *[]){"dlnfp", "run", runfile, "-out", NULL}));
-  check(!bad, "%d cases", bad);
+  WriteCase(p, &good);
+  Write(rows, ROWS);
+  must(stat(rows, &before));
+  (void)snprintf(inside, sizeof(inside), "%s/inside", rows);
+  for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+    const char *argv[7] = {NULL};
 
-  Write(rowfile, ROWS); /* a file in the place of the directory, and of a directory on the way to it */
-  must(stat(rowfile, &before));
-  bad +=
-      Judge("file as directory", "rows.csv", Program((const char *[]){"dlnfp", "run", runfile, "-out", rowfile, NULL}));
-  (void)snprintf(inside, sizeof(inside), "%s/inside", rowfile);
-  bad += Judge("directory inside a file", "rows.csv",
-               Program((const char *[]){"dlnfp", "run", runfile, "-out", inside, NULL}));
-  must(stat(rowfile, &after));
-  check(!bad && before.st_size == after.st_size && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec, "%d cases", bad);
+    for (int k = 0; k < 6 && commands[i].argv[k]; k++)
+      argv[k] = strcmp(commands[i].argv[k], "FILE/inside") ? commands[i].argv[k] : inside;
+    bad += Judge(p, commands[i].name, commands[i].expected, Program(p, argv));
+  }
+  must(stat(rows, &after));
+  check(before.st_size == after.st_size && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec, "rows.csv was changed");
+  check(!bad, "%d cases", bad);
 }
 
 static void test_usage(void **state)
 {
+  static const char *const good[][4] = {{"dlnfp", "--help"},
+                                        {"dlnfp", "run", "-h"},
+                                        {"dlnfp", "--version"},
+                                        {"dlnfp", "list"},
+                                        {"dlnfp", "list", "keys"}};
+  Place                   *place     = &places[0];
+
   (void)state;
-  assert_int_equal(Program((const char *[]){"dlnfp", NULL}), 2);
+  assert_int_equal(Program(place, (const char *[]){"dlnfp", NULL}), 2);
   check(strstr(said, "dlnfp run FILE.yaml"), "%s", said);
-  assert_int_equal(Program((const char *[]){"dlnfp", "--help", NULL}), 0);
-  assert_int_equal(Program((const char *[]){"dlnfp", "run", "-h", NULL}), 0);
-  assert_int_equal(Program((const char *[]){"dlnfp", "--version", NULL}), 0);
-  assert_int_equal(Program((const char *[]){"dlnfp", "list", NULL}), 0);
-  check(!said[0], "%s", said);
+  for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+    const int code = Program(place, good[i]);
+
+    check(code == 0 && !said[0], "case %d: exit code %d: %s", (int)i, code, said);
+  }
 }
 
 int main(void)
@@ -303,16 +343,23 @@ int main(void)
   };
   int failed;
 
-  if (!mkdtemp(directory)) return 1;
-  (void)snprintf(runfile, sizeof(runfile), "%s/run.yaml", directory);
-  (void)snprintf(rowfile, sizeof(rowfile), "%s/rows.csv", directory);
-  (void)snprintf(out, sizeof(out), "%s/out", directory);
-  (void)snprintf(errors, sizeof(errors), "%s/stderr", directory);
+  for (int i = 0; i < PLACES; i++) {
+    Place *p = &places[i];
+
+    (void)snprintf(p->directory, sizeof(p->directory), "/tmp/t-input-XXXXXX");
+    if (!mkdtemp(p->directory)) return 1;
+    (void)snprintf(p->runfile, sizeof(p->runfile), "%.60s/run.yaml", p->directory);
+    (void)snprintf(p->rowfile, sizeof(p->rowfile), "%.60s/rows.csv", p->directory);
+    (void)snprintf(p->out, sizeof(p->out), "%.60s/out", p->directory);
+    (void)snprintf(p->errors, sizeof(p->errors), "%.60s/stderr", p->directory);
+  }
   failed = cmocka_run_group_tests(tests, NULL, NULL);
-  (void)unlink(runfile);
-  (void)unlink(rowfile);
-  (void)unlink(errors);
-  (void)rmdir(out);
-  (void)rmdir(directory);
+  for (int i = 0; i < PLACES; i++) {
+    (void)unlink(places[i].runfile);
+    (void)unlink(places[i].rowfile);
+    (void)unlink(places[i].errors);
+    (void)rmdir(places[i].out);
+    (void)rmdir(places[i].directory);
+  }
   return failed;
 }
