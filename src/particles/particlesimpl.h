@@ -36,8 +36,9 @@ typedef struct _FPStepper FPStepper;
 struct _FPStepper {
   FPProcess    process;
   FPModel      model;
-  const FPBox *box;                 /* NULL: no walls */
-  PetscBool    mapped, sde, linear; /* linear: g = metric J^T (e x^T), so a batch needs M and J once */
+  const FPBox *box; /* NULL: no walls */
+  PetscBool    mapped, sde;
+  PetscBool    linear; /* sum e x^T over the batch and take M and J once: more than one sample of data per step */
   int          dim, weights, channels, inputs, targets;
   int          batch, batches;
   double       coefficient[2];               /* of the batches' mean gradients */

@@ -135,7 +135,7 @@ static void StepMap(const FPStepper *s, FPWorkspace *ws, const double *before, d
 
   FPModelMap(s->model, FP_BLOCK, before, ws->M);
   Zero(maps, ws->G);
-  for (int a = 0; a < s->batches; a++)
+  for (int a = s->batches - 1; a >= 0; a--)
     for (int k = 0; k < s->batch; k++) {
       DrawSample(s, ws);
       AddSample(s->inputs, s->targets, s->coefficient[a], ws->M, ws->x, ws->y, ws->G);

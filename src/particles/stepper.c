@@ -71,7 +71,7 @@ static PetscErrorCode SetModel(FPStepper *s)
   PetscCall(FPModelGetData(s->model, &data));
   PetscCall(FPModelGetSampler(s->model, &s->sampler));
   if (s->sde) PetscCall(FPProcessGetChannels(s->process, &channels));
-  s->linear   = data ? PETSC_TRUE : PETSC_FALSE;
+  s->linear   = data && s->batch * s->batches > 1 ? PETSC_TRUE : PETSC_FALSE;
   s->dim      = (int)dim;
   s->inputs   = (int)inputs;
   s->targets  = (int)targets;

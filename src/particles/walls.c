@@ -43,26 +43,32 @@ static void Conormal(const FPStepper *s, const double *D, int axis, int l, doubl
     z[i * FP_BLOCK + l] -= 2 * overshoot * D[(i * s->dim + axis) * FP_BLOCK + l] / normal;
 }
 
-/* Lane l: the number of coordinates outside, or -1 */
-static int Reflect(const FPStepper *s, const double *D, int l, double *z)
+/* Coordinates of lane l outside the box; -1: one is not finite */
+static int CountOutside(const FPBox *box, int dim, int l, const double *z)
 {
-  const FPBox *box   = s->box;
-  int          count = 0;
+  int count = 0;
 
-  for (int i = 0; i < s->dim; i++) {
+  for (int i = 0; i < dim; i++) {
     const double zi = z[i * FP_BLOCK + l];
 
     if (!isfinite(zi)) return -1;
-    if (zi < box->lower[i] || zi > box->upper[i]) {
-      const double overshoot = zi < box->lower[i] ? zi - box->lower[i] : zi - box->upper[i];
-
-      count++;
-      if (D) Conormal(s, D, i, l, overshoot, z);
-    }
+    count += zi < box->lower[i] || zi > box->upper[i];
   }
-  for (int i = 0; count && i < s->dim; i++)
-    z[i * FP_BLOCK + l] = Mirror(z[i * FP_BLOCK + l], box->lower[i], box->upper[i]);
   return count;
+}
+
+/* Lane l; D: NULL for a discrete algorithm */
+static void Reflect(const FPStepper *s, const double *D, int l, double *z)
+{
+  const FPBox *box = s->box;
+
+  for (int i = 0; D && i < s->dim; i++) {
+    const double zi = z[i * FP_BLOCK + l];
+
+    if (zi < box->lower[i]) Conormal(s, D, i, l, zi - box->lower[i], z);
+    if (zi > box->upper[i]) Conormal(s, D, i, l, zi - box->upper[i], z);
+  }
+  for (int i = 0; i < s->dim; i++) z[i * FP_BLOCK + l] = Mirror(z[i * FP_BLOCK + l], box->lower[i], box->upper[i]);
 }
 
 int FPWallsApply(const FPStepper *s, FPWorkspace *ws, const double *before, double *z)
@@ -72,9 +78,10 @@ int FPWallsApply(const FPStepper *s, FPWorkspace *ws, const double *before, doub
   if (!s->box || !Outside(s->dim, s->box->lower, s->box->upper, z)) return 0;
   if (s->sde) FPProcessDiffusion(s->process, FP_BLOCK, before, ws->D);
   for (int l = 0; l < FP_BLOCK; l++) {
-    const int lane = Reflect(s, s->sde ? ws->D : NULL, l, z);
+    const int lane = CountOutside(s->box, s->dim, l, z);
 
     if (lane < 0) return -1;
+    if (lane) Reflect(s, s->sde ? ws->D : NULL, l, z);
     count += lane;
   }
   return count;
