@@ -22,9 +22,9 @@ run_item() {
   esac
 }
 
-# The last number in front of " test(s)" on a line of cmocka's summary.
+# The sum of the numbers in front of " test(s)" in cmocka's summaries, nothing if there is none.
 cmocka_count() {
-  sed -n "s/^\[  $1  \] [^0-9]*\([0-9][0-9]*\) test(s).*/\1/p" "$2" | tail -n 1
+  sed -n "s/^\[  $1  \] [^0-9]*\([0-9][0-9]*\) test(s).*/\1/p" "$2" | awk '{n += $1} END {if (NR) print n}'
 }
 
 for item in "$@"; do
