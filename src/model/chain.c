@@ -209,6 +209,7 @@ PetscErrorCode FPModelCreate_Chain(FPModel model, FPConfig config)
   model->dim       = model->weights;
   model->metric    = balanced ? 1.0 / keys.depth : 1;
   model->ops       = balanced ? Balanced : Weights;
+  model->isolated  = PETSC_TRUE;
   model->reachable = (!balanced || keys.depth % 2) ? PETSC_TRUE : PETSC_FALSE;
   if (invariant) PetscCall(FPModelSetInvariant(model));
   PetscCall(FPNetworkSetUp(model));

@@ -8,6 +8,12 @@
 #define FLAT 1e-7 /* eigenvalues of the Hessian below this, relative to its scale, count as zero */
 #define SAME 1e-5 /* points nearer than this, relative to the scale of w, are one */
 
+typedef enum { MINIMUM, SADDLE, MAXIMUM } Kind;
+typedef struct {
+  FPCriticalPoint point;
+  Kind            kind;
+} Found;
+
 /* Sizes of the Hessian and of the weights where V has its features. */
 static void Scales(FPModel model, PetscReal *hessian, PetscReal *size)
 {
@@ -58,35 +64,66 @@ static PetscErrorCode NewtonRun(FPModel model, double w[], PetscBool *arrived)
   PetscFunctionReturn(0);
 }
 
-/* Ascending eigenvalues of the symmetric part of the Hessian at w, index and flat of the point. */
-static PetscErrorCode Classify(FPModel model, const double w[], FPCriticalPoint *point)
+/* Whether V falls along some direction spanned by the flat eigenvectors, columns of `vector`: then a point without
+   negative eigenvalues is a saddle of higher order. A fixed set of directions and one length are tried. */
+static PetscBool Descends(FPModel model, const double w[], PetscReal value, PetscInt flat, const PetscInt column[],
+                          const gsl_matrix *vector)
 {
-  const PetscInt            d     = model->weights;
-  gsl_matrix               *A     = gsl_matrix_alloc((size_t)d, (size_t)d);
-  gsl_vector               *value = gsl_vector_alloc((size_t)d);
-  gsl_eigen_symm_workspace *work  = gsl_eigen_symm_alloc((size_t)d);
-  double                    H[FP_MAX_DIM * FP_MAX_DIM];
-  PetscReal                 hessian, size;
+  PetscReal hessian, size;
+  unsigned  random = 1;
+
+  Scales(model, &hessian, &size);
+  for (PetscInt trial = 0; trial < 256; trial++) {
+    double v[FP_MAX_DIM] = {0}, V, norm = 0;
+
+    for (PetscInt f = 0; f < flat; f++) {
+      random = random * 1664525u + 1013904223u; /* Numerical Recipes' generator: any spread of directions will do */
+      for (PetscInt i = 0; i < model->weights; i++)
+        v[i] += ((random >> 8) / 8388608.0 - 1) * gsl_matrix_get(vector, (size_t)i, (size_t)column[f]);
+    }
+    for (PetscInt i = 0; i < model->weights; i++) norm += v[i] * v[i];
+    for (PetscInt i = 0; i < model->weights; i++) v[i] = w[i] + 0.3 * size * v[i] / PetscSqrtReal(norm);
+    FPModelPotential(model, 1, v, &V);
+    if (V < value - 1e-9 * hessian * size * size) return PETSC_TRUE;
+  }
+  return PETSC_FALSE;
+}
+
+/* Fills the point at w: ascending eigenvalues of the symmetric part of the Hessian, index, flat, kind. */
+static PetscErrorCode Classify(FPModel model, const double w[], Found *found)
+{
+  const PetscInt             d      = model->weights;
+  gsl_matrix                *A      = gsl_matrix_alloc((size_t)d, (size_t)d);
+  gsl_matrix                *vector = gsl_matrix_alloc((size_t)d, (size_t)d);
+  gsl_vector                *value  = gsl_vector_alloc((size_t)d);
+  gsl_eigen_symmv_workspace *work   = gsl_eigen_symmv_alloc((size_t)d);
+  FPCriticalPoint           *point  = &found->point;
+  double                     H[FP_MAX_DIM * FP_MAX_DIM];
+  PetscInt                   column[FP_MAX_DIM];
+  PetscReal                  hessian, size;
 
   PetscFunctionBegin;
   Scales(model, &hessian, &size);
+  FPModelPotential(model, 1, w, &point->value);
+  FPModelProject(model, 1, w, point->z);
   FPModelHessian(model, 1, w, H);
   for (PetscInt k = 0; k < d * d; k++)
     gsl_matrix_set(A, (size_t)(k / d), (size_t)(k % d), 0.5 * (H[k] + H[k % d * d + k / d]));
-  gsl_eigen_symm(A, value, work);
-  for (PetscInt i = 0; i < d; i++) point->eigenvalue[i] = gsl_vector_get(value, (size_t)i);
-  PetscCall(PetscSortReal(d, point->eigenvalue));
-  point->index = point->flat = 0;
+  gsl_eigen_symmv(A, value, vector, work);
+  gsl_eigen_symmv_sort(value, vector, GSL_EIGEN_SORT_VAL_ASC);
   for (PetscInt i = 0; i < d; i++) {
+    point->eigenvalue[i] = gsl_vector_get(value, (size_t)i);
     if (PetscAbsReal(point->eigenvalue[i]) < FLAT * hessian)
-      point->flat++;
+      column[point->flat++] = i;
     else if (point->eigenvalue[i] < 0)
       point->index++;
   }
-  FPModelPotential(model, 1, w, &point->value);
-  FPModelProject(model, 1, w, point->z);
-  gsl_eigen_symm_free(work);
+  found->kind = point->index == 0 ? MINIMUM : point->index < d ? SADDLE : MAXIMUM;
+  if (found->kind == MINIMUM && point->flat && Descends(model, w, point->value, point->flat, column, vector))
+    found->kind = SADDLE;
+  gsl_eigen_symmv_free(work);
   gsl_vector_free(value);
+  gsl_matrix_free(vector);
   gsl_matrix_free(A);
   PetscFunctionReturn(0);
 }
@@ -109,25 +146,27 @@ static PetscErrorCode GridStarts(FPModel model, PetscInt *count, PetscReal **w)
   PetscFunctionReturn(0);
 }
 
-/* Whether it is on the list already: at the same place or, met by a grid, on the same continuum. */
-static PetscBool Known(FPModel model, PetscInt n, const FPCriticalPoint point[], const FPCriticalPoint *found)
+/* Whether it is on the list already: at the same place or, unless they are isolated, on the same
+   continuum (same value, index and flat directions). */
+static PetscBool Known(FPModel model, PetscInt n, const Found list[], const FPCriticalPoint *point)
 {
   PetscReal hessian, size;
 
   Scales(model, &hessian, &size);
   for (PetscInt k = 0; k < n; k++) {
-    PetscReal distance = 0;
+    const FPCriticalPoint *other    = &list[k].point;
+    PetscReal              distance = 0;
 
-    for (PetscInt i = 0; i < model->dim; i++) distance = PetscMax(distance, PetscAbsReal(point[k].z[i] - found->z[i]));
+    for (PetscInt i = 0; i < model->dim; i++) distance = PetscMax(distance, PetscAbsReal(other->z[i] - point->z[i]));
     if (distance < SAME * size) return PETSC_TRUE;
-    if (!model->ops.starts && found->flat && found->flat == point[k].flat && found->index == point[k].index &&
-        PetscAbsReal(found->value - point[k].value) < 1e-9 * hessian * size * size)
+    if (!model->isolated && point->flat && point->flat == other->flat && point->index == other->index &&
+        PetscAbsReal(point->value - other->value) < 1e-9 * hessian * size * size)
       return PETSC_TRUE;
   }
   return PETSC_FALSE;
 }
 
-static PetscErrorCode Search(FPModel model, PetscInt *count, FPCriticalPoint **points)
+static PetscErrorCode Search(FPModel model, PetscInt *count, Found **list)
 {
   PetscInt   starts;
   PetscReal *w, hessian, size;
@@ -135,12 +174,12 @@ static PetscErrorCode Search(FPModel model, PetscInt *count, FPCriticalPoint **p
   PetscFunctionBegin;
   Scales(model, &hessian, &size);
   PetscCall((*(model->ops.starts ? model->ops.starts : GridStarts))(model, &starts, &w));
-  PetscCall(PetscCalloc1(starts, points));
+  PetscCall(PetscCalloc1(starts, list));
   *count = 0;
   for (PetscInt s = 0; s < starts; s++) {
-    PetscReal      *ws = w + s * model->weights;
-    FPCriticalPoint found;
-    PetscBool       arrived;
+    PetscReal *ws = w + s * model->weights;
+    Found      found;
+    PetscBool  arrived;
 
     PetscCall(PetscMemzero(&found, sizeof(found)));
     PetscCall(NewtonRun(model, ws, &arrived));
@@ -148,7 +187,7 @@ static PetscErrorCode Search(FPModel model, PetscInt *count, FPCriticalPoint **p
     for (PetscInt i = 0; i < model->weights; i++)
       if (PetscAbsReal(ws[i]) < SAME * size) ws[i] = 0; /* zero weights belong to saddles: make them exact */
     PetscCall(Classify(model, ws, &found));
-    if (!Known(model, *count, *points, &found)) (*points)[(*count)++] = found;
+    if (!Known(model, *count, *list, &found.point)) (*list)[(*count)++] = found;
   }
   PetscCall(PetscFree(w));
   PetscFunctionReturn(0);
@@ -170,36 +209,37 @@ static PetscReal Preference(FPModel model, const FPCriticalPoint *point)
 }
 
 /* Whether a comes before b: minima first, ascending V, then by preference. */
-static PetscBool Before(FPModel model, const FPCriticalPoint *a, const FPCriticalPoint *b)
+static PetscBool Before(FPModel model, const Found *a, const Found *b)
 {
   PetscReal hessian, size;
 
   Scales(model, &hessian, &size);
-  if ((a->index == 0) != (b->index == 0)) return a->index == 0 ? PETSC_TRUE : PETSC_FALSE;
-  if (PetscAbsReal(a->value - b->value) > 1e-9 * hessian * size * size)
-    return a->value < b->value ? PETSC_TRUE : PETSC_FALSE;
-  return Preference(model, a) > Preference(model, b) ? PETSC_TRUE : PETSC_FALSE;
+  if ((a->kind == MINIMUM) != (b->kind == MINIMUM)) return a->kind == MINIMUM ? PETSC_TRUE : PETSC_FALSE;
+  if (PetscAbsReal(a->point.value - b->point.value) > 1e-9 * hessian * size * size)
+    return a->point.value < b->point.value ? PETSC_TRUE : PETSC_FALSE;
+  return Preference(model, &a->point) > Preference(model, &b->point) ? PETSC_TRUE : PETSC_FALSE;
 }
 
 /* minimum, minimum_2, ..., saddle, ..., maximum, ...; origin for w = 0 unless it is a minimum. */
-static PetscErrorCode Baptise(FPModel model, PetscInt n, FPCriticalPoint point[])
+static PetscErrorCode Baptise(FPModel model, PetscInt n, Found list[])
 {
   const char *const word[3] = {"minimum", "saddle", "maximum"};
   PetscInt          used[3] = {0, 0, 0};
 
   PetscFunctionBegin;
   for (PetscInt k = 0; k < n; k++) {
-    const PetscInt kind = point[k].index == 0 ? 0 : point[k].index < model->weights ? 1 : 2;
-    PetscBool      zero = PETSC_TRUE;
+    const Kind kind = list[k].kind;
+    char      *name = list[k].point.name;
+    PetscBool  zero = PETSC_TRUE;
 
     for (PetscInt i = 0; i < model->dim; i++)
-      if (point[k].z[i] != 0) zero = PETSC_FALSE;
-    if (zero && (kind || (point[k].flat && point[k].value > point[0].value))) {
-      PetscCall(PetscStrncpy(point[k].name, "origin", FP_NAME));
+      if (list[k].point.z[i] != 0) zero = PETSC_FALSE;
+    if (zero && kind != MINIMUM) {
+      PetscCall(PetscStrncpy(name, "origin", FP_NAME));
     } else if (used[kind]++) {
-      PetscCall(PetscSNPrintf(point[k].name, FP_NAME, "%s_%" PetscInt_FMT, word[kind], used[kind]));
+      PetscCall(PetscSNPrintf(name, FP_NAME, "%s_%" PetscInt_FMT, word[kind], used[kind]));
     } else {
-      PetscCall(PetscStrncpy(point[k].name, word[kind], FP_NAME));
+      PetscCall(PetscStrncpy(name, word[kind], FP_NAME));
     }
   }
   PetscFunctionReturn(0);
@@ -207,34 +247,39 @@ static PetscErrorCode Baptise(FPModel model, PetscInt n, FPCriticalPoint point[]
 
 PetscErrorCode FPModelFindCriticalPoints(FPModel model)
 {
-  PetscFunctionBegin;
-  PetscCall(Search(model, &model->points, &model->point));
-  for (PetscInt k = 1; k < model->points; k++)
-    for (PetscInt j = k; j > 0 && Before(model, &model->point[j], &model->point[j - 1]); j--) {
-      const FPCriticalPoint swap = model->point[j];
+  Found *list;
 
-      model->point[j]     = model->point[j - 1];
-      model->point[j - 1] = swap;
+  PetscFunctionBegin;
+  PetscCall(Search(model, &model->points, &list));
+  for (PetscInt k = 1; k < model->points; k++)
+    for (PetscInt j = k; j > 0 && Before(model, &list[j], &list[j - 1]); j--) {
+      const Found swap = list[j];
+
+      list[j]     = list[j - 1];
+      list[j - 1] = swap;
     }
-  PetscCall(Baptise(model, model->points, model->point));
+  PetscCall(Baptise(model, model->points, list));
+  PetscCall(PetscCalloc1(PetscMax(1, model->points), &model->point));
+  for (PetscInt k = 0; k < model->points; k++) model->point[k] = list[k].point;
+  PetscCall(PetscFree(list));
   PetscFunctionReturn(0);
 }
 
 /* The smallest loss is that of a critical point without decay. */
 PetscErrorCode FPModelFindGap(FPModel model)
 {
-  const PetscReal  decay = model->training.weight_decay;
-  FPCriticalPoint *point;
-  PetscInt         n;
+  const PetscReal decay = model->training.weight_decay;
+  Found          *list;
+  PetscInt        n;
 
   PetscFunctionBegin;
   model->gap                   = 0;
   model->training.weight_decay = 0;
-  PetscCall(Search(model, &n, &point));
+  PetscCall(Search(model, &n, &list));
   PetscCheck(n, PETSC_COMM_SELF, PETSC_ERR_NOT_CONVERGED, "found no minimum of the loss of %s", model->type);
-  model->gap = point[0].value;
-  for (PetscInt k = 1; k < n; k++) model->gap = PetscMin(model->gap, point[k].value);
+  model->gap = list[0].point.value;
+  for (PetscInt k = 1; k < n; k++) model->gap = PetscMin(model->gap, list[k].point.value);
   model->training.weight_decay = decay;
-  PetscCall(PetscFree(point));
+  PetscCall(PetscFree(list));
   PetscFunctionReturn(0);
 }

@@ -16,8 +16,7 @@ typedef struct {
   void (*pushsecond)(FPModel model, int n, const double *w, const double *D, double *c);
   double (*measurebox)(const double lower[], const double upper[]);
   PetscErrorCode (*name)(FPModel model, PetscInt i, char name[]); /* of coordinate i */
-  /* Where Newton starts to look for critical points, [count][weights], PetscMalloc1(); NULL: a tensor grid. Points of a
-     continuum are represented by those that Newton reaches from here. */
+  /* Where Newton starts to look for critical points, [count][weights], PetscMalloc1(); NULL: a tensor grid. */
   PetscErrorCode (*starts)(FPModel model, PetscInt *count, PetscReal **w);
   PetscErrorCode (*defect)(FPModel model, const PetscReal w[], PetscReal *defect); /* NULL: 0 */
   PetscErrorCode (*destroy)(FPModel model);                                        /* frees impl */
@@ -32,6 +31,7 @@ struct _p_FPModel {
   double     metric;
   PetscBool  reachable; /* every matrix is M(w) for some w */
   PetscBool  potential;
+  PetscBool  isolated; /* starts lead to the representatives of a continuum of critical points that are to be listed */
   FPTraining training;
   FPSampler  sampler; /* of one (x, y) */
   void      *impl;

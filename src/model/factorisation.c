@@ -1,0 +1,319 @@
+/* factorisation.c: "factorisation": f = W_L ... W_1 x, each 2 x 2, two inputs, two targets.
+   Coordinates: `weights`, W_1 first, each by rows, d = 4 L. `aligned`, d = 2: with best = U diag(sigma) V^T the least
+   squares matrix, W_1 = R diag(a) V^T, inner W_j = R diag(a) R^T, W_L = U diag(a) R^T, so M = U diag(a^L) V^T and,
+   metric 1/L, g_i = a_i^{L-1} (U^T G V)_ii. Gradient flow keeps this form if E x x^T = s I; sample noise does not.
+   Exact, weights, L = 2, E x x^T = s I, no decay: Hessian at the balanced minimum s (sigma_i + sigma_j), i, j = 1, 2,
+   and four zeros; at 0 +-s sigma_i, each twice. */
+#include "modelimpl.h"
+#include <math.h>
+
+#define LAYERS (FP_MAX_DIM / 4)
+
+typedef struct {
+  PetscInt depth;
+  char     coordinates[FP_TEXT];
+} Keys;
+
+const FPParameter FPFactorisationParameters[] = {
+    {"depth", FP_INT, offsetof(Keys, depth), "2", 1, 64, NULL, NULL, "number of matrices in the product"},
+    {"coordinates", FP_CHOICE, offsetof(Keys, coordinates), "weights", 0, 0, "weights aligned", NULL,
+     "all entries; one strength for each singular mode of the least squares matrix"},
+    {.name = NULL},
+};
+
+typedef struct {
+  double U[4], V[4], sigma[2]; /* best = U diag(sigma) V^T, columns of U and V by rows as [i*2 + k] */
+} Modes;
+
+/* SVD of a 2 x 2 matrix: V by the rotation that diagonalises A^T A; sigma_1 >= sigma_2 >= 0. */
+static void SingularModes(const double A[4], Modes *m)
+{
+  const double theta =
+      0.5 * atan2(2 * (A[0] * A[1] + A[2] * A[3]), A[0] * A[0] + A[2] * A[2] - A[1] * A[1] - A[3] * A[3]);
+  const double c = cos(theta), s = sin(theta);
+  const double x = A[0] * c + A[1] * s, y = A[2] * c + A[3] * s; /* A v_1 */
+  double       u[2] = {1, 0}, sign;
+
+  m->sigma[0] = hypot(x, y);
+  if (m->sigma[0] > 0) {
+    u[0] = x / m->sigma[0];
+    u[1] = y / m->sigma[0];
+  }
+  m->sigma[1] = u[1] * (A[0] * s - A[1] * c) + u[0] * (A[3] * c - A[2] * s); /* (-u_2, u_1) A v_2, v_2 = (-s, c) */
+  sign        = m->sigma[1] < 0 ? -1 : 1;
+  m->sigma[1] *= sign;
+  m->V[0] = m->V[3] = c;
+  m->V[1]           = -s;
+  m->V[2]           = s;
+  m->U[0]           = u[0];
+  m->U[2]           = u[1];
+  m->U[1]           = -sign * u[1];
+  m->U[3]           = sign * u[0];
+}
+
+/* C = A B, lanes of 2 x 2 matrices */
+static inline void Multiply(int n, const double *A, const double *B, double *restrict C)
+{
+  for (int i = 0; i < 2; i++)
+    for (int j = 0; j < 2; j++) {
+#pragma omp simd
+      for (int l = 0; l < n; l++)
+        C[(i * 2 + j) * n + l] = A[i * 2 * n + l] * B[j * n + l] + A[(i * 2 + 1) * n + l] * B[(2 + j) * n + l];
+    }
+}
+
+static inline void Identity(int n, double *one)
+{
+  for (int l = 0; l < n; l++) {
+    one[l] = one[3 * n + l] = 1;
+    one[n + l] = one[2 * n + l] = 0;
+  }
+}
+
+/* before[k] = W_k ... W_1 and after[k] = W_L ... W_{k+1}, k = 0 .. L, lanes of 2 x 2 matrices; W_k is w + 4 (k - 1) n
+ */
+static inline void Products(int L, int n, const double *w, double before[][4 * FP_BLOCK], double after[][4 * FP_BLOCK])
+{
+  Identity(n, before[0]);
+  for (int k = 1; k <= L; k++) Multiply(n, w + 4 * (k - 1) * n, before[k - 1], before[k]);
+  Identity(n, after[L]);
+  for (int k = L; k > 0; k--) Multiply(n, after[k], w + 4 * (k - 1) * n, after[k - 1]);
+}
+
+FP_HOT static void FPModelMap_Weights(FPModel model, int n, const double *w, double *M)
+{
+  double before[LAYERS + 1][4 * FP_BLOCK], after[LAYERS + 1][4 * FP_BLOCK];
+
+  Products(model->depth, n, w, before, after);
+  for (int l = 0; l < 4 * n; l++) M[l] = after[0][l];
+}
+
+/* dM_ij/d(W_k)_ab = after[k]_ia before[k-1]_bj */
+FP_HOT static void FPModelJacobian_Weights(FPModel model, int n, const double *w, double *J)
+{
+  const int d = model->weights;
+  double    before[LAYERS + 1][4 * FP_BLOCK], after[LAYERS + 1][4 * FP_BLOCK];
+
+  Products(model->depth, n, w, before, after);
+  for (int ij = 0; ij < 4; ij++)
+    for (int kab = 0; kab < d; kab++) {
+      const int     k = kab / 4 + 1, a = kab / 2 % 2, b = kab % 2;
+      const double *left = after[k] + (ij / 2 * 2 + a) * n, *right = before[k - 1] + (b * 2 + ij % 2) * n;
+#pragma omp simd
+      for (int l = 0; l < n; l++) J[(ij * d + kab) * n + l] = left[l] * right[l];
+    }
+}
+
+/* d^2 M_ij/d(W_m)_ab d(W_k)_ce = after[m]_ia (W_{m-1} ... W_{k+1})_bc before[k-1]_ej for m > k */
+FP_HOT static void FPModelSecond_Weights(FPModel model, int n, const double *w, double *H)
+{
+  const int d = model->weights;
+  double    before[LAYERS + 1][4 * FP_BLOCK], after[LAYERS + 1][4 * FP_BLOCK];
+  double    middle[4 * FP_BLOCK], longer[4 * FP_BLOCK];
+
+  Products(model->depth, n, w, before, after);
+  for (int l = 0; l < 4 * d * d * n; l++) H[l] = 0;
+  for (int k = 1; k <= model->depth; k++) {
+    Identity(n, middle);
+    for (int m = k + 1; m <= model->depth; m++) {
+      for (int t = 0; t < 64; t++) { /* t: bits i j a b c e */
+        const int     i = t >> 5, j = t >> 4 & 1, a = t >> 3 & 1, b = t >> 2 & 1, c = t >> 1 & 1, e = t & 1;
+        const int     P = 4 * (m - 1) + 2 * a + b, Q = 4 * (k - 1) + 2 * c + e;
+        const double *left = after[m] + (i * 2 + a) * n, *right = before[k - 1] + (e * 2 + j) * n;
+        double       *H1 = H + (((i * 2 + j) * d + P) * d + Q) * n, *H2 = H + (((i * 2 + j) * d + Q) * d + P) * n;
+#pragma omp simd
+        for (int l = 0; l < n; l++) H1[l] = H2[l] = left[l] * middle[(b * 2 + c) * n + l] * right[l];
+      }
+      Multiply(n, w + 4 * (m - 1) * n, middle, longer);
+      for (int l = 0; l < 4 * n; l++) middle[l] = longer[l];
+    }
+  }
+}
+
+/* dW_k = after[k]^T e x^T before[k-1]^T */
+FP_HOT static void FPModelSample_Weights(FPModel model, int n, const double *w, const double *x, const double *y,
+                                         double *g)
+{
+  double before[LAYERS + 1][4 * FP_BLOCK], after[LAYERS + 1][4 * FP_BLOCK], e[2 * FP_BLOCK];
+
+  Products(model->depth, n, w, before, after);
+  for (int i = 0; i < 2; i++) {
+    const double *M = after[0] + 2 * i * n;
+#pragma omp simd
+    for (int l = 0; l < n; l++) e[i * n + l] = M[l] * x[l] + M[n + l] * x[n + l] - y[i * n + l];
+  }
+  for (int kab = 0; kab < model->weights; kab++) {
+    const int     k    = kab / 4 + 1;
+    const double *left = after[k] + kab / 2 % 2 * n, *right = before[k - 1] + kab % 2 * 2 * n;
+#pragma omp simd
+    for (int l = 0; l < n; l++)
+      g[kab * n + l] += (left[l] * e[l] + left[2 * n + l] * e[n + l]) * (right[l] * x[l] + right[n + l] * x[n + l]);
+  }
+}
+
+/* Representatives of the continua: aligned matrices with R = I, each mode off or near its minimum first, so that these
+   are the ones listed, then a scale of strengths. */
+static PetscErrorCode FPModelStarts_Weights(FPModel model, PetscInt *count, PetscReal **w)
+{
+  const Modes    *m = (const Modes *)model->impl;
+  const PetscInt  L = model->depth, d = model->weights, each = 8;
+  const PetscReal s = (model->xx[0] + model->xx[3]) / 2;
+
+  PetscFunctionBegin;
+  *count = each * each;
+  PetscCall(PetscMalloc1(*count * d, w));
+  for (PetscInt n = 0; n < *count; n++) {
+    PetscReal a[2], *wn = *w + n * d;
+
+    for (PetscInt k = 0; k < 2; k++) {
+      const PetscInt  step    = k ? n / each : n % each;
+      const PetscReal minimum = PetscMax(0, m->sigma[k] - model->training.weight_decay / s);
+
+      a[k] = step == 0 ? 0 : step == 1 ? PetscPowReal(minimum, 1.0 / L) : 0.25 * (step - 1) * (1 + m->sigma[0]);
+    }
+    for (PetscInt t = 0; t < d; t++) {
+      const PetscInt  i = t / 2 % 2, j = t % 2, layer = t / 4 + 1;
+      const PetscReal diagonal = i == j ? a[i] : 0;
+
+      if (L == 1)
+        wn[t] = a[0] * m->U[i * 2] * m->V[j * 2] + a[1] * m->U[i * 2 + 1] * m->V[j * 2 + 1];
+      else
+        wn[t] = layer == 1 ? a[i] * m->V[j * 2 + i] : layer == L ? a[j] * m->U[i * 2 + j] : diagonal;
+    }
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode FPModelName_Weights(PETSC_UNUSED FPModel model, PetscInt i, char name[])
+{
+  PetscFunctionBegin;
+  PetscCall(PetscSNPrintf(name, FP_NAME, "w%" PetscInt_FMT "_%" PetscInt_FMT "%" PetscInt_FMT, i / 4 + 1, i / 2 % 2 + 1,
+                          i % 2 + 1));
+  PetscFunctionReturn(0);
+}
+
+/* factor a_k^power [n] */
+static inline void Power(int n, const double *a, int power, double factor, double *restrict result)
+{
+  for (int l = 0; l < n; l++) result[l] = factor;
+  for (int i = 0; i < power; i++) {
+#pragma omp simd
+    for (int l = 0; l < n; l++) result[l] *= a[l];
+  }
+}
+
+FP_HOT static void FPModelMap_Aligned(FPModel model, int n, const double *a, double *M)
+{
+  const Modes *m = (const Modes *)model->impl;
+  double       power[2][FP_BLOCK];
+
+  for (int k = 0; k < 2; k++) Power(n, a + k * n, model->depth, 1, power[k]);
+  for (int ij = 0; ij < 4; ij++) {
+    const double c1 = m->U[ij / 2 * 2] * m->V[ij % 2 * 2], c2 = m->U[ij / 2 * 2 + 1] * m->V[ij % 2 * 2 + 1];
+#pragma omp simd
+    for (int l = 0; l < n; l++) M[ij * n + l] = c1 * power[0][l] + c2 * power[1][l];
+  }
+}
+
+FP_HOT static void FPModelJacobian_Aligned(FPModel model, int n, const double *a, double *J)
+{
+  const Modes *m = (const Modes *)model->impl;
+
+  for (int ij = 0; ij < 4; ij++)
+    for (int k = 0; k < 2; k++)
+      Power(n, a + k * n, model->depth - 1, model->depth * m->U[ij / 2 * 2 + k] * m->V[ij % 2 * 2 + k],
+            J + (ij * 2 + k) * n);
+}
+
+FP_HOT static void FPModelSecond_Aligned(FPModel model, int n, const double *a, double *H)
+{
+  const Modes *m = (const Modes *)model->impl;
+  const int    L = model->depth;
+
+  for (int l = 0; l < 16 * n; l++) H[l] = 0;
+  for (int ij = 0; ij < 4; ij++)
+    for (int k = 0; k < 2; k++)
+      Power(n, a + k * n, PetscMax(0, L - 2), L * (L - 1) * m->U[ij / 2 * 2 + k] * m->V[ij % 2 * 2 + k],
+            H + (ij * 4 + 3 * k) * n);
+}
+
+static PetscErrorCode FPModelName_Aligned(PETSC_UNUSED FPModel model, PetscInt i, char name[])
+{
+  PetscFunctionBegin;
+  PetscCall(PetscSNPrintf(name, FP_NAME, "a%" PetscInt_FMT, i + 1));
+  PetscFunctionReturn(0);
+}
+
+/* The gradient of layer k in the aligned frame is diag(a^{L-k}) Gh diag(a^{k-1}), Gh = U^T (E G) V; what is off its
+   diagonal leads out. */
+static PetscErrorCode FPModelDefect_Aligned(FPModel model, const PetscReal a[], PetscReal *defect)
+{
+  const Modes *m = (const Modes *)model->impl;
+  double       M[4], EG[4] = {0, 0, 0, 0}, Gh[4] = {0, 0, 0, 0};
+
+  PetscFunctionBegin;
+  FPModelMap(model, 1, a, M);
+  for (PetscInt ij = 0; ij < 4; ij++)
+    for (PetscInt b = 0; b < 2; b++)
+      EG[ij] += (M[ij / 2 * 2 + b] - model->best[ij / 2 * 2 + b]) * model->xx[b * 2 + ij % 2];
+  for (PetscInt kq = 0; kq < 4; kq++)
+    for (PetscInt ij = 0; ij < 4; ij++) Gh[kq] += m->U[ij / 2 * 2 + kq / 2] * EG[ij] * m->V[ij % 2 * 2 + kq % 2];
+  *defect = 0;
+  for (PetscInt k = 1; k <= model->depth; k++) {
+    const PetscReal left[2]  = {PetscPowRealInt(a[0], model->depth - k), PetscPowRealInt(a[1], model->depth - k)};
+    const PetscReal right[2] = {PetscPowRealInt(a[0], k - 1), PetscPowRealInt(a[1], k - 1)};
+
+    *defect += PetscSqr(left[0] * Gh[1] * right[1]) + PetscSqr(left[1] * Gh[2] * right[0]);
+  }
+  *defect = PetscSqrtReal(*defect);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode FPModelDestroy_Factorisation(FPModel model)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFree(model->impl));
+  PetscFunctionReturn(0);
+}
+
+static const FPModelOps Weights = {.map      = FPModelMap_Weights,
+                                   .jacobian = FPModelJacobian_Weights,
+                                   .second   = FPModelSecond_Weights,
+                                   .sample   = FPModelSample_Weights,
+                                   .name     = FPModelName_Weights,
+                                   .starts   = FPModelStarts_Weights,
+                                   .destroy  = FPModelDestroy_Factorisation};
+static const FPModelOps Aligned = {.map      = FPModelMap_Aligned,
+                                   .jacobian = FPModelJacobian_Aligned,
+                                   .second   = FPModelSecond_Aligned,
+                                   .name     = FPModelName_Aligned,
+                                   .defect   = FPModelDefect_Aligned,
+                                   .destroy  = FPModelDestroy_Factorisation};
+
+PetscErrorCode FPModelCreate_Factorisation(FPModel model, FPConfig config)
+{
+  Keys      keys;
+  PetscBool aligned;
+  Modes    *modes;
+
+  PetscFunctionBegin;
+  PetscCall(FPConfigRead(config, "model", FPFactorisationParameters, &keys));
+  PetscCall(FPNetworkCheckSizes(model, 2, 2));
+  PetscCall(PetscStrcmp(keys.coordinates, "aligned", &aligned));
+  FPInputCheck(aligned || keys.depth <= LAYERS,
+               "model_depth = %" PetscInt_FMT
+               " is too large for coordinates = weights; accepted: 1 to %d (aligned: to 64)",
+               keys.depth, LAYERS);
+  PetscCall(PetscNew(&modes));
+  PetscCall(PetscStrncpy(model->coordinates, keys.coordinates, FP_TEXT));
+  model->impl      = modes;
+  model->depth     = keys.depth;
+  model->weights   = aligned ? 2 : 4 * keys.depth;
+  model->dim       = model->weights;
+  model->metric    = aligned ? 1.0 / keys.depth : 1;
+  model->ops       = aligned ? Aligned : Weights;
+  model->reachable = PETSC_TRUE;
+  PetscCall(FPNetworkSetUp(model));
+  SingularModes(model->best, modes);
+  PetscFunctionReturn(0);
+}
