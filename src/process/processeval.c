@@ -130,17 +130,14 @@ static void EnergyPotential(FPProcess process, int n, const double *z, double *P
 
 static void QuadraticPotential(FPProcess process, int n, const double *z, double *Phi)
 {
-  const int d = (int)process->dim;
+  const int     d = (int)process->dim;
+  const double *c = process->center;
 
-  for (int l = 0; l < n; l++) {
-    Phi[l] = 0.0;
-    for (int i = 0; i < d; i++) {
-      double slope = process->slope[i];
-
-      for (int j = 0; j < d; j++) slope += 0.5 * process->curvature[i * d + j] * (z[j * n + l] - process->center[j]);
-      Phi[l] += slope * (z[i * n + l] - process->center[i]);
-    }
-  }
+  memset(Phi, 0, (size_t)n * sizeof(double));
+  for (int i = 0; i < d; i++)
+    for (int j = 0; j < d; j++)
+      for (int l = 0; l < n; l++)
+        Phi[l] += 0.5 * process->curvature[i * d + j] * (z[i * n + l] - c[i]) * (z[j * n + l] - c[j]);
 }
 
 void FPProcessPotential(FPProcess process, int n, const double *z, double *Phi)

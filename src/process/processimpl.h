@@ -51,8 +51,7 @@ struct _p_FPProcess {
   PetscReal       dt;    /* of particles; 0: no minimum to choose it from */
   PetscReal       gibbs; /* temperature of the Gibbs law to compare with */
   FPPotentialKind potential;
-  /* FP_QUADRATIC: Phi = slope . y + y^T curvature y/2, y = z - center */
-  PetscReal center[FP_MAX_DIM], slope[FP_MAX_DIM], curvature[FP_MAX_DIM * FP_MAX_DIM];
+  PetscReal       center[FP_MAX_DIM], curvature[FP_MAX_DIM * FP_MAX_DIM]; /* FP_QUADRATIC: Phi = y^T curvature y/2 */
 };
 
 typedef PetscErrorCode (*FPAxisCreate)(FPProcess);

@@ -2,8 +2,8 @@
 #include "processimpl.h"
 #include <gsl/gsl_eigen.h>
 
-/* right[d][columns] = D^{-1} right. nonsingular: D is positive definite beyond rounding. Destroys D. */
-static PetscErrorCode Solve(size_t d, size_t columns, PetscReal D[], PetscReal right[], PetscBool *nonsingular)
+/* right[d][d] = D^{-1} right. nonsingular: D is positive definite beyond rounding. Destroys D. */
+static PetscErrorCode Solve(size_t d, PetscReal D[], PetscReal right[], PetscBool *nonsingular)
 {
   PetscReal                  value[FP_MAX_DIM], vector[FP_MAX_DIM * FP_MAX_DIM], part[FP_MAX_DIM];
   gsl_eigen_symmv_workspace *work    = gsl_eigen_symmv_alloc(d);
@@ -18,53 +18,52 @@ static PetscErrorCode Solve(size_t d, size_t columns, PetscReal D[], PetscReal r
   gsl_eigen_symmv_free(work);
   *nonsingular = (PetscBool)(gsl_vector_min(&values.vector) > 1e-13 * gsl_vector_max(&values.vector));
   if (!*nonsingular) PetscFunctionReturn(0);
-  for (size_t c = 0; c < columns; c++) {
+  for (size_t c = 0; c < d; c++) {
     for (size_t k = 0; k < d; k++) {
       part[k] = 0.0;
-      for (size_t i = 0; i < d; i++) part[k] += vector[i * d + k] * right[i * columns + c] / value[k];
+      for (size_t i = 0; i < d; i++) part[k] += vector[i * d + k] * right[i * d + c] / value[k];
     }
     for (size_t i = 0; i < d; i++) {
-      right[i * columns + c] = 0.0;
-      for (size_t k = 0; k < d; k++) right[i * columns + c] += vector[i * d + k] * part[k];
+      right[i * d + c] = 0.0;
+      for (size_t k = 0; k < d; k++) right[i * d + c] += vector[i * d + k] * part[k];
     }
   }
   PetscFunctionReturn(0);
 }
 
-/* Linear drift and constant D (type ou): b = -D grad Phi needs D^{-1} grad b symmetric; then Phi is quadratic with
-   slope -D^{-1} b at the center. */
+/* Linear drift and constant D (type ou): b = -D grad Phi needs D^{-1} grad b symmetric; then Phi = y^T D^{-1} (-grad b)
+   y/2 with y the distance from a point where b = 0. */
 static PetscErrorCode SetUpQuadratic(FPProcess process)
 {
-  const PetscInt         d = process->dim, columns = d + 1;
+  const PetscInt         d = process->dim;
   const FPCriticalPoint *points;
   PetscInt               count;
-  PetscReal              D[FP_MAX_DIM * FP_MAX_DIM], right[FP_MAX_DIM * (FP_MAX_DIM + 1)], z[FP_MAX_DIM], b[FP_MAX_DIM];
-  PetscReal              largest = 0.0, asymmetry = 0.0;
-  PetscBool              nonsingular;
+  PetscReal D[FP_MAX_DIM * FP_MAX_DIM], right[FP_MAX_DIM * FP_MAX_DIM], z[FP_MAX_DIM], b[FP_MAX_DIM], rest[FP_MAX_DIM];
+  PetscReal largest = 0.0, asymmetry = 0.0;
+  PetscBool nonsingular;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetCriticalPoints(process->model, &count, &points));
-  for (PetscInt i = 0; i < d; i++) process->center[i] = count ? points[0].z[i] : 0.0;
+  if (!count) PetscFunctionReturn(0);
+  PetscCall(PetscArraycpy(process->center, points[0].z, d));
   FPProcessWeightDiffusion(process, 1, process->center, D);
-  process->drift.drift(process, 1, process->center, process->slope);
+  process->drift.drift(process, 1, process->center, rest);
   for (PetscInt j = 0; j < d; j++) { /* column j of -grad b, exact as b is linear */
     PetscCall(PetscArraycpy(z, process->center, d));
     z[j] += 1.0;
     process->drift.drift(process, 1, z, b);
-    for (PetscInt i = 0; i < d; i++) right[i * columns + j] = process->slope[i] - b[i];
+    for (PetscInt i = 0; i < d; i++) right[i * d + j] = rest[i] - b[i];
   }
-  for (PetscInt i = 0; i < d; i++) right[i * columns + d] = -process->slope[i];
-  PetscCall(Solve((size_t)d, (size_t)columns, D, right, &nonsingular));
+  PetscCall(Solve((size_t)d, D, right, &nonsingular));
   if (!nonsingular) PetscFunctionReturn(0);
   for (PetscInt i = 0; i < d; i++)
     for (PetscInt j = 0; j < d; j++) {
-      const PetscReal a = right[i * columns + j], t = right[j * columns + i];
+      const PetscReal a = right[i * d + j], t = right[j * d + i];
 
       largest                       = PetscMax(largest, PetscAbsReal(a));
       asymmetry                     = PetscMax(asymmetry, PetscAbsReal(a - t));
       process->curvature[i * d + j] = 0.5 * (a + t);
     }
-  for (PetscInt i = 0; i < d; i++) process->slope[i] = right[i * columns + d];
   if (asymmetry <= 1e-12 * largest) process->potential = FP_QUADRATIC;
   PetscFunctionReturn(0);
 }
