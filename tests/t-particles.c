@@ -298,6 +298,44 @@ static void test_two_ways_of_a_batch(void **state)
   Close(&c);
 }
 
+/* Items take their words from the stream one after the other, none twice, none left out: normals of a chunk first */
+static void test_queue(void **state)
+{
+  FPStepper   stepper = {.batch = 1, .sampler = {.normals = 3, .words = 2}, .key = {7, 8}};
+  FPWorkspace ws;
+  const int   rounds = 3;
+
+  (void)state;
+  must(FPWorkspaceCreate(&stepper, 0, &ws));
+  FPWorkspaceStart(&ws, 64);
+  for (int round = 0; round < rounds; round++)
+    for (int item = 0; item < ws.sample.capacity; item++) {
+      const int       chunk = round * ws.sample.capacity * 5, base = chunk + ws.sample.capacity * 3;
+      const float    *normal;
+      const unsigned *word;
+
+      FPQueueNext(&ws, &ws.sample, &normal, &word);
+      for (int k = 0; k < 2; k++) {
+        const int n = base + item * 2 + k;
+        unsigned  expected[4 * FP_BLOCK];
+
+        FPRandomWords(stepper.key, 64, (unsigned long long)(n / 4 * 4), 4, expected);
+        assert_memory_equal(expected + n % 4 * FP_BLOCK, word + k * FP_BLOCK, FP_BLOCK * sizeof(unsigned));
+      }
+      for (int k = 0; k < 3; k++) {
+        const int n = chunk + item * 3 + k;
+        unsigned  raw[4 * FP_BLOCK];
+        float     expected[4 * FP_BLOCK];
+
+        FPRandomWords(stepper.key, 64, (unsigned long long)(n / 4 * 4), 4, raw);
+        FPRandomNormals(4, raw, expected);
+        assert_memory_equal(expected + n % 4 * FP_BLOCK, normal + k * FP_BLOCK, FP_BLOCK * sizeof(float));
+      }
+    }
+  assert_true(ws.index == (unsigned long long)(rounds * ws.sample.capacity * 5));
+  FPWorkspaceDestroy(&ws);
+}
+
 static void Pair(const void *parameters, int dim, const double *before, const double *after, double *f)
 {
   const int mapped = *(const int *)parameters;
@@ -566,6 +604,7 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_balance_decay),
                                      cmocka_unit_test(test_balanced_stays),
                                      cmocka_unit_test(test_two_ways_of_a_batch),
+                                     cmocka_unit_test(test_queue),
                                      cmocka_unit_test(test_invariant),
                                      cmocka_unit_test(test_threads),
                                      cmocka_unit_test(test_seeds),

@@ -2,7 +2,7 @@
    double precision and against the normal law. Statistics have a fixed seed; tolerances are 4.5 standard errors or the
    quantile of the same probability. */
 #include "test.h"
-#include "fpparticles.h"
+#include "../src/particles/particlesimpl.h"
 #include <Random123/philox.h>
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_sort.h>
@@ -55,6 +55,23 @@ static void test_random123(void **state)
 
         for (uint64_t i = 0; i < 4; i++) assert_int_equal(word[(4 * g + i) * FP_BLOCK + (unsigned)l], r.v[i]);
       }
+  }
+}
+
+/* All forms of Philox that this machine has, bit for bit, through a carry of the particle number */
+static void test_forms(void **state)
+{
+  const unsigned key[2] = {0x01234567, 0xfedcba98};
+  FPPhiloxBlock  block[3];
+  const int      n = FPPhiloxBlocks(block);
+
+  (void)state;
+  for (int k = 0; k < n; k++) {
+    unsigned word[2][4 * FP_BLOCK];
+
+    FPRandomWords(key, 0x3ffffffe3ull, 4 * 0x1000000a7ull, 4, word[0]);
+    block[k](key, 0x3ffffffe3ull, 0x1000000a7ull, word[1]);
+    assert_memory_equal(word[0], word[1], sizeof(word[0]));
   }
 }
 
@@ -193,10 +210,11 @@ static void test_pairs(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_known_answers), cmocka_unit_test(test_random123), cmocka_unit_test(test_normals_accuracy),
-      cmocka_unit_test(test_moments),       cmocka_unit_test(test_law),       cmocka_unit_test(test_pairs)};
-  int failed;
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_known_answers), cmocka_unit_test(test_random123),
+                                     cmocka_unit_test(test_forms),         cmocka_unit_test(test_normals_accuracy),
+                                     cmocka_unit_test(test_moments),       cmocka_unit_test(test_law),
+                                     cmocka_unit_test(test_pairs)};
+  int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
   failed = cmocka_run_group_tests(tests, NULL, NULL);

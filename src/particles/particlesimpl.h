@@ -3,9 +3,15 @@
 #ifndef FPPARTICLESIMPL_H
 #define FPPARTICLESIMPL_H
 #include "fpparticles.h"
+#include <stdint.h>
 
 #define FP_ALIGNMENT 64    /* bytes, one cache line */
 #define FP_CHECK_STEPS 256 /* steps between checks that every coordinate is finite */
+
+/* word[4][FP_BLOCK] of the counters (group, first + lane) */
+typedef void (*FPPhiloxBlock)(const unsigned key[2], uint64_t first, uint64_t group, unsigned *word);
+/* The forms of Philox that this processor can run; their number. */
+PETSC_INTERN int FPPhiloxBlocks(FPPhiloxBlock block[3]);
 
 /* Random numbers of a block, drawn ahead in items of `normals` normals and `words` words. capacity is a multiple of 4,
    so that no output of the generator is wasted. */

@@ -17,9 +17,6 @@
 #define PHILOX_W1 0xBB67AE85u
 #define PHILOX_ROUNDS 10
 
-/* word[4][FP_BLOCK] of the counters (group, first + lane) */
-typedef void (*PhiloxBlock)(const unsigned key[2], uint64_t first, uint64_t group, unsigned *word);
-
 static void Philox_Portable(const unsigned key[2], uint64_t first, uint64_t group, unsigned *restrict word)
 {
   for (int l = 0; l < FP_BLOCK; l++) {
@@ -100,7 +97,7 @@ PHILOX_VECTOR(Philox_AVX2, "avx2", 4, 2, MULTIPLY_AVX2)
 PHILOX_VECTOR(Philox_AVX512, "avx512f", 8, 4, MULTIPLY_AVX512)
 #endif
 
-static PhiloxBlock PhiloxSelect(void)
+static FPPhiloxBlock PhiloxSelect(void)
 {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f")) return Philox_AVX512;
@@ -109,10 +106,22 @@ static PhiloxBlock PhiloxSelect(void)
   return Philox_Portable;
 }
 
+int FPPhiloxBlocks(FPPhiloxBlock block[3])
+{
+  int n = 0;
+
+  block[n++] = Philox_Portable;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) block[n++] = Philox_AVX2;
+  if (__builtin_cpu_supports("avx512f")) block[n++] = Philox_AVX512;
+#endif
+  return n;
+}
+
 /* index and rows are multiples of 4 */
 void FPRandomWords(const unsigned key[2], unsigned long long first, unsigned long long index, int rows, unsigned *word)
 {
-  const PhiloxBlock philox = PhiloxSelect();
+  const FPPhiloxBlock philox = PhiloxSelect();
 
   for (int k = 0; k < rows; k += 4) philox(key, first, (index + (unsigned long long)k) / 4, word + k * FP_BLOCK);
 }
