@@ -61,7 +61,7 @@ PetscErrorCode FPParticlesCount(const FPParticleOptions *options, PetscInt *coun
 
 const char *FPInstructionSet(void)
 {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) /* where FP_HOT makes clones */
   if (__builtin_cpu_supports("avx512f")) return "avx512f";
   if (__builtin_cpu_supports("avx2")) return "avx2";
 #endif
