@@ -14,7 +14,7 @@ OPT          ?= -O2 -ftree-vectorize -fno-math-errno -fno-trapping-math
 CFLAGS       := -std=gnu11 -g $(OPT) -fopenmp -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(CFLAGS_EXTRA)
 CPPFLAGS      = -Iinclude $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 MPIFLAGS      = $(shell mpicc --showme:compile 2>/dev/null)
-LDLIBS        = $(shell pkg-config --libs $(PKGS)) -lm
+LDLIBS        = $(shell pkg-config --libs $(PKGS)) -llapack -lblas -lm
 BUILD        := build
 BIN          := bin
 JOBS         := $(shell nproc 2>/dev/null || echo 2)

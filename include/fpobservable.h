@@ -1,0 +1,71 @@
+/* fpobservable.h: a question asked of a process, with one estimator per engine in one file. An estimator from a
+   generator answers on one grid; the run combines grids into a value and a bound. One from particles fills accumulators
+   and evaluates their sum; the run deletes a group at a time (jackknife) for bias and standard error, and extrapolates
+   in the time step. */
+#ifndef FPOBSERVABLE_H
+#define FPOBSERVABLE_H
+#include "fpgenerator.h"
+#include "fpparticles.h"
+#include "fpresults.h"
+
+typedef struct {
+  char      name[FP_NAME], unit[24];
+  PetscReal value, error; /* error: of the solver, on one grid; zero for particles */
+} FPQuantity;
+
+typedef struct {
+  PetscInt    n, room;
+  FPQuantity *list;
+} FPQuantities;
+
+PETSC_EXTERN PetscErrorCode FPQuantitiesAdd(FPQuantities *q, PetscReal value, PetscReal error, const char unit[],
+                                            const char name[], ...) __attribute__((format(printf, 5, 6)));
+PETSC_EXTERN PetscErrorCode FPQuantitiesFind(const FPQuantities *q, const char name[],
+                                             const FPQuantity **found); /* NULL: none */
+PETSC_EXTERN PetscErrorCode FPQuantitiesFree(FPQuantities *q);
+
+/* Bins uniform in z over the box, common to all engines of a run. */
+typedef struct {
+  PetscInt  dim, count[3], total;
+  PetscReal lower[3], width[3], volume;
+} FPBins;
+
+/* What an observable may look at. */
+typedef struct {
+  FPModel    model;
+  FPMesh     mesh; /* NULL: no box */
+  FPResults  results;
+  FPBins     bins;
+  PetscInt   processes;
+  FPProcess *process;
+} FPScene;
+
+typedef struct _p_FPObservable *FPObservable;
+
+PETSC_EXTERN PetscErrorCode FPObservableCreate(FPConfig config, const char name[],
+                                               FPObservable *observable); /* section NAME */
+PETSC_EXTERN PetscErrorCode FPObservableGetName(FPObservable observable, const char **name);
+PETSC_EXTERN PetscErrorCode FPObservableSetScene(FPObservable observable, const FPScene *scene);
+/* Modes beyond the slowest that it needs. */
+PETSC_EXTERN PetscErrorCode FPObservableGetPairs(FPObservable observable, PetscInt *pairs);
+/* Answers that need no engine at all (rows of engine "exact"). */
+PETSC_EXTERN PetscErrorCode FPObservableExact(FPObservable observable);
+/* On one grid, FPGeneratorSolve() done; finest: fields are kept and written too. */
+PETSC_EXTERN PetscErrorCode FPObservableGenerator(FPObservable observable, FPGenerator gen, PetscBool finest,
+                                                  FPQuantities *q);
+/* used = PETSC_FALSE: it has no particle estimator. Begin ... run ... Evaluate (any sums of groups) ... Fields ... End.
+ */
+PETSC_EXTERN PetscErrorCode FPObservableParticlesBegin(FPObservable observable, FPProcess process, PetscReal dt,
+                                                       FPObserver *observer, PetscBool *used);
+PETSC_EXTERN PetscErrorCode FPObservableEvaluate(FPObservable observable, const double sums[], FPQuantities *q);
+PETSC_EXTERN PetscErrorCode FPObservableFields(FPObservable observable, const double sums[]);
+PETSC_EXTERN PetscErrorCode FPObservableParticlesEnd(FPObservable observable);
+PETSC_EXTERN PetscErrorCode FPObservableDestroy(FPObservable *observable);
+PETSC_EXTERN PetscErrorCode FPObservableList(FILE *out);
+
+/* Probability of each bin under a law on a generator's cells (split by overlap), and J summed over bins: Jb[a*total +
+ * bin] = integral of J_a. */
+PETSC_EXTERN PetscErrorCode FPBinsCreate(const FPBox *box, FPBins *bins);
+PETSC_EXTERN PetscErrorCode FPBinsAggregate(const FPBins *bins, FPGenerator gen, PetscInt components,
+                                            const PetscReal field[], PetscReal binned[]);
+#endif

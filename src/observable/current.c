@@ -1,0 +1,486 @@
+/* current.c: the stationary probability current. From a generator: edge currents (curl, stream function, entropy
+   production). From particles: every step deposits its displacement uniformly along its segment, so that the mean
+   current through each bin is exact for the simulated chain. Numbers that both engines have: rotation[i][j] = E (z_i
+   dz_j - z_j dz_i)/dt = integral of z_i J_j - z_j J_i; entropy_production_binned = sum over bins of J_b (D p)_b^{-1}
+   J_b, J_b and (D p)_b integrals over the bin, a lower bound of the entropy production by convexity; projection[NAME] =
+   <J, J_NAME>/<J_NAME, J_NAME>, J_NAME the generator's current on bins of the first process that has one;
+   correlation[NAME], the same pattern's correlation coefficient. */
+#include "observableimpl.h"
+
+#define MIN_BIN 1e-4 /* bins of less probability are left out of entropy_production_binned and correlation */
+#define MAX_LEVELS 3
+
+typedef struct {
+  /* the pattern: current on bins of one process, by grid level (told apart by cells) */
+  char       pattern[FP_NAME];
+  PetscInt   levels, cells[MAX_LEVELS];
+  PetscReal *J[MAX_LEVELS], *probability, pattern_error; /* [dim*total] each; probability [total] of the finest */
+  /* particles */
+  FPProcess process;
+  FPBins    bins;
+  PetscInt  dim;
+  PetscReal dt, centre[3];
+} Current;
+
+/* Accumulator: steps, rotation[pairs], then per bin: weight, displacement[dim], second moments [dim(dim+1)/2]. */
+static PetscInt PairCount(PetscInt d)
+{
+  return d * (d - 1) / 2;
+}
+static PetscInt BinSize(PetscInt d)
+{
+  return 1 + d + d * (d + 1) / 2;
+}
+
+/* x becomes A^-1 x, A symmetric positive definite of order n <= 3 (destroyed), by elimination. */
+static void SolveSmall(PetscInt n, PetscReal A[], PetscReal x[])
+{
+  for (PetscInt k = 0; k < n; k++)
+    for (PetscInt i = k + 1; i < n; i++) {
+      const PetscReal f = A[i * n + k] / A[k * n + k];
+
+      for (PetscInt j = k; j < n; j++) A[i * n + j] -= f * A[k * n + j];
+      x[i] -= f * x[k];
+    }
+  for (PetscInt i = n - 1; i >= 0; i--) {
+    for (PetscInt j = i + 1; j < n; j++) x[i] -= A[i * n + j] * x[j];
+    x[i] /= A[i * n + i];
+  }
+}
+
+/* sum_b J_b (D p)_b^{-1} J_b over bins with probability above MIN_BIN; J[d*total], Dp[d*d*total]. */
+static PetscErrorCode BinnedEntropyProduction(PetscInt d, PetscInt total, const PetscReal p[], const PetscReal J[],
+                                              const PetscReal Dp[], PetscReal *sigma)
+{
+  PetscFunctionBegin;
+  *sigma = 0;
+  for (PetscInt b = 0; b < total; b++) {
+    PetscReal A[9], x[3];
+
+    if (p[b] < MIN_BIN) continue;
+    for (PetscInt i = 0; i < d * d; i++) A[i] = Dp[i * total + b];
+    for (PetscInt i = 0; i < d; i++) x[i] = J[i * total + b];
+    SolveSmall(d, A, x);
+    for (PetscInt i = 0; i < d; i++) *sigma += J[i * total + b] * x[i];
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscReal Inner(PetscInt n, const PetscReal a[], const PetscReal b[])
+{
+  PetscReal sum = 0;
+
+  for (PetscInt k = 0; k < n; k++) sum += a[k] * b[k];
+  return sum;
+}
+
+/* Lattice current times cell volume, per unknown. */
+static PetscErrorCode CurrentOfUnknowns(FPGenerator gen, const PetscReal J[], PetscReal out[])
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio;
+  PetscInt         dim, n, lattice = 1;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  for (PetscInt a = 0; a < dim; a++) lattice *= cells[a];
+  for (PetscInt a = 0; a < dim; a++)
+    for (PetscInt k = 0; k < n; k++) out[a * n + k] = J[a * lattice + node[k]] * volume[k];
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddRotation(FPGenerator gen, const PetscReal Jv[], FPQuantities *q)
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio;
+  PetscInt         dim, n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  for (PetscInt i = 0; i < dim; i++)
+    for (PetscInt j = i + 1; j < dim; j++) {
+      PetscReal sum = 0;
+
+      for (PetscInt k = 0; k < n; k++) sum += z[i * n + k] * Jv[j * n + k] - z[j * n + k] * Jv[i * n + k];
+      PetscCall(FPQuantitiesAdd(q, sum, 0, "weight^2/time", "rotation[%d][%d]", (int)i, (int)j));
+    }
+  PetscFunctionReturn(0);
+}
+
+/* Index of the pattern of the same grid; a new one for the process that sets the pattern. */
+static PetscErrorCode PatternOf(Current *c, FPGenerator gen, const char name[], PetscBool reversible, PetscInt *level,
+                                PetscBool *own)
+{
+  const PetscInt *cells;
+  PetscReal       ratio;
+  PetscInt        dim;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  if (!c->pattern[0] && !reversible) PetscCall(PetscStrncpy(c->pattern, name, sizeof(c->pattern)));
+  *own   = (PetscBool)(c->pattern[0] && !strcmp(c->pattern, name));
+  *level = -1;
+  for (PetscInt k = 0; k < c->levels; k++)
+    if (c->cells[k] == cells[0]) *level = k;
+  if (*level < 0 && *own && c->levels < MAX_LEVELS) {
+    *level           = c->levels++;
+    c->cells[*level] = cells[0];
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddPattern(FPObservable obs, FPGenerator gen, const PetscReal pi[], PetscReal Jb[],
+                                 PetscBool finest, FPQuantities *q)
+{
+  Current        *c    = (Current *)obs->data;
+  const FPBins   *bins = &obs->scene.bins;
+  const PetscInt  size = bins->dim * bins->total;
+  FPGeneratorInfo info;
+  FPProcess       process;
+  const char     *name;
+  PetscInt        level = -1;
+  PetscBool       own   = PETSC_FALSE;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetName(process, &name));
+  PetscCall(PatternOf(c, gen, name, info.reversible, &level, &own));
+  if (level < 0) PetscFunctionReturn(0);
+  if (own) {
+    PetscCall(PetscMalloc1(size, &c->J[level]));
+    PetscCall(PetscArraycpy(c->J[level], Jb, size));
+    if (finest) {
+      PetscCall(PetscMalloc1(bins->total, &c->probability));
+      PetscCall(FPBinsAggregate(bins, gen, 1, pi, c->probability));
+      if (level > 0) c->pattern_error = PetscAbsReal(1 - Inner(size, c->J[level - 1], Jb) / Inner(size, Jb, Jb));
+    }
+  }
+  PetscCall(FPQuantitiesAdd(q, Inner(size, Jb, c->J[level]) / Inner(size, c->J[level], c->J[level]),
+                            own ? c->pattern_error : 0, "1", "projection[%s]", c->pattern));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddBinned(FPObservable obs, FPGenerator gen, const PetscReal pi[], const PetscReal Jv[],
+                                PetscReal Jb[], FPQuantities *q)
+{
+  const FPBins    *bins = &obs->scene.bins;
+  const PetscInt   d    = bins->dim;
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  FPProcess        process;
+  PetscReal       *D, *p, *Dp, sigma;
+  PetscInt         n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPBinsAggregate(bins, gen, d, Jv, Jb));
+  PetscCall(PetscMalloc3(d * d * n, &D, bins->total, &p, d * d * bins->total, &Dp));
+  FPProcessDiffusion(process, (int)n, z, D);
+  for (PetscInt i = 0; i < d * d; i++)
+    for (PetscInt k = 0; k < n; k++) D[i * n + k] *= pi[k];
+  PetscCall(FPBinsAggregate(bins, gen, 1, pi, p));
+  PetscCall(FPBinsAggregate(bins, gen, d * d, D, Dp));
+  PetscCall(BinnedEntropyProduction(d, bins->total, p, Jb, Dp, &sigma));
+  PetscCall(FPQuantitiesAdd(q, sigma, 0, "nat/time", "entropy_production_binned"));
+  PetscCall(PetscFree3(D, p, Dp));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode WriteFields(FPObservable obs, FPGenerator gen, const PetscReal J[], const PetscReal psi[],
+                                  const PetscReal curl[])
+{
+  const PetscInt *cells;
+  PetscReal       ratio;
+  PetscInt        dim, shape[3], corners[3], lattice = 1;
+  FPProcess       process;
+  const char     *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetName(process, &name));
+  for (PetscInt a = 0; a < dim; a++) {
+    shape[dim - 1 - a]   = cells[a];
+    corners[dim - 1 - a] = cells[a] + 1;
+    lattice *= cells[a];
+  }
+  for (PetscInt a = 0; a < dim; a++) {
+    char label[FP_NAME];
+
+    PetscCall(PetscSNPrintf(label, sizeof(label), "current_%d", (int)a + 1));
+    PetscCall(FPResultsField(obs->scene.results, name, "generator", label, dim, shape, J + a * lattice,
+                             "stationary probability current", "1/(weight^(d-1) time)"));
+  }
+  if (dim == 2) {
+    PetscCall(FPResultsField(obs->scene.results, name, "generator", "stream_function", dim, corners, psi,
+                             "stream function at cell corners, J = (d_2 psi, -d_1 psi)", "1/time"));
+    PetscCall(FPResultsField(obs->scene.results, name, "generator", "curl", dim, corners, curl,
+                             "curl of J at cell corners", "1/(weight^2 time)"));
+  }
+  PetscFunctionReturn(0);
+}
+
+/* What a rank-deficient D does not have, said in words. */
+static PetscErrorCode AddSingular(FPObservable obs, FPGenerator gen)
+{
+  FPProcess   process;
+  const char *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetName(process, &name));
+  PetscCall(FPResultsAddStatus(
+      obs->scene.results, name, "generator", "current", "entropy_production", "singular",
+      "D is rank-deficient: entropy production does not exist, and pointwise rates carry no current"));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume, *pi;
+  PetscReal        ratio, *J, *psi, *curl, *Jv, *Jb;
+  PetscInt         dim, n, lattice = 1, corners = 1;
+  FPCurrentNumbers numbers;
+  FPGeneratorInfo  info;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  if (info.degenerate) {
+    if (finest) PetscCall(AddSingular(obs, gen));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorStationary(gen, &pi));
+  for (PetscInt a = 0; a < dim; a++) {
+    lattice *= cells[a];
+    corners *= cells[a] + 1;
+  }
+  PetscCall(
+      PetscMalloc5(dim * lattice, &J, corners, &psi, corners, &curl, dim * n, &Jv, dim * obs->scene.bins.total, &Jb));
+  PetscCall(FPGeneratorCurrent(gen, pi, J, psi, curl, &numbers));
+  PetscCall(FPQuantitiesAdd(q, numbers.entropy_production, 0, "nat/time", "entropy_production"));
+  PetscCall(FPQuantitiesAdd(q, numbers.current_l1, 0, "weight/time", "current_l1"));
+  if (dim == 2) {
+    PetscCall(FPQuantitiesAdd(q, numbers.max_curl, 0, "1/(weight^2 time)", "max_curl"));
+    PetscCall(FPQuantitiesAdd(q, numbers.circulation, 0, "1/time", "circulation"));
+  }
+  PetscCall(CurrentOfUnknowns(gen, J, Jv));
+  PetscCall(AddRotation(gen, Jv, q));
+  PetscCall(AddBinned(obs, gen, pi, Jv, Jb, q));
+  PetscCall(AddPattern(obs, gen, pi, Jb, finest, q));
+  if (finest) {
+    const char *name;
+    FPProcess   process;
+
+    PetscCall(FPGeneratorGetProcess(gen, &process));
+    PetscCall(FPProcessGetName(process, &name));
+    PetscCall(FPResultsAdd(obs->scene.results, name, "generator", "current", "divergence_residual",
+                           numbers.divergence_residual, numbers.divergence_residual, FP_BOUND, "1"));
+    if (info.reversible) {
+      PetscReal defect;
+
+      PetscCall(FPGeneratorDetailedBalance(gen, &defect));
+      PetscCall(FPResultsAdd(obs->scene.results, name, "generator", "current", "detailed_balance_defect", defect,
+                             defect, FP_BOUND, "1"));
+    }
+    PetscCall(WriteFields(obs, gen, J, psi, curl));
+  }
+  PetscCall(PetscFree5(J, psi, curl, Jv, Jb));
+  PetscFunctionReturn(0);
+}
+
+/* Add the share `part` of a step's displacement to a bin. */
+static void Deposit(double *bin, PetscInt d, double part, const double *step)
+{
+  PetscInt at = 1 + d;
+
+  bin[0] += part;
+  for (PetscInt i = 0; i < d; i++) {
+    bin[1 + i] += part * step[i];
+    for (PetscInt j = i; j < d; j++) bin[at++] += part * step[i] * step[j];
+  }
+}
+
+/* Walk along a segment from bin to bin; positions in units of bins. */
+static void DepositAlong(const FPBins *bins, const double *from, const double *step, double *table)
+{
+  const PetscInt d = bins->dim, size = BinSize(d);
+  double         t = 0, u[3], v[3];
+  PetscInt       i[3];
+
+  for (PetscInt a = 0; a < d; a++) {
+    u[a] = (from[a] - bins->lower[a]) / bins->width[a];
+    v[a] = step[a] / bins->width[a];
+    i[a] = PetscClipInterval((PetscInt)floor(u[a]), 0, bins->count[a] - 1);
+  }
+  for (PetscInt guard = 0; guard < 4096; guard++) {
+    double   next = 1;
+    PetscInt axis = -1, index = 0;
+
+    for (PetscInt a = 0; a < d; a++) {
+      const double edge = v[a] > 0 ? (i[a] + 1 - u[a]) / v[a] : v[a] < 0 ? (i[a] - u[a]) / v[a] : 2;
+
+      if (edge < next) {
+        next = edge;
+        axis = a;
+      }
+    }
+    next = PetscMax(next, t);
+    for (PetscInt a = d - 1; a >= 0; a--) index = index * bins->count[a] + i[a];
+    Deposit(table + index * size, d, next - t, step);
+    t = next;
+    if (axis < 0) break;
+    i[axis] += v[axis] > 0 ? 1 : -1;
+    if (i[axis] < 0 || i[axis] >= bins->count[axis]) {
+      Deposit(table + index * size, d, 1 - t, step);
+      break;
+    }
+  }
+}
+
+static void Sample(const void *context, const FPMove *move, PETSC_UNUSED double *scratch, double *acc)
+{
+  const Current *c     = (const Current *)context;
+  const PetscInt d     = c->dim;
+  double        *table = acc + 1 + PairCount(d);
+
+  acc[0] += FP_BLOCK;
+  for (PetscInt l = 0; l < FP_BLOCK; l++) {
+    double   from[3], step[3], middle[3];
+    PetscInt pair = 1;
+
+    for (PetscInt a = 0; a < d; a++) {
+      from[a]   = move->before[a * FP_BLOCK + l];
+      step[a]   = move->after[a * FP_BLOCK + l] - from[a];
+      middle[a] = from[a] + 0.5 * step[a] - c->centre[a];
+    }
+    for (PetscInt i = 0; i < d; i++)
+      for (PetscInt j = i + 1; j < d; j++) acc[pair++] += middle[i] * step[j] - middle[j] * step[i];
+    DepositAlong(&c->bins, from, step, table);
+  }
+}
+
+static PetscErrorCode Begin_Current(FPObservable obs, FPProcess process, PetscReal dt, FPObserver *observer,
+                                    PetscBool *used)
+{
+  Current *c = (Current *)obs->data;
+
+  PetscFunctionBegin;
+  *used = (PetscBool)(obs->scene.mesh != NULL);
+  if (!*used) PetscFunctionReturn(0);
+  c->process = process;
+  c->bins    = obs->scene.bins;
+  c->dim     = c->bins.dim;
+  c->dt      = dt;
+  for (PetscInt a = 0; a < c->dim; a++) c->centre[a] = c->bins.lower[a] + c->bins.width[a] * c->bins.count[a] / 2;
+  observer->every       = 1;
+  observer->accumulator = (size_t)(1 + PairCount(c->dim) + BinSize(c->dim) * c->bins.total);
+  observer->sample      = Sample;
+  observer->context     = c;
+  PetscFunctionReturn(0);
+}
+
+/* p[total], J[d*total], Dp[d*d*total] from the sums: integrals over bins. */
+static void BinnedLaw(const Current *c, const double sums[], PetscReal p[], PetscReal J[], PetscReal Dp[])
+{
+  const PetscInt d = c->dim, total = c->bins.total, size = BinSize(d);
+
+  for (PetscInt b = 0; b < total; b++) {
+    const double *bin = sums + 1 + PairCount(d) + b * size;
+    PetscInt      at  = 1 + d;
+
+    p[b] = bin[0] / sums[0];
+    for (PetscInt i = 0; i < d; i++) {
+      J[i * total + b] = bin[1 + i] / (sums[0] * c->dt);
+      for (PetscInt j = i; j < d; j++)
+        Dp[(i * d + j) * total + b] = Dp[(j * d + i) * total + b] = bin[at++] / (2 * sums[0] * c->dt);
+    }
+  }
+}
+
+static PetscErrorCode Evaluate_Current(FPObservable obs, const double sums[], FPQuantities *q)
+{
+  Current       *c = (Current *)obs->data;
+  const PetscInt d = c->dim, total = c->bins.total;
+  PetscReal     *p, *J, *Dp, sigma;
+  PetscInt       pair = 1;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc3(total, &p, d * total, &J, d * d * total, &Dp));
+  BinnedLaw(c, sums, p, J, Dp);
+  for (PetscInt i = 0; i < d; i++)
+    for (PetscInt j = i + 1; j < d; j++)
+      PetscCall(
+          FPQuantitiesAdd(q, sums[pair++] / (sums[0] * c->dt), 0, "weight^2/time", "rotation[%d][%d]", (int)i, (int)j));
+  PetscCall(BinnedEntropyProduction(d, total, c->probability ? c->probability : p, J, Dp, &sigma));
+  PetscCall(FPQuantitiesAdd(q, sigma, 0, "nat/time", "entropy_production_binned"));
+  if (c->levels > 0) {
+    const PetscReal *K = c->J[c->levels - 1];
+
+    PetscCall(
+        FPQuantitiesAdd(q, Inner(d * total, J, K) / Inner(d * total, K, K), 0, "1", "projection[%s]", c->pattern));
+    PetscCall(FPQuantitiesAdd(q,
+                              Inner(d * total, J, K) / PetscSqrtReal(Inner(d * total, K, K) * Inner(d * total, J, J)),
+                              0, "1", "correlation[%s]", c->pattern));
+  }
+  PetscCall(PetscFree3(p, J, Dp));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Fields_Current(FPObservable obs, const double sums[])
+{
+  Current       *c = (Current *)obs->data;
+  const PetscInt d = c->dim, total = c->bins.total;
+  PetscReal     *p, *J, *Dp;
+  PetscInt       shape[3];
+  const char    *name;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc3(total, &p, d * total, &J, d * d * total, &Dp));
+  BinnedLaw(c, sums, p, J, Dp);
+  PetscCall(FPProcessGetName(c->process, &name));
+  for (PetscInt a = 0; a < d; a++) shape[d - 1 - a] = c->bins.count[a];
+  for (PetscInt a = 0; a < d; a++) {
+    char label[FP_NAME];
+
+    for (PetscInt b = 0; b < total; b++) J[a * total + b] /= c->bins.volume;
+    PetscCall(PetscSNPrintf(label, sizeof(label), "current_binned_%d", (int)a + 1));
+    PetscCall(FPResultsField(obs->scene.results, name, "particles", label, d, shape, J + a * total,
+                             "stationary probability current on bins", "1/(weight^(d-1) time)"));
+  }
+  PetscCall(PetscFree3(p, J, Dp));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Destroy_Current(FPObservable obs)
+{
+  Current *c = (Current *)obs->data;
+
+  PetscFunctionBegin;
+  for (PetscInt k = 0; k < MAX_LEVELS; k++) PetscCall(PetscFree(c->J[k]));
+  PetscCall(PetscFree(c->probability));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableCreate_Current(FPObservable obs)
+{
+  Current *c;
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(&c));
+  obs->data = c;
+  obs->ops  = (FPObservableOps){.generator = Generator_Current,
+                                .begin     = Begin_Current,
+                                .evaluate  = Evaluate_Current,
+                                .fields    = Fields_Current,
+                                .destroy   = Destroy_Current};
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,222 @@
+/* noise.c: the gradient-noise covariance C at points, exactly from the data's moments (engine "exact") and by drawing
+   gradients (engine "particles"): eigenvalues, rank, alignment with the Hessian tr(C H)/(|C| |H|), and
+   c_over_h_residual = min_c |C - c H|/|C| in Frobenius norm: is the noise covariance proportional to the Hessian there?
+   H is the Hessian of the loss without decay. */
+#include "observableimpl.h"
+#include <petscblaslapack.h>
+#include <stdio.h>
+
+#define DRAWS 1024 /* blocks of gradients per group */
+#define RANK 1e-9  /* eigenvalues below this share of the largest are zero */
+
+typedef struct {
+  FPReals at;
+} Noise;
+
+static const FPParameter NoiseParameters[] = {{"at", FP_REALS, offsetof(Noise, at), NULL, 0, 0, NULL, "weight",
+                                               "points, one after the other; default: the critical points"},
+                                              {0}};
+
+typedef struct {
+  PetscInt  d;
+  char      name[FP_NAME];
+  PetscReal w[FP_MAX_DIM]; /* weights */
+} Point;
+
+static PetscErrorCode SetPoint(FPModel model, const PetscReal z[], PetscInt k, const char name[], Point *point)
+{
+  PetscBool mapped;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetParent(model, &mapped, &point->d));
+  if (name)
+    PetscCall(PetscStrncpy(point->name, name, sizeof(point->name)));
+  else
+    PetscCall(PetscSNPrintf(point->name, sizeof(point->name), "%d", (int)k + 1));
+  if (mapped)
+    FPModelLift(model, 1, z, point->w);
+  else
+    PetscCall(PetscArraycpy(point->w, z, point->d));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode GetPoints(FPObservable obs, PetscInt *count, Point **points)
+{
+  Noise                 *noise = (Noise *)obs->data;
+  FPModel                model = obs->scene.model;
+  const FPCriticalPoint *critical;
+  PetscInt               dim, inputs, targets;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetSizes(model, &dim, &inputs, &targets));
+  FPInputCheck(noise->at.n % dim == 0,
+               "noise_at has %" PetscInt_FMT " numbers; accepted are multiples of the %" PetscInt_FMT " coordinates",
+               noise->at.n, dim);
+  *count = noise->at.n / dim;
+  if (*count > 0) {
+    PetscCall(PetscMalloc1(*count, points));
+    for (PetscInt k = 0; k < *count; k++) PetscCall(SetPoint(model, noise->at.value + k * dim, k, NULL, *points + k));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(FPModelGetCriticalPoints(model, count, &critical));
+  PetscCall(PetscMalloc1(*count, points));
+  for (PetscInt k = 0; k < *count; k++) PetscCall(SetPoint(model, critical[k].z, k, critical[k].name, *points + k));
+  PetscFunctionReturn(0);
+}
+
+/* Quantities of one covariance C[d*d] beside the Hessian H[d*d] of the loss. */
+static PetscErrorCode AddCovariance(PetscInt d, const PetscReal C[], const PetscReal H[], const char name[],
+                                    FPQuantities *q)
+{
+  PetscReal    M[FP_MAX_DIM * FP_MAX_DIM], w[FP_MAX_DIM], work[8 * FP_MAX_DIM], cc = 0, hh = 0, ch = 0;
+  PetscBLASInt n, lwork = 8 * FP_MAX_DIM, info;
+  PetscInt     rank = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscBLASIntCast(d, &n));
+  for (PetscInt k = 0; k < d * d; k++) {
+    M[k] = C[k];
+    cc += C[k] * C[k];
+    hh += H[k] * H[k];
+    ch += C[k] * H[k];
+  }
+  PetscCallBLAS("LAPACKsyev", LAPACKsyev_("N", "U", &n, M, &n, w, work, &lwork, &info));
+  PetscCheck(info == 0, PETSC_COMM_SELF, PETSC_ERR_LIB, "LAPACK syev returned %d", (int)info);
+  for (PetscInt k = 0; k < d; k++) {
+    PetscCall(FPQuantitiesAdd(q, w[d - 1 - k], 0, "gradient^2", "covariance_eigenvalue[%d][at=%s]", (int)k, name));
+    rank += w[k] > RANK * w[d - 1];
+  }
+  PetscCall(FPQuantitiesAdd(q, w[d - 1] > 0 ? rank : 0, 0, "1", "rank[at=%s]", name));
+  if (cc > 0 && hh > 0) {
+    PetscCall(FPQuantitiesAdd(q, ch / PetscSqrtReal(cc * hh), 0, "1", "hessian_alignment[at=%s]", name));
+    PetscCall(FPQuantitiesAdd(q, PetscSqrtReal(PetscMax(0, 1 - ch * ch / (cc * hh))), 0, "1",
+                              "c_over_h_residual[at=%s]", name));
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Hessian of the loss: that of V less the decay. */
+static PetscErrorCode LossHessian(FPObservable obs, const Point *point, PetscReal H[])
+{
+  FPTraining training;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetTraining(obs->scene.process[0], &training));
+  FPModelHessian(obs->scene.model, 1, point->w, H);
+  for (PetscInt i = 0; i < point->d; i++) H[i * point->d + i] -= training.weight_decay;
+  PetscFunctionReturn(0);
+}
+
+/* Covariance of FP_BLOCK * DRAWS * FP_GROUPS gradients; groups[FP_GROUPS][d*d] get each group's own. */
+static PetscErrorCode DrawCovariance(FPModel model, const Point *point, PetscReal groups[])
+{
+  const PetscInt d = point->d;
+  FPSampler      sampler;
+  unsigned      *word, key[2] = {20260u, 11u};
+  float         *normal;
+  double        *z, *x, *y, *g;
+  PetscInt       dim, inputs, targets, rows;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetSampler(model, &sampler));
+  PetscCall(FPModelGetSizes(model, &dim, &inputs, &targets));
+  rows = (sampler.normals + 1) / 2 * 2;
+  PetscCall(PetscMalloc6((rows + sampler.words + 8) * FP_BLOCK, &word, (rows + 2) * FP_BLOCK, &normal, d * FP_BLOCK, &z,
+                         (inputs + d) * FP_BLOCK, &x, (targets + 1) * FP_BLOCK, &y, d * FP_BLOCK, &g));
+  for (PetscInt i = 0; i < d; i++)
+    for (PetscInt l = 0; l < FP_BLOCK; l++) z[i * FP_BLOCK + l] = point->w[i];
+  for (PetscInt group = 0; group < FP_GROUPS; group++) {
+    PetscReal mean[FP_MAX_DIM] = {0}, *C = groups + group * d * d;
+
+    PetscCall(PetscArrayzero(C, d * d));
+    for (PetscInt b = 0; b < DRAWS; b++) {
+      FPRandomWords(key, (unsigned long long)group * FP_BLOCK,
+                    (unsigned long long)b * (unsigned long long)(rows + sampler.words), (int)(rows + sampler.words),
+                    word);
+      if (rows) FPRandomNormals((int)rows, word, normal);
+      (*sampler.draw)(sampler.context, normal, word + rows * FP_BLOCK, x, y);
+      PetscCall(PetscArrayzero(g, d * FP_BLOCK));
+      FPModelSampleGradient(model, FP_BLOCK, z, x, y, g);
+      for (PetscInt i = 0; i < d; i++)
+        for (PetscInt l = 0; l < FP_BLOCK; l++) {
+          mean[i] += g[i * FP_BLOCK + l];
+          for (PetscInt j = 0; j < d; j++) C[i * d + j] += g[i * FP_BLOCK + l] * g[j * FP_BLOCK + l];
+        }
+    }
+    for (PetscInt i = 0; i < d; i++)
+      for (PetscInt j = 0; j < d; j++)
+        C[i * d + j] = (C[i * d + j] - mean[i] * mean[j] / (DRAWS * FP_BLOCK)) / (DRAWS * FP_BLOCK - 1);
+  }
+  PetscCall(PetscFree6(word, normal, z, x, y, g));
+  PetscFunctionReturn(0);
+}
+
+/* Jackknife over groups of the smooth functionals; rank is left to the exact engine. */
+static PetscErrorCode SampledRows(FPObservable obs, const Point *point, const PetscReal H[])
+{
+  const PetscInt d = point->d;
+  PetscReal     *groups, sum[FP_MAX_DIM * FP_MAX_DIM] = {0}, C[FP_MAX_DIM * FP_MAX_DIM];
+  FPQuantities   all = {0}, left[FP_GROUPS];
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(FP_GROUPS * d * d, &groups));
+  PetscCall(PetscMemzero(left, sizeof(left)));
+  PetscCall(DrawCovariance(obs->scene.model, point, groups));
+  for (PetscInt k = 0; k < FP_GROUPS * d * d; k++) sum[k % (d * d)] += groups[k];
+  for (PetscInt k = 0; k < d * d; k++) C[k] = sum[k] / FP_GROUPS;
+  PetscCall(AddCovariance(d, C, H, point->name, &all));
+  for (PetscInt group = 0; group < FP_GROUPS; group++) {
+    for (PetscInt k = 0; k < d * d; k++) C[k] = (sum[k] - groups[group * d * d + k]) / (FP_GROUPS - 1);
+    PetscCall(AddCovariance(d, C, H, point->name, &left[group]));
+  }
+  for (PetscInt k = 0; k < all.n; k++) {
+    PetscReal mean = 0, square = 0;
+
+    if (!strncmp(all.list[k].name, "rank", 4) || !strncmp(all.list[k].name, "c_over_h", 8)) continue;
+    for (PetscInt group = 0; group < FP_GROUPS; group++) mean += left[group].list[k].value / FP_GROUPS;
+    for (PetscInt group = 0; group < FP_GROUPS; group++) square += PetscSqr(left[group].list[k].value - mean);
+    PetscCall(FPResultsAdd(obs->scene.results, "sgd", "particles", "noise", all.list[k].name,
+                           FP_GROUPS * all.list[k].value - (FP_GROUPS - 1) * mean,
+                           PetscSqrtReal(square * (FP_GROUPS - 1) / FP_GROUPS), FP_STANDARD, all.list[k].unit));
+  }
+  for (PetscInt group = 0; group < FP_GROUPS; group++) PetscCall(FPQuantitiesFree(&left[group]));
+  PetscCall(FPQuantitiesFree(&all));
+  PetscCall(PetscFree(groups));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Exact_Noise(FPObservable obs)
+{
+  Point   *points;
+  PetscInt count;
+
+  PetscFunctionBegin;
+  PetscCall(GetPoints(obs, &count, &points));
+  for (PetscInt k = 0; k < count; k++) {
+    PetscReal    C[FP_MAX_DIM * FP_MAX_DIM], H[FP_MAX_DIM * FP_MAX_DIM];
+    FPQuantities q = {0};
+
+    PetscCall(LossHessian(obs, &points[k], H));
+    FPModelCovariance(obs->scene.model, 1, points[k].w, C);
+    PetscCall(AddCovariance(points[k].d, C, H, points[k].name, &q));
+    for (PetscInt i = 0; i < q.n; i++)
+      PetscCall(FPResultsAdd(obs->scene.results, "sgd", "exact", "noise", q.list[i].name, q.list[i].value,
+                             1e-13 * PetscMax(1, PetscAbsReal(q.list[i].value)), FP_BOUND, q.list[i].unit));
+    PetscCall(FPQuantitiesFree(&q));
+    PetscCall(SampledRows(obs, &points[k], H));
+  }
+  PetscCall(PetscFree(points));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableCreate_Noise(FPObservable obs)
+{
+  Noise *noise;
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(&noise));
+  obs->data       = noise;
+  obs->parameters = NoiseParameters;
+  obs->ops        = (FPObservableOps){.exact = Exact_Noise};
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,177 @@
+/* observable.c: the interface of observables, their registry, and the small types they share. */
+#include "observableimpl.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+typedef PetscErrorCode (*CreateFunction)(FPObservable);
+
+static PetscFunctionList Registry = NULL;
+
+static PetscErrorCode DestroyRegistry(void)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFunctionListDestroy(&Registry));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Register(void)
+{
+  PetscFunctionBegin;
+  if (Registry) PetscFunctionReturn(0);
+#define FP_OBSERVABLE(name, create, help) PetscCall(PetscFunctionListAdd(&Registry, name, create));
+#include "observablelist.h"
+#undef FP_OBSERVABLE
+  PetscCall(PetscRegisterFinalize(DestroyRegistry));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableCreate(FPConfig config, const char name[], FPObservable *observable)
+{
+  CreateFunction create;
+  FPObservable   o;
+
+  PetscFunctionBegin;
+  PetscCall(Register());
+  PetscCall(PetscFunctionListFind(Registry, name, &create));
+  FPInputCheck(create, "observables = %s is not one of: spectrum, stationary, current, noise", name);
+  PetscCall(PetscNew(&o));
+  PetscCall(PetscStrncpy(o->name, name, sizeof(o->name)));
+  PetscCall((*create)(o));
+  if (o->parameters) PetscCall(FPConfigRead(config, name, o->parameters, o->data));
+  PetscCall(FPConfigAllowSolver(config, name));
+  *observable = o;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableGetName(FPObservable observable, const char **name)
+{
+  PetscFunctionBegin;
+  *name = observable->name;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableSetScene(FPObservable observable, const FPScene *scene)
+{
+  PetscFunctionBegin;
+  observable->scene = *scene;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableGetPairs(FPObservable observable, PetscInt *pairs)
+{
+  PetscFunctionBegin;
+  *pairs = 1;
+  if (observable->ops.pairs) PetscCall((*observable->ops.pairs)(observable, pairs));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableExact(FPObservable observable)
+{
+  PetscFunctionBegin;
+  if (observable->ops.exact) PetscCall((*observable->ops.exact)(observable));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableGenerator(FPObservable observable, FPGenerator gen, PetscBool finest, FPQuantities *q)
+{
+  PetscFunctionBegin;
+  if (observable->ops.generator) PetscCall((*observable->ops.generator)(observable, gen, finest, q));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableParticlesBegin(FPObservable observable, FPProcess process, PetscReal dt,
+                                          FPObserver *observer, PetscBool *used)
+{
+  PetscFunctionBegin;
+  *used = PETSC_FALSE;
+  if (observable->ops.begin) PetscCall((*observable->ops.begin)(observable, process, dt, observer, used));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableEvaluate(FPObservable observable, const double sums[], FPQuantities *q)
+{
+  PetscFunctionBegin;
+  PetscCall((*observable->ops.evaluate)(observable, sums, q));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableFields(FPObservable observable, const double sums[])
+{
+  PetscFunctionBegin;
+  if (observable->ops.fields) PetscCall((*observable->ops.fields)(observable, sums));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableParticlesEnd(FPObservable observable)
+{
+  PetscFunctionBegin;
+  if (observable->ops.end) PetscCall((*observable->ops.end)(observable));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableDestroy(FPObservable *observable)
+{
+  PetscFunctionBegin;
+  if (!*observable) PetscFunctionReturn(0);
+  if ((*observable)->ops.destroy) PetscCall((*(*observable)->ops.destroy)(*observable));
+  if ((*observable)->parameters) PetscCall(FPConfigFree((*observable)->parameters, (*observable)->data));
+  PetscCall(PetscFree((*observable)->data));
+  PetscCall(PetscFree(*observable));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableList(FILE *out)
+{
+  PetscFunctionBegin;
+#define FP_OBSERVABLE(name, create, help)                                                                              \
+  {                                                                                                                    \
+    FPObservable o;                                                                                                    \
+    PetscCall(PetscNew(&o));                                                                                           \
+    PetscCall(create(o));                                                                                              \
+    fprintf(out, "%-12s %s\n", name, help);                                                                            \
+    if (o->parameters) PetscCall(FPParametersView(o->parameters, name, out));                                          \
+    PetscCall(PetscFree(o->data));                                                                                     \
+    PetscCall(PetscFree(o));                                                                                           \
+  }
+#include "observablelist.h"
+#undef FP_OBSERVABLE
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPQuantitiesAdd(FPQuantities *q, PetscReal value, PetscReal error, const char unit[], const char name[],
+                               ...)
+{
+  va_list     args;
+  FPQuantity *item;
+
+  PetscFunctionBegin;
+  if (q->n == q->room) {
+    q->room = q->room ? 2 * q->room : 32;
+    PetscCall(PetscRealloc((size_t)q->room * sizeof(FPQuantity), &q->list));
+  }
+  item = &q->list[q->n++];
+  va_start(args, name);
+  (void)vsnprintf(item->name, sizeof(item->name), name, args);
+  va_end(args);
+  PetscCall(PetscStrncpy(item->unit, unit, sizeof(item->unit)));
+  item->value = value;
+  item->error = error;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPQuantitiesFind(const FPQuantities *q, const char name[], const FPQuantity **found)
+{
+  PetscFunctionBegin;
+  *found = NULL;
+  for (PetscInt k = 0; k < q->n && !*found; k++)
+    if (!strcmp(q->list[k].name, name)) *found = &q->list[k];
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPQuantitiesFree(FPQuantities *q)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFree(q->list));
+  q->n = q->room = 0;
+  PetscFunctionReturn(0);
+}

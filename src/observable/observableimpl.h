@@ -1,0 +1,57 @@
+/* observableimpl.h: the inside of FPObservable. */
+#ifndef FPOBSERVABLEIMPL_H
+#define FPOBSERVABLEIMPL_H
+#include "fpobservable.h"
+
+typedef struct {
+  PetscErrorCode (*pairs)(FPObservable, PetscInt *);
+  PetscErrorCode (*exact)(FPObservable);
+  PetscErrorCode (*generator)(FPObservable, FPGenerator, PetscBool, FPQuantities *);
+  PetscErrorCode (*begin)(FPObservable, FPProcess, PetscReal, FPObserver *, PetscBool *);
+  PetscErrorCode (*evaluate)(FPObservable, const double[], FPQuantities *);
+  PetscErrorCode (*fields)(FPObservable, const double[]);
+  PetscErrorCode (*end)(FPObservable);
+  PetscErrorCode (*destroy)(FPObservable);
+} FPObservableOps;
+
+struct _p_FPObservable {
+  char               name[FP_NAME];
+  FPObservableOps    ops;
+  FPScene            scene;
+  const FPParameter *parameters; /* NULL: no keys */
+  void              *data;       /* starts with the fields of the parameters */
+};
+
+#define FP_OBSERVABLE(name, create, help) PETSC_INTERN PetscErrorCode create(FPObservable);
+#include "observablelist.h"
+#undef FP_OBSERVABLE
+
+/* w[weights*n] of z[dim*n]: identity unless the model is mapped. Returns the array to use. */
+static inline const double *FPWeightsOf(FPModel model, PetscBool mapped, int n, const double *z, double *w)
+{
+  if (!mapped) return z;
+  FPModelLift(model, n, z, w);
+  return w;
+}
+
+/* Bin of component-wise position z[a*stride], clamped to the box. */
+static inline PetscInt FPBinsIndex(const FPBins *bins, const double *z, PetscInt stride)
+{
+  PetscInt index = 0;
+
+  for (PetscInt a = bins->dim - 1; a >= 0; a--) {
+    PetscInt i = (PetscInt)((z[a * stride] - bins->lower[a]) / bins->width[a]);
+
+    if (i < 0) i = 0;
+    if (i >= bins->count[a]) i = bins->count[a] - 1;
+    index = index * bins->count[a] + i;
+  }
+  return index;
+}
+
+/* Steps between samples that lie `time` apart. */
+static inline PetscInt FPStepsOf(PetscReal time, PetscReal dt)
+{
+  return PetscMax(1, (PetscInt)(time / dt + 0.5));
+}
+#endif

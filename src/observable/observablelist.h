@@ -1,0 +1,7 @@
+/* observablelist.h: the registry; FP_OBSERVABLE(name, create, one line of help). */
+FP_OBSERVABLE("spectrum", FPObservableCreate_Spectrum, "slowest decay rates, frequencies, gap, eigenfunctions")
+FP_OBSERVABLE("stationary", FPObservableCreate_Stationary, "density, moments, loss, distance to the Gibbs law")
+FP_OBSERVABLE("current", FPObservableCreate_Current,
+              "probability current, its curl and circulation, entropy production")
+FP_OBSERVABLE("noise", FPObservableCreate_Noise,
+              "gradient noise covariance at points: spectrum, rank, alignment with the Hessian")

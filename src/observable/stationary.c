@@ -1,0 +1,392 @@
+/* stationary.c: the stationary law (quasi-stationary where something is killed): density, moments, loss, mass near the
+   walls, distance to Gibbs. Particles and generator compare KL and TV on common bins (kl_gibbs_binned,
+   tv_gibbs_binned); the unbinned numbers are the generator's own. wall_mass: probability of the layer of 1/50 of the
+   box's length along its walls. */
+#include "observableimpl.h"
+
+#define WALL_LAYER 0.02
+#define SUBDIVISION 12 /* points per bin and axis in the quadrature of the Gibbs law */
+#define SAMPLING 4     /* SGD steps between samples */
+
+typedef struct {
+  FPProcess process;
+  FPModel   model;
+  FPBox     box;
+  FPBins    bins;
+  PetscBool mapped, bounded;
+  PetscInt  dim, weights, nm;
+  PetscReal temperature, *gibbs; /* gibbs[bins.total]: probabilities, NULL when there are none */
+  PetscReal dt;
+} Stationary;
+
+/* Accumulator: count, wall, loss, z, z z^T (upper), M, M^2, bins. */
+enum { COUNT, WALL, LOSS, MOMENTS };
+
+static size_t AccumulatorSize(const Stationary *s)
+{
+  return (size_t)(MOMENTS + s->dim + s->dim * (s->dim + 1) / 2 + 2 * s->nm + (s->bounded ? s->bins.total : 0));
+}
+
+/* Probability of each bin under exp(-V/T) and the model's measure, by the midpoint rule on a fine grid. */
+static PetscErrorCode GibbsOnBins(const Stationary *s, PetscReal T, PetscReal p[])
+{
+  const PetscInt d      = s->dim,
+                 points = d == 1   ? SUBDIVISION
+                          : d == 2 ? SUBDIVISION * SUBDIVISION
+                                   : 216,
+                 q      = d == 3 ? 6 : SUBDIVISION;
+  double *z, *w, *V, *m, least = PETSC_MAX_REAL, sum = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc4(d * points, &z, s->weights * points, &w, points, &V, points, &m));
+  for (PetscInt pass = 0; pass < 2; pass++) {
+    for (PetscInt b = 0; b < s->bins.total; b++) {
+      double part = 0;
+
+      for (PetscInt k = 0; k < points; k++) {
+        PetscInt rest = b, sub = k;
+
+        for (PetscInt a = 0; a < d; a++) {
+          z[a * points + k] = s->bins.lower[a] + s->bins.width[a] * (rest % s->bins.count[a] + (sub % q + 0.5) / q);
+          rest /= s->bins.count[a];
+          sub /= q;
+        }
+      }
+      FPModelPotential(s->model, (int)points, FPWeightsOf(s->model, s->mapped, (int)points, z, w), V);
+      FPModelMeasure(s->model, (int)points, z, m);
+      for (PetscInt k = 0; k < points; k++) {
+        if (pass == 0)
+          least = PetscMin(least, V[k]);
+        else
+          part += m[k] * exp(-(V[k] - least) / T);
+      }
+      if (pass) sum += p[b] = part;
+    }
+  }
+  for (PetscInt b = 0; b < s->bins.total; b++) p[b] /= sum;
+  PetscCall(PetscFree4(z, w, V, m));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
+{
+  Stationary *s = (Stationary *)obs->data;
+  PetscInt    inputs, targets;
+  PetscBool   has;
+
+  PetscFunctionBegin;
+  s->process = process;
+  s->model   = obs->scene.model;
+  s->bounded = (PetscBool)(obs->scene.mesh != NULL);
+  if (s->bounded) {
+    const FPBox *box;
+
+    PetscCall(FPMeshGetBox(obs->scene.mesh, &box));
+    s->box  = *box;
+    s->bins = obs->scene.bins;
+  }
+  PetscCall(FPModelGetSizes(s->model, &s->dim, &inputs, &targets));
+  s->nm = inputs * targets;
+  PetscCall(FPModelGetParent(s->model, &s->mapped, &s->weights));
+  PetscCall(FPModelHasPotential(s->model, &has));
+  PetscCall(FPProcessGetGibbsTemperature(process, &s->temperature));
+  PetscCall(PetscFree(s->gibbs));
+  if (s->bounded && has && s->temperature > 0) {
+    PetscCall(PetscMalloc1(s->bins.total, &s->gibbs));
+    PetscCall(GibbsOnBins(s, s->temperature, s->gibbs));
+  }
+  PetscFunctionReturn(0);
+}
+
+static void Distances(PetscInt n, const PetscReal p[], const PetscReal q[], PetscReal *kl, PetscReal *tv)
+{
+  *kl = *tv = 0;
+  for (PetscInt k = 0; k < n; k++) {
+    if (p[k] > 0) *kl += p[k] * log(p[k] / PetscMax(q[k], 1e-300));
+    *tv += 0.5 * PetscAbsReal(p[k] - q[k]);
+  }
+}
+
+/* Names and values of the moments, from sums divided by the count. */
+static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], FPQuantities *q)
+{
+  const PetscInt   d    = s->dim;
+  const PetscReal *mean = m + MOMENTS, *second = mean + d, *M = second + d * (d + 1) / 2, *M2 = M + s->nm;
+  PetscInt         at = 0, inputs, targets, dim;
+  FPData           data;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetData(s->model, &data));
+  PetscCall(FPModelGetSizes(s->model, &dim, &inputs, &targets));
+  for (PetscInt i = 0; i < d; i++) PetscCall(FPQuantitiesAdd(q, mean[i], 0, "weight", "mean[%d]", (int)i));
+  for (PetscInt i = 0; i < d; i++)
+    for (PetscInt j = i; j < d; j++)
+      PetscCall(
+          FPQuantitiesAdd(q, second[at++] - mean[i] * mean[j], 0, "weight^2", "covariance[%d][%d]", (int)i, (int)j));
+  if (data) {
+    for (PetscInt a = 0; a < s->nm; a++) {
+      char entry[24] = "p";
+
+      if (s->nm > 1) PetscCall(PetscSNPrintf(entry, sizeof(entry), "p[%d][%d]", (int)(a / inputs), (int)(a % inputs)));
+      PetscCall(FPQuantitiesAdd(q, M[a], 0, "1", "mean_%s", entry));
+      PetscCall(FPQuantitiesAdd(q, M2[a] - M[a] * M[a], 0, "1", "variance_%s", entry));
+    }
+    PetscCall(FPQuantitiesAdd(q, m[LOSS], 0, "loss", "loss"));
+  }
+  if (s->bounded) PetscCall(FPQuantitiesAdd(q, m[WALL], 0, "1", "wall_mass"));
+  PetscFunctionReturn(0);
+}
+
+static PetscReal LayerShare(const Stationary *s, PetscInt a, PetscReal centre, PetscReal width)
+{
+  const PetscReal layer = WALL_LAYER * (s->box.upper[a] - s->box.lower[a]), low = centre - width / 2,
+                  high   = centre + width / 2;
+  const PetscReal inside = PetscMin(high, s->box.upper[a] - layer) - PetscMax(low, s->box.lower[a] + layer);
+
+  return 1 - PetscMax(0, inside) / width; /* 1 - share of the cell away from both walls */
+}
+
+/* m[]: the accumulator's moments under the law pi on the cells. */
+static PetscErrorCode GeneratorMoments(const Stationary *s, FPGenerator gen, const PetscReal pi[], PetscReal m[])
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio, *center[3], *width[3], *M, *loss, *w;
+  PetscInt         dim, n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(PetscMalloc3(s->nm * n, &M, n, &loss, s->weights * n, &w));
+  for (PetscInt a = 0; a < dim; a++) {
+    PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
+    PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
+  }
+  FPModelMap(s->model, (int)n, FPWeightsOf(s->model, s->mapped, (int)n, z, w), M);
+  FPModelLoss(s->model, (int)n, FPWeightsOf(s->model, s->mapped, (int)n, z, w), loss);
+  for (PetscInt k = 0; k < n; k++) {
+    PetscInt  at = MOMENTS, rest = node[k];
+    PetscReal inner = 1;
+
+    for (PetscInt a = 0; a < dim; a++) {
+      inner *= 1 - LayerShare(s, a, center[a][rest % cells[a]], width[a][rest % cells[a]]);
+      rest /= cells[a];
+    }
+    m[COUNT] += pi[k];
+    m[WALL] += pi[k] * (1 - inner);
+    m[LOSS] += pi[k] * loss[k];
+    for (PetscInt i = 0; i < dim; i++) m[at++] += pi[k] * z[i * n + k];
+    for (PetscInt i = 0; i < dim; i++)
+      for (PetscInt j = i; j < dim; j++) m[at++] += pi[k] * z[i * n + k] * z[j * n + k];
+    for (PetscInt a = 0; a < s->nm; a++) {
+      m[at + a] += pi[k] * M[a * n + k];
+      m[at + s->nm + a] += pi[k] * PetscSqr(M[a * n + k]);
+    }
+  }
+  for (PetscInt a = 0; a < dim; a++) PetscCall(PetscFree2(center[a], width[a]));
+  PetscCall(PetscFree3(M, loss, w));
+  PetscFunctionReturn(0);
+}
+
+/* KL and TV to the Gibbs law on the generator's own cells, and on the bins. */
+static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, const PetscReal pi[], FPQuantities *q)
+{
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal       *V, *w, *gibbs, *binned, sum = 0, least = PETSC_MAX_REAL, kl, tv;
+  PetscInt         n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(PetscMalloc4(n, &V, s->weights * n, &w, n, &gibbs, s->bins.total, &binned));
+  FPModelPotential(s->model, (int)n, FPWeightsOf(s->model, s->mapped, (int)n, z, w), V);
+  for (PetscInt k = 0; k < n; k++) least = PetscMin(least, V[k]);
+  for (PetscInt k = 0; k < n; k++) sum += gibbs[k] = measure[k] * exp(-(V[k] - least) / s->temperature);
+  for (PetscInt k = 0; k < n; k++) gibbs[k] /= sum;
+  Distances(n, pi, gibbs, &kl, &tv);
+  PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs"));
+  PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs"));
+  PetscCall(FPBinsAggregate(&s->bins, gen, 1, pi, binned));
+  Distances(s->bins.total, binned, s->gibbs, &kl, &tv);
+  PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs_binned"));
+  PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs_binned"));
+  PetscCall(PetscFree4(V, w, gibbs, binned));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode WriteDensity(FPObservable obs, FPGenerator gen, const PetscReal pi[])
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio, *p;
+  PetscInt         dim, n, shape[3], total = 1;
+  const char      *name;
+  FPProcess        process;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetName(process, &name));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  for (PetscInt a = 0; a < dim; a++) {
+    total *= cells[a];
+    shape[dim - 1 - a] = cells[a];
+  }
+  PetscCall(PetscCalloc1(total, &p));
+  for (PetscInt k = 0; k < n; k++) p[node[k]] = pi[k] / volume[k];
+  PetscCall(FPResultsField(obs->scene.results, name, "generator", "density", dim, shape, p, "stationary density",
+                           "1/weight^d"));
+  PetscCall(PetscFree(p));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
+{
+  Stationary      *s = (Stationary *)obs->data;
+  FPProcess        process;
+  FPGeneratorInfo  info;
+  const PetscReal *pi;
+  PetscReal       *m;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  PetscCall(SetUp(obs, process));
+  PetscCall(FPGeneratorStationary(gen, &pi));
+  PetscCall(PetscCalloc1(AccumulatorSize(s), &m));
+  PetscCall(GeneratorMoments(s, gen, pi, m));
+  PetscCall(AddMoments(s, m, q));
+  if (s->temperature > 0) PetscCall(FPQuantitiesAdd(q, s->temperature, 0, "weight^2/time", "gibbs_temperature"));
+  if (s->gibbs && !info.degenerate) PetscCall(GeneratorDistances(s, gen, pi, q));
+  if (finest) {
+    PetscCall(WriteDensity(obs, gen, pi));
+    if (info.degenerate) {
+      const char *name;
+
+      PetscCall(FPProcessGetName(process, &name));
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, "generator", "stationary", "kl_gibbs", "singular",
+                                   "D is rank-deficient: the law has no density, KL to the Gibbs law is infinite"));
+    }
+  }
+  PetscCall(PetscFree(m));
+  PetscFunctionReturn(0);
+}
+
+static void Sample(const void *context, const FPMove *move, double *scratch, double *acc)
+{
+  const Stationary *s = (const Stationary *)context;
+  const PetscInt    d = s->dim;
+  double           *w = scratch, *M = w + s->weights * FP_BLOCK, *loss = M + s->nm * FP_BLOCK;
+  const double     *z = move->after, *weights = FPWeightsOf(s->model, s->mapped, FP_BLOCK, z, w);
+  double           *at = acc + MOMENTS;
+
+  FPModelMap(s->model, FP_BLOCK, weights, M);
+  FPModelLoss(s->model, FP_BLOCK, weights, loss);
+  acc[COUNT] += FP_BLOCK;
+  for (PetscInt l = 0; l < FP_BLOCK; l++) acc[LOSS] += loss[l];
+  for (PetscInt i = 0; i < d; i++, at++)
+    for (PetscInt l = 0; l < FP_BLOCK; l++) *at += z[i * FP_BLOCK + l];
+  for (PetscInt i = 0; i < d; i++)
+    for (PetscInt j = i; j < d; j++, at++)
+      for (PetscInt l = 0; l < FP_BLOCK; l++) *at += z[i * FP_BLOCK + l] * z[j * FP_BLOCK + l];
+  for (PetscInt a = 0; a < s->nm; a++)
+    for (PetscInt l = 0; l < FP_BLOCK; l++) {
+      at[a] += M[a * FP_BLOCK + l];
+      at[s->nm + a] += M[a * FP_BLOCK + l] * M[a * FP_BLOCK + l];
+    }
+  if (!s->bounded) return;
+  at += 2 * s->nm;
+  for (PetscInt l = 0; l < FP_BLOCK; l++) {
+    PetscBool wall = PETSC_FALSE;
+
+    for (PetscInt a = 0; a < d; a++) {
+      const double layer = WALL_LAYER * (s->box.upper[a] - s->box.lower[a]), x = z[a * FP_BLOCK + l];
+
+      if (x < s->box.lower[a] + layer || x > s->box.upper[a] - layer) wall = PETSC_TRUE;
+    }
+    acc[WALL] += wall;
+    at[FPBinsIndex(&s->bins, z + l, FP_BLOCK)] += 1;
+  }
+}
+
+static PetscErrorCode Begin_Stationary(FPObservable obs, FPProcess process, PetscReal dt, FPObserver *observer,
+                                       PetscBool *used)
+{
+  Stationary *s = (Stationary *)obs->data;
+  FPTraining  training;
+
+  PetscFunctionBegin;
+  PetscCall(SetUp(obs, process));
+  PetscCall(FPProcessGetTraining(process, &training));
+  s->dt                 = dt;
+  observer->accumulator = AccumulatorSize(s);
+  observer->scratch     = (size_t)(s->weights + s->nm + 1) * FP_BLOCK;
+  observer->every       = FPStepsOf(SAMPLING * training.learning_rate, dt);
+  observer->sample      = Sample;
+  observer->context     = s;
+  *used                 = PETSC_TRUE;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Evaluate_Stationary(FPObservable obs, const double sums[], FPQuantities *q)
+{
+  Stationary  *s    = (Stationary *)obs->data;
+  const size_t size = AccumulatorSize(s);
+  PetscReal   *m;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(size, &m));
+  for (size_t k = 0; k < size; k++) m[k] = sums[k] / sums[COUNT];
+  PetscCall(AddMoments(s, m, q));
+  if (s->gibbs) {
+    PetscReal kl, tv;
+
+    Distances(s->bins.total, m + size - s->bins.total, s->gibbs, &kl, &tv);
+    PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs_binned"));
+    PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs_binned"));
+  }
+  PetscCall(PetscFree(m));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Fields_Stationary(FPObservable obs, const double sums[])
+{
+  Stationary  *s    = (Stationary *)obs->data;
+  const size_t size = AccumulatorSize(s);
+  PetscReal   *p;
+  PetscInt     shape[3];
+  const char  *name;
+
+  PetscFunctionBegin;
+  if (!s->bounded) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc1(s->bins.total, &p));
+  for (PetscInt b = 0; b < s->bins.total; b++) p[b] = sums[size - s->bins.total + b] / sums[COUNT] / s->bins.volume;
+  for (PetscInt a = 0; a < s->dim; a++) shape[s->dim - 1 - a] = s->bins.count[a];
+  PetscCall(FPProcessGetName(s->process, &name));
+  PetscCall(FPResultsField(obs->scene.results, name, "particles", "density_binned", s->dim, shape, p,
+                           "stationary density on bins", "1/weight^d"));
+  PetscCall(PetscFree(p));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Destroy_Stationary(FPObservable obs)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFree(((Stationary *)obs->data)->gibbs));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableCreate_Stationary(FPObservable obs)
+{
+  Stationary *s;
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(&s));
+  obs->data = s;
+  obs->ops  = (FPObservableOps){.generator = Generator_Stationary,
+                                .begin     = Begin_Stationary,
+                                .evaluate  = Evaluate_Stationary,
+                                .fields    = Fields_Stationary,
+                                .destroy   = Destroy_Stationary};
+  PetscFunctionReturn(0);
+}

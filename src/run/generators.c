@@ -1,0 +1,109 @@
+/* generators.c: one process on every grid of the mesh, every observable asked on each, numbers combined into values
+ * with bounds. */
+#include "runimpl.h"
+#include <petsctime.h>
+
+typedef struct {
+  FPQuantities q[FP_MAX_OBSERVABLES];
+} LevelAnswers;
+
+static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt o, PetscInt levels,
+                              LevelAnswers answers[], const PetscReal ratio[], PetscInt order)
+{
+  const FPQuantities *finest = &answers[0].q[o];
+  const char         *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPObservableGetName(run->observable[o], &name));
+  for (PetscInt k = 0; k < finest->n; k++) {
+    const FPQuantity *item             = &finest->list[k];
+    PetscReal         v[FP_MAX_LEVELS] = {item->value}, solver = item->error, value, error;
+    PetscInt          have = 1;
+
+    for (PetscInt l = 1; l < levels; l++) {
+      const FPQuantity *found;
+
+      PetscCall(FPQuantitiesFind(&answers[l].q[o], item->name, &found));
+      if (!found) break;
+      v[have++] = found->value;
+      solver    = PetscMax(solver, found->error);
+    }
+    if (have < levels) {
+      PetscCall(FPResultsAddStatus(run->results, process, "generator", name, item->name, "undefined",
+                                   "does not exist on every grid of the refinement sequence"));
+      continue;
+    }
+    FPExtrapolateGrids(levels, v, ratio, solver, order, &value, &error);
+    error += 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(value);
+    PetscCall(FPResultsAdd(run->results, process, "generator", name, item->name, value, error, FP_BOUND, item->unit));
+  }
+  PetscFunctionReturn(0);
+}
+
+/* What the discretisation had to do, as numbers. */
+static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FPGenerator gen)
+{
+  FPGeneratorInfo info;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  if (info.closed_classes > 1) {
+    PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "closed_classes", info.closed_classes, 0,
+                           FP_BOUND, "1"));
+    PetscCall(FPResultsWarn(run->results,
+                            "%s has %" PetscInt_FMT
+                            " closed classes; gap and stationary law are those of the one reached from the minimum",
+                            process, info.closed_classes));
+  }
+  if (info.added_diffusion > 0)
+    PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "added_diffusion", info.added_diffusion, 0,
+                           FP_BOUND, "weight^2/time"));
+  if (info.capped_share > 0)
+    PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "capped_share", info.capped_share, 0,
+                           FP_BOUND, "1"));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
+{
+  LevelAnswers    answers[FP_MAX_LEVELS];
+  PetscReal       ratio[FP_MAX_LEVELS];
+  PetscInt        levels, pairs = 1;
+  PetscLogDouble  begin, end;
+  const char     *name;
+  FPGenerator     gen = NULL;
+  FPGeneratorInfo info;
+
+  PetscFunctionBegin;
+  PetscCall(PetscTime(&begin));
+  PetscCall(PetscMemzero(answers, sizeof(answers)));
+  PetscCall(FPProcessGetName(run->process[p], &name));
+  PetscCall(FPMeshGetLevels(run->mesh, &levels));
+  for (PetscInt o = 0; o < run->observables; o++) {
+    PetscInt wanted;
+
+    PetscCall(FPObservableGetPairs(run->observable[o], &wanted));
+    pairs = PetscMax(pairs, wanted);
+  }
+  for (PetscInt l = levels - 1; l >= 0; l--) {
+    const PetscInt *cells;
+    PetscInt        dim;
+
+    PetscCall(FPGeneratorCreate(run->process[p], run->mesh, l, &run->generating, NULL, &gen));
+    PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio[l]));
+    PetscCall(FPGeneratorSolve(gen, pairs));
+    for (PetscInt o = 0; o < run->observables; o++)
+      PetscCall(FPObservableGenerator(run->observable[o], gen, (PetscBool)(l == 0), &answers[l].q[o]));
+    if (l > 0) PetscCall(FPGeneratorDestroy(&gen));
+  }
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  for (PetscInt o = 0; o < run->observables; o++)
+    PetscCall(AddRows(run, name, o, levels, answers, ratio, info.degenerate ? 1 : 2));
+  PetscCall(AddDiagnostics(run, name, gen));
+  for (PetscInt l = 0; l < levels; l++)
+    for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPQuantitiesFree(&answers[l].q[o]));
+  run->generator[p] = gen;
+  PetscCall(PetscTime(&end));
+  PetscCall(FPResultsTiming(run->results, "generator", end - begin));
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,51 @@
+/* richardson.c: a value and an error from a sequence of grids.
+   Three grids, errors a h^2 + ...: R01 and R12 are Richardson's extrapolations from the two finer and the two coarser
+   grids, and R012 fits a h^2 + b h^4. R01 is the value; 2 |R012 - R01| bounds its error if the next power is h^3 or
+   h^4. Where the three answers do not shrink like a power between 1.3 and 3.5, nothing is extrapolated: the finest
+   answer stands, with the largest difference as its bound. Source: P. J. Roache, Annu. Rev. Fluid Mech. 29 (1997). */
+#include "runimpl.h"
+
+#define SHARE 0.005 /* of the correction: an extrapolation is not trusted to more than this */
+
+static PetscReal Extrapolated(PetscReal fine, PetscReal coarse, PetscReal ratio, PetscInt order)
+{
+  return fine + (fine - coarse) / (PetscPowReal(ratio, order) - 1);
+}
+
+/* Do the differences shrink like h^p with low < p < high? */
+static PetscBool ShrinksLike(const PetscReal v[], const PetscReal r[], PetscReal low, PetscReal high)
+{
+  const PetscReal d01 = v[1] - v[0], d12 = v[2] - v[1];
+  PetscReal       quotient, least, most;
+
+  if (d01 == 0 || d12 / d01 <= 0) return PETSC_FALSE;
+  quotient = d12 / d01;
+  least    = (PetscPowReal(r[2], low) - PetscPowReal(r[1], low)) / (PetscPowReal(r[1], low) - 1);
+  most     = (PetscPowReal(r[2], high) - PetscPowReal(r[1], high)) / (PetscPowReal(r[1], high) - 1);
+  return (PetscBool)(quotient > least && quotient < most);
+}
+
+void FPExtrapolateGrids(PetscInt levels, const PetscReal v[], const PetscReal r[], PetscReal solver, PetscInt order,
+                        PetscReal *result, PetscReal *error)
+{
+  const PetscReal R01 = Extrapolated(v[0], v[1], r[1], order);
+
+  if (levels == 2) {
+    *result = R01;
+    *error  = PetscAbsReal(R01 - v[0]) + 3 * solver;
+    return;
+  }
+  if (order == 2 && ShrinksLike(v, r, 1.3, 3.5)) {
+    const PetscReal R12  = Extrapolated(v[1], v[2], r[2] / r[1], 2);
+    const PetscReal R012 = R01 + (R01 - R12) / (PetscSqr(r[2]) - 1); /* errors of R01, R12 go as h0^2 h1^2, h1^2 h2^2 */
+
+    *result = R01;
+    *error  = 2 * PetscAbsReal(R012 - R01) + SHARE * PetscAbsReal(R01 - v[0]) + 3 * solver;
+  } else if (order == 1 && ShrinksLike(v, r, 0.6, 2.5)) {
+    *result = R01;
+    *error = PetscAbsReal(R01 - Extrapolated(v[1], v[2], r[2] / r[1], 1)) + 0.3 * PetscAbsReal(R01 - v[0]) + 3 * solver;
+  } else {
+    *result = v[0];
+    *error  = 2 * PetscMax(PetscAbsReal(v[0] - v[1]), PetscAbsReal(v[1] - v[2]) / (order == 2 ? 2 : 1)) + 3 * solver;
+  }
+}

@@ -1,0 +1,311 @@
+/* run.c: run file -> data -> model -> processes -> engines -> observables -> results. */
+#include "runimpl.h"
+#include <petsctime.h>
+#include <stdio.h>
+
+static const FPParameter RunParameters[] = {
+    {"processes", FP_STRINGS, offsetof(FPRunOptions, processes), NULL, 0, 0, NULL, NULL,
+     "presets, or names of blocks of this file"},
+    {"engines", FP_STRINGS, offsetof(FPRunOptions, engines), "generator,particles", 0, 0, "generator particles", NULL,
+     "how processes are evaluated"},
+    {"observables", FP_STRINGS, offsetof(FPRunOptions, observables), "spectrum,stationary", 0, 0,
+     "spectrum stationary current noise", NULL, "what is asked"},
+    {"crosscheck_threshold", FP_REAL, offsetof(FPRunOptions, threshold), "5", 2.2250738585072014e-308, 1e300, NULL,
+     "standard errors", "beyond it two engines disagree (exit code 3)"},
+    {0}};
+
+static PetscErrorCode CheckList(const FPStrings *list, const char key[], PetscInt most)
+{
+  PetscFunctionBegin;
+  FPInputCheck(list->n > 0, "%s is empty: name at least one", key);
+  FPInputCheck(list->n <= most, "%s has %" PetscInt_FMT " entries; at most %" PetscInt_FMT " are accepted", key,
+               list->n, most);
+  for (PetscInt i = 0; i < list->n; i++)
+    for (PetscInt j = 0; j < i; j++)
+      FPInputCheck(strcmp(list->value[i], list->value[j]), "%s names %s twice", key, list->value[i]);
+  PetscFunctionReturn(0);
+}
+
+/* Blocks of presets that the run does not use are still read, so that their keys are checked and known. */
+static PetscErrorCode ReadUnusedBlocks(FPConfig config, FPRunObjects *run)
+{
+  const char *presets[] = {"sgd", "gd", "svag", "langevin", "ald", "ald2"};
+
+  PetscFunctionBegin;
+  for (size_t k = 0; k < sizeof(presets) / sizeof(presets[0]); k++) {
+    FPProcess process;
+    PetscBool has, used = PETSC_FALSE;
+
+    for (PetscInt p = 0; p < run->processes; p++)
+      used = (PetscBool)(used || !strcmp(run->options.processes.value[p], presets[k]));
+    PetscCall(FPConfigHas(config, presets[k], &has));
+    if (used || !has) continue;
+    PetscCall(FPProcessCreate(config, presets[k], run->model, &process));
+    PetscCall(FPProcessDestroy(&process));
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode HasEngine(const FPStrings *engines, const char name[], PetscBool *has)
+{
+  PetscFunctionBegin;
+  *has = PETSC_FALSE;
+  for (PetscInt k = 0; k < engines->n; k++)
+    if (!strcmp(engines->value[k], name)) *has = PETSC_TRUE;
+  PetscFunctionReturn(0);
+}
+
+/* Available memory in bytes by /proc/meminfo; 0: unknown. */
+static PetscReal AvailableMemory(void)
+{
+  char      line[256];
+  PetscReal kib = 0;
+  FILE     *f   = fopen("/proc/meminfo", "r");
+
+  while (f && fgets(line, sizeof(line), f))
+    if (sscanf(line, "MemAvailable: %lf", &kib) == 1) break;
+  if (f) fclose(f);
+  return 1024 * kib;
+}
+
+/* Everything that could only fail later, said before any work. */
+static PetscErrorCode CheckFeasible(FPConfig config, FPRunObjects *run)
+{
+  PetscFunctionBegin;
+  if (run->use_generator) {
+    PetscInt  sdes = 0, order;
+    PetscReal bytes, available = AvailableMemory();
+
+    for (PetscInt p = 0; p < run->processes; p++) {
+      FPAlgorithm algorithm;
+
+      PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, &order));
+      sdes += algorithm == FP_SDE;
+    }
+    FPInputCheck(run->mesh || !sdes, "engines: the generator needs a mesh (mesh_lower, mesh_upper, mesh_cells)");
+    if (run->mesh) {
+      PetscCall(FPGeneratorEstimate(run->mesh, 0, &bytes));
+      FPInputCheck(available == 0 || bytes < 0.8 * available,
+                   "mesh_cells: the generator would need about %.3g GiB of memory, %.3g GiB are available",
+                   (double)(bytes / 1073741824), (double)(available / 1073741824));
+    }
+  }
+  if (!run->mesh) {
+    const FPCriticalPoint *points;
+    FPTraining             training;
+    PetscInt               count;
+    const char            *type, *coordinates;
+
+    PetscCall(FPModelGetName(run->model, &type, &coordinates));
+    PetscCall(FPProcessGetTraining(run->process[0], &training));
+    PetscCall(FPModelGetCriticalPoints(run->model, &count, &points));
+    FPInputCheck(!strcmp(type, "ou") || training.weight_decay > 0 || count == 0 || points[0].flat == 0,
+                 "training_weight_decay = 0 without a mesh: the minima of this model form an unbounded valley, so "
+                 "there is no normalisable stationary law; add decay or a box");
+  }
+  (void)config;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
+{
+  PetscInt  dim, inputs, targets;
+  PetscBool has;
+
+  PetscFunctionBegin;
+  PetscCall(FPConfigRead(config, "", RunParameters, &run->options));
+  PetscCall(CheckList(&run->options.processes, "processes", FP_MAX_PROCESSES));
+  PetscCall(CheckList(&run->options.engines, "engines", 4));
+  PetscCall(CheckList(&run->options.observables, "observables", FP_MAX_OBSERVABLES));
+  PetscCall(HasEngine(&run->options.engines, "generator", &run->use_generator));
+  PetscCall(HasEngine(&run->options.engines, "particles", &run->use_particles));
+  PetscCall(FPDataCreate(config, &run->data));
+  PetscCall(FPModelCreate(config, run->data, &run->model));
+  PetscCall(FPModelGetSizes(run->model, &dim, &inputs, &targets));
+  for (PetscInt p = 0; p < run->options.processes.n; p++) {
+    PetscCall(FPProcessCreate(config, run->options.processes.value[p], run->model, &run->process[p]));
+    run->processes++;
+  }
+  PetscCall(ReadUnusedBlocks(config, run));
+  PetscCall(FPMeshCreate(config, dim, &run->mesh, &has));
+  PetscCall(FPGeneratorOptionsRead(config, &run->generating));
+  PetscCall(FPParticleOptionsRead(config, &run->particles));
+  for (PetscInt o = 0; o < run->options.observables.n; o++) {
+    PetscCall(FPObservableCreate(config, run->options.observables.value[o], &run->observable[o]));
+    run->observables++;
+  }
+  PetscCall(FPConfigCheckUnknown(config));
+  PetscCall(CheckFeasible(config, run));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode SetScene(FPRunObjects *run)
+{
+  FPScene scene = {.model     = run->model,
+                   .mesh      = run->mesh,
+                   .results   = run->results,
+                   .processes = run->processes,
+                   .process   = run->process};
+
+  PetscFunctionBegin;
+  if (run->mesh) {
+    const FPBox *box;
+
+    PetscCall(FPMeshGetBox(run->mesh, &box));
+    PetscCall(FPBinsCreate(box, &scene.bins));
+  }
+  for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPObservableSetScene(run->observable[o], &scene));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode DestroyParts(FPRunObjects *run)
+{
+  PetscFunctionBegin;
+  for (PetscInt p = 0; p < run->processes; p++) PetscCall(FPGeneratorDestroy(&run->generator[p]));
+  for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPObservableDestroy(&run->observable[o]));
+  for (PetscInt p = 0; p < run->processes; p++) PetscCall(FPProcessDestroy(&run->process[p]));
+  PetscCall(FPMeshDestroy(&run->mesh));
+  PetscCall(FPModelDestroy(&run->model));
+  PetscCall(FPDataDestroy(&run->data));
+  PetscCall(FPConfigFree(RunParameters, &run->options));
+  PetscCall(FPResultsDestroy(&run->results));
+  PetscFunctionReturn(0);
+}
+
+/* Axis coordinates of the finest grid and of the bins, for the fields. */
+static PetscErrorCode WriteAxes(FPRunObjects *run)
+{
+  const FPBox *box;
+  PetscInt     cells[FP_MAX_DIM];
+  PetscReal    ratio;
+  FPBins       bins;
+
+  PetscFunctionBegin;
+  PetscCall(FPMeshGetBox(run->mesh, &box));
+  PetscCall(FPMeshGetCells(run->mesh, 0, cells, &ratio));
+  PetscCall(FPBinsCreate(box, &bins));
+  for (PetscInt a = 0; a < box->dim; a++) {
+    PetscReal *z, slope;
+    char       name[FP_NAME];
+
+    PetscCall(FPModelGetCoordinateName(run->model, a, name));
+    PetscCall(PetscMalloc1(PetscMax(cells[a], bins.count[a]) + 1, &z));
+    for (PetscInt i = 0; i < cells[a]; i++) FPMeshMap(run->mesh, a, (i + 0.5) / cells[a], &z[i], &slope);
+    PetscCall(FPResultsAxis(run->results, "cells", a, name, cells[a], z, "weight"));
+    for (PetscInt i = 0; i <= cells[a]; i++) FPMeshMap(run->mesh, a, (PetscReal)i / cells[a], &z[i], &slope);
+    PetscCall(FPResultsAxis(run->results, "corners", a, name, cells[a] + 1, z, "weight"));
+    for (PetscInt i = 0; i < bins.count[a]; i++) z[i] = bins.lower[a] + (i + 0.5) * bins.width[a];
+    PetscCall(FPResultsAxis(run->results, "bins", a, name, bins.count[a], z, "weight"));
+    PetscCall(PetscFree(z));
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Generators first, those without a potential before the others: the first that carries a current sets the pattern that
+ * all are compared with. */
+static PetscErrorCode Work(FPRunObjects *run)
+{
+  PetscFunctionBegin;
+  for (PetscInt pass = 0; pass < 2 && run->use_generator; pass++) {
+    for (PetscInt p = 0; p < run->processes; p++) {
+      FPAlgorithm algorithm;
+      PetscInt    order;
+      PetscBool   has;
+
+      PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, &order));
+      PetscCall(FPProcessHasPotential(run->process[p], &has));
+      if (algorithm == FP_SDE && has == (PetscBool)pass) PetscCall(FPRunGenerator(run, p));
+    }
+  }
+  for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPObservableExact(run->observable[o]));
+  for (PetscInt p = 0; p < run->processes && run->use_particles; p++) PetscCall(FPRunParticles(run, p));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunExecute(FPConfig config, const char dir[], PetscInt *disagreements)
+{
+  FPRunObjects   run;
+  json_t        *resolved = json_object();
+  PetscLogDouble begin, end;
+
+  PetscFunctionBegin;
+  PetscCall(PetscTime(&begin));
+  PetscCall(PetscMemzero(&run, sizeof(run)));
+  PetscCall(ReadParts(config, &run));
+  PetscCall(FPResultsCreate(dir, &run.results));
+  PetscCall(FPConfigResolved(config, resolved));
+  PetscCall(FPResultsSetRun(run.results, resolved));
+  PetscCall(SetScene(&run));
+  if (run.mesh) PetscCall(WriteAxes(&run));
+  PetscCall(Work(&run));
+  PetscCall(FPResultsCrossCheck(run.results, "sgd", run.options.threshold, disagreements));
+  PetscCall(PetscTime(&end));
+  PetscCall(FPResultsTiming(run.results, "total", end - begin));
+  PetscCall(FPResultsWrite(run.results));
+  PetscCall(FPResultsView(run.results, stdout));
+  PetscCall(DestroyParts(&run));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunCheck(FPConfig config)
+{
+  FPRunObjects run;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMemzero(&run, sizeof(run)));
+  PetscCall(ReadParts(config, &run));
+  PetscCall(DestroyParts(&run));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunListCriticalPoints(FPConfig config, FILE *out)
+{
+  FPRunObjects           run;
+  const FPCriticalPoint *points;
+  PetscInt               count, dim, inputs, targets;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMemzero(&run, sizeof(run)));
+  PetscCall(ReadParts(config, &run));
+  PetscCall(FPModelGetSizes(run.model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetCriticalPoints(run.model, &count, &points));
+  fprintf(out, "%-12s %5s %4s  %-12s coordinates; Hessian eigenvalues\n", "name", "index", "flat", "V");
+  for (PetscInt k = 0; k < count; k++) {
+    fprintf(out, "%-12s %5d %4d  %-12.6g (", points[k].name, (int)points[k].index, (int)points[k].flat,
+            points[k].value);
+    for (PetscInt a = 0; a < dim; a++) fprintf(out, "%s%.6g", a ? ", " : "", points[k].z[a]);
+    fprintf(out, ");");
+    for (PetscInt a = 0; a < dim; a++) fprintf(out, " %.6g", points[k].eigenvalue[a]);
+    fprintf(out, "\n");
+  }
+  PetscCall(DestroyParts(&run));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunListObservables(FILE *out)
+{
+  PetscFunctionBegin;
+  PetscCall(FPObservableList(out));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunListEngines(FILE *out)
+{
+  PetscFunctionBegin;
+  fprintf(out,
+          "generator    the Fokker-Planck generator of an SDE as a Markov chain on a grid, its spectrum by SLEPc\n");
+  PetscCall(FPGeneratorList(out));
+  fprintf(out,
+          "particles    simulation: SDEs by Euler-Maruyama with step extrapolation, sgd, svag and gd as they are\n");
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunListKeys(FILE *out)
+{
+  PetscFunctionBegin;
+  PetscCall(FPParametersView(RunParameters, "", out));
+  PetscCall(FPMeshList(out));
+  PetscCall(FPGeneratorList(out));
+  PetscCall(FPParticleOptionsView(out));
+  PetscFunctionReturn(0);
+}

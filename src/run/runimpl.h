@@ -1,0 +1,38 @@
+/* runimpl.h: the objects of one run, and the two ways numbers get their errors. */
+#ifndef FPRUNIMPL_H
+#define FPRUNIMPL_H
+#include "fprun.h"
+#include "fpobservable.h"
+
+#define FP_MAX_PROCESSES 16
+#define FP_MAX_OBSERVABLES 16
+#define FP_MAX_LEVELS 3
+
+typedef struct {
+  FPStrings processes, engines, observables;
+  PetscReal threshold;
+} FPRunOptions;
+
+typedef struct {
+  FPRunOptions       options;
+  FPData             data;
+  FPModel            model;
+  PetscInt           processes, observables;
+  FPProcess          process[FP_MAX_PROCESSES];
+  FPObservable       observable[FP_MAX_OBSERVABLES];
+  FPGenerator        generator[FP_MAX_PROCESSES]; /* finest grid; NULL: none */
+  FPMesh             mesh;                        /* NULL: no box */
+  FPGeneratorOptions generating;
+  FPParticleOptions  particles;
+  PetscBool          use_generator, use_particles;
+  FPResults          results;
+} FPRunObjects;
+
+/* Value and bound from the answers on levels grids, spacing ratio[l] times the finest; order: 2, or 1 for upwinded
+ * rates. */
+PETSC_INTERN void FPExtrapolateGrids(PetscInt levels, const PetscReal value[], const PetscReal ratio[],
+                                     PetscReal solver, PetscInt order, PetscReal *result, PetscReal *error);
+/* Generators of all grids of one process -> rows; the finest one is kept in run->generator[p]. */
+PETSC_INTERN PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p);
+PETSC_INTERN PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p);
+#endif
