@@ -56,7 +56,7 @@ $(BUILD)/%.o: %.c makefile
 
 # Packages of Debian 12. Nothing is asked of the network when all of them are there.
 deps_build := make gcc libc6-dev pkg-config openmpi-bin libopenmpi-dev libpetsc-real-dev libslepc-real-dev libfftw3-dev \
-              libgsl-dev libjansson-dev libyaml-dev libhdf5-openmpi-dev
+              libgsl-dev libblas-dev liblapack-dev libjansson-dev libyaml-dev libhdf5-openmpi-dev
 deps_test  := libcmocka-dev python3 python3-numpy python3-scipy python3-matplotlib python3-h5py python3-yaml \
               python3-ipykernel jupyter-core jupyter-nbconvert
 deps_lint  := clang clang-format clang-tidy cppcheck libomp-dev

@@ -251,6 +251,44 @@ static void test_hdf5(void **state)
   free(xdmf);
 }
 
+/* Grids that all processes share: bins for what is binned, though the cells have the same shape; corners by shape. */
+static void test_shared_grids(void **state)
+{
+  const PetscInt shape[] = {2, 2}, corners[] = {3, 3}, none[] = {5, 7};
+  const double   data[35] = {0};
+  const char    *grid[] = {"cells", "bins", "corners"}, *coordinate[] = {"w1", "w2"};
+  const char    *expected[3][2];
+  char           path[256], name[3][2][64];
+  FPResults      r;
+  hid_t          file;
+
+  (void)state;
+  Create("shared", &r);
+  for (int g = 0; g < 3; g++) {
+    for (int k = 0; k < 2; k++) {
+      must(FPResultsAxis(r, grid[g], k, coordinate[k], g == 2 ? 3 : 2, data, "w"));
+      (void)snprintf(name[g][k], sizeof(name[g][k]), "/grid/%s/%s", grid[g], coordinate[1 - k]);
+      expected[g][k] = name[g][k];
+    }
+  }
+  must(FPResultsField(r, "ald", "generator", "density", 2, shape, data, "density", "1"));
+  must(FPResultsField(r, "ald", "particles", "density", 2, shape, data, "density", "1"));
+  must(FPResultsField(r, "ald", "generator", "curl", 2, corners, data, "curl", "1"));
+  must(FPResultsField(r, "ald", "generator", "matrix", 2, none, data, "on no grid", "1"));
+  must(FPResultsWrite(r));
+  must(FPResultsDestroy(&r));
+  Path("shared/results.h5", path);
+  file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  for (int g = 0; g < 3; g++) {
+    static const char *const field[] = {"/ald/generator/density", "/ald/particles/density", "/ald/generator/curl"};
+    hid_t                    set     = H5Dopen2(file, field[g], H5P_DEFAULT);
+
+    Attribute(set, "axes", 2, expected[g]);
+    (void)H5Dclose(set);
+  }
+  (void)H5Fclose(file);
+}
+
 /* A full disk (a limit on the size of files, which also binds root): the old files stay, no scrap is left. */
 static void test_old_files_stay(void **state)
 {
@@ -379,9 +417,9 @@ static void test_progress(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_json),   cmocka_unit_test(test_crosscheck), cmocka_unit_test(test_hdf5),
-      cmocka_unit_test(test_folder), cmocka_unit_test(test_twice),      cmocka_unit_test(test_old_files_stay),
-      cmocka_unit_test(test_view),   cmocka_unit_test(test_progress),
+      cmocka_unit_test(test_json),           cmocka_unit_test(test_shared_grids), cmocka_unit_test(test_crosscheck),
+      cmocka_unit_test(test_hdf5),           cmocka_unit_test(test_folder),       cmocka_unit_test(test_twice),
+      cmocka_unit_test(test_old_files_stay), cmocka_unit_test(test_view),         cmocka_unit_test(test_progress),
   };
   char command[128];
   int  failed;

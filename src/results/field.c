@@ -82,22 +82,31 @@ static PetscInt GridAxes(FPResults results, const char name[], const FPAxis *axi
   return dim;
 }
 
+/* Does grid `name` have the shape of the field's last dimensions? */
+static PetscBool Fits(FPResults results, const FPField *field, const char name[], PetscInt *dim,
+                      const FPAxis *axis[FP_MAX_DIM])
+{
+  *dim = GridAxes(results, name, axis);
+  if (*dim < 1 || *dim > field->rank) return PETSC_FALSE;
+  for (PetscInt k = 0; k < *dim; k++)
+    if (axis[k]->n != field->shape[field->rank - 1 - k]) return PETSC_FALSE;
+  return PETSC_TRUE;
+}
+
 PetscErrorCode FPResultsFieldAxes(FPResults results, const FPField *field, PetscInt *dim,
                                   const FPAxis *axis[FP_MAX_DIM])
 {
-  char        both[2 * FP_NAME];
-  const char *candidate[] = {both, field->process, field->engine};
+  const PetscBool binned = (PetscBool)(!strcmp(field->engine, "particles") || strstr(field->name, "binned"));
+  char            both[2 * FP_NAME];
+  const char     *named[] = {both, field->process, field->engine, binned ? "bins" : "cells"};
 
   PetscFunctionBegin;
   PetscCall(PetscSNPrintf(both, sizeof(both), "%s/%s", field->process, field->engine));
-  for (size_t c = 0; c < PETSC_STATIC_ARRAY_LENGTH(candidate); c++) {
-    PetscBool fits;
-
-    *dim = GridAxes(results, candidate[c], axis);
-    fits = (*dim > 0 && *dim <= field->rank) ? PETSC_TRUE : PETSC_FALSE;
-    for (PetscInt k = 0; fits && k < *dim; k++)
-      if (axis[k]->n != field->shape[field->rank - 1 - k]) fits = PETSC_FALSE;
-    if (fits) PetscFunctionReturn(0);
+  for (size_t c = 0; c < PETSC_STATIC_ARRAY_LENGTH(named); c++)
+    if (Fits(results, field, named[c], dim, axis)) PetscFunctionReturn(0);
+  for (PetscInt i = 0; i < results->axes; i++) {
+    if (results->axis[i].axis != 0) continue;
+    if (Fits(results, field, results->axis[i].grid, dim, axis)) PetscFunctionReturn(0);
   }
   *dim = 0;
   PetscFunctionReturn(0);

@@ -63,8 +63,9 @@ PETSC_INTERN PetscErrorCode FPResultsFile_JSON(FPResults results, FPFile *file);
 PETSC_INTERN PetscErrorCode FPResultsFile_HDF5(FPResults results, FPFile *file);
 PETSC_INTERN PetscErrorCode FPResultsFile_XDMF(FPResults results, FPFile *file);
 /* Axes of the grid of a field: axis[k] for coordinate k. dim = 0: the field lies on no grid. The field's last dim
-   dimensions are axis dim-1 .. 0, those before them count components. The grid is named PROCESS/ENGINE, PROCESS or
-   ENGINE, the first of these whose shape fits. */
+   dimensions are axis dim-1 .. 0, those before them count components. Taken is the first grid with the right shape
+   among PROCESS/ENGINE, PROCESS, ENGINE, "bins" for what is binned (all fields of particles, and names that say so) or
+   "cells" for all else, and then all grids in the order in which they were recorded. */
 PETSC_INTERN PetscErrorCode FPResultsFieldAxes(FPResults results, const FPField *field, PetscInt *dim,
                                                const FPAxis *axis[FP_MAX_DIM]);
 PETSC_INTERN PetscErrorCode FPResultsClaim(FPResults results, const char path[]); /* a second claim is an error */
