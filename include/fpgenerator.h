@@ -18,8 +18,9 @@ typedef struct {
 typedef struct {
   PetscInt  unknowns, edges, masked, closed_classes, widest; /* widest: longest offset, in cells */
   PetscReal worst_row_sum, most_negative_rate, largest_rate; /* row sum relative to the largest rate */
-  PetscReal added_diffusion; /* largest eigenvalue of the numerical diffusion added anywhere, w^2/time */
-  PetscReal capped_share;    /* share of nodes whose stencil was narrowed */
+  /* under the stationary law, after FPGeneratorSolve(): mean of the largest eigenvalue of the diffusion that the
+     stencil adds (w^2/time), and probability of the nodes whose stencil was narrowed */
+  PetscReal added_diffusion, capped_share;
   PetscBool reversible, degenerate;
 } FPGeneratorInfo;
 

@@ -135,6 +135,8 @@ static PetscErrorCode Keep(FPGenerator gen, const PetscInt component[], PetscInt
     gen->measure[to] = gen->measure[k];
     gen->volume[to]  = gen->volume[k];
     gen->kill[to]    = gen->kill[k];
+    gen->added[to]   = gen->added[k];
+    gen->capped[to]  = gen->capped[k];
     if (gen->potential) gen->potential[to] = gen->potential[k];
   }
   for (PetscInt a = 0; a < gen->dim; a++)

@@ -117,11 +117,11 @@ static PetscErrorCode EdgeSums(FPGenerator gen, const PetscReal pi[], PetscReal 
     RouteEdge(gen, e, net, flux);
     divergence[e->i] += net;
     divergence[e->j] -= net;
-    through += PetscAbsReal(net);
+    through += up + down;
     if (up > 0 && down > 0) numbers->entropy_production += net * log(up / down);
   }
   for (PetscInt k = 0; k < gen->n; k++) numbers->divergence_residual += PetscAbsReal(divergence[k]);
-  numbers->divergence_residual = through > 0 ? numbers->divergence_residual / (2 * through) : 0;
+  numbers->divergence_residual = numbers->divergence_residual / through;
   PetscCall(PetscFree(divergence));
   PetscFunctionReturn(0);
 }

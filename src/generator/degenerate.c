@@ -121,7 +121,7 @@ static PetscErrorCode NodeJumps(FPGenerator gen, PetscInt k, const PetscReal D[]
     const PetscReal width = gen->slope[a * n + k] * gen->h[a];
 
     PetscCall(AddJump(gen, jumps, k, e, beta[a] > 0 ? 1 : -1, PetscAbsReal(beta[a])));
-    gen->info.added_diffusion = PetscMax(gen->info.added_diffusion, PetscAbsReal(beta[a]) * width * width / 2);
+    gen->added[k] += PetscAbsReal(beta[a]) * width * width / 2;
   }
   PetscFunctionReturn(0);
 }

@@ -249,7 +249,7 @@ PetscErrorCode FPGeneratorDestroy(FPGenerator *gen)
   PetscCall(PetscFree(g->potential));
   PetscCall(PetscFree4(g->z, g->slope, g->measure, g->volume));
   PetscCall(PetscFree(g->edge));
-  PetscCall(PetscFree(g->kill));
+  PetscCall(PetscFree3(g->kill, g->added, g->capped));
   PetscCall(PetscFree(g->logpi));
   PetscCall(PetscFree3(g->rate, g->frequency, g->residual));
   PetscCall(PetscFree2(g->right, g->left));

@@ -27,8 +27,9 @@ struct _p_FPGenerator {
   /* chain */
   PetscInt   edges, room;
   FPEdge    *edge;
-  PetscReal *kill;  /* [n] */
-  PetscReal *logpi; /* [n], reversible chains: log of the stationary probability */
+  PetscReal *kill, *added; /* [n]: killing rate; largest eigenvalue of the diffusion that the stencil adds */
+  char      *capped;       /* [n]: the stencil was narrowed */
+  PetscReal *logpi;        /* [n], reversible chains: log of the stationary probability */
   /* modes */
   PetscInt   modes;
   PetscReal *rate, *frequency, *residual, *right, *left; /* right, left: [modes][n] */

@@ -88,7 +88,7 @@ PetscErrorCode FPGeneratorBuildNodes(FPGenerator gen)
                          &gen->volume));
   PetscCall(FillNodes(gen, center, slope));
   for (PetscInt a = 0; a < gen->dim; a++) PetscCall(PetscFree2(center[a], slope[a]));
-  PetscCall(PetscCalloc1(gen->n, &gen->kill));
+  PetscCall(PetscCalloc3(gen->n, &gen->kill, gen->n, &gen->added, gen->n, &gen->capped));
   PetscFunctionReturn(0);
 }
 
@@ -232,7 +232,6 @@ static PetscBool LeavesAtBothEnds(FPGenerator gen, PetscInt k, const FPStencil *
 PetscErrorCode FPGeneratorBuildStencils(FPGenerator gen, const PetscReal D[], PetscBool measured, FPStencil stencil[])
 {
   const PetscInt d = gen->dim, n = gen->n, cap = gen->options.stencil_width;
-  PetscInt       capped = 0;
   PetscReal     *m;
 
   PetscFunctionBegin;
@@ -252,13 +251,12 @@ PetscErrorCode FPGeneratorBuildStencils(FPGenerator gen, const PetscReal D[], Pe
       PetscReal width = 0;
 
       for (PetscInt a = 0; a < d; a++) width = PetscMax(width, gen->slope[a * n + k] * gen->h[a]);
-      gen->info.added_diffusion = PetscMax(gen->info.added_diffusion, eps * width * width / scale);
-      capped++;
+      gen->added[k]  = eps * width * width / scale;
+      gen->capped[k] = 1;
     }
     if (LeavesAtBothEnds(gen, k, &stencil[k])) AxisStencil(d, A, &stencil[k]);
     gen->info.widest = PetscMax(gen->info.widest, Widest(d, stencil[k].count, stencil[k].offset));
   }
-  gen->info.capped_share = (PetscReal)capped / n;
   PetscCall(PetscFree(m));
   PetscFunctionReturn(0);
 }

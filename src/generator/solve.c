@@ -210,6 +210,16 @@ static PetscErrorCode StoreStationary(FPGenerator gen, EPS eps, Mat A)
   PetscFunctionReturn(0);
 }
 
+/* What the stencils add, weighed by the law: numbers that say how much of the answer is numerical. */
+static void WeighStencils(FPGenerator gen)
+{
+  gen->info.added_diffusion = gen->info.capped_share = 0;
+  for (PetscInt k = 0; k < gen->n; k++) {
+    gen->info.added_diffusion += gen->stationary[k] * gen->added[k];
+    gen->info.capped_share += gen->capped[k] ? gen->stationary[k] : 0;
+  }
+}
+
 PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs)
 {
   Mat      A;
@@ -228,6 +238,7 @@ PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs)
              "%" PetscInt_FMT " of %" PetscInt_FMT " modes converged", converged, wanted);
   PetscCall(StoreModes(gen, eps, A, wanted));
   PetscCall(StoreStationary(gen, eps, A));
+  WeighStencils(gen);
   PetscCall(EPSDestroy(&eps));
   PetscCall(MatDestroy(&A));
   PetscFunctionReturn(0);

@@ -193,12 +193,12 @@ static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, c
 {
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
-  PetscReal       *V, *w, *gibbs, *binned, sum = 0, least = PETSC_MAX_REAL, kl, tv;
+  PetscReal       *V, *w, *gibbs, *binned, *gibbs_binned, sum = 0, least = PETSC_MAX_REAL, kl, tv;
   PetscInt         n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(PetscMalloc4(n, &V, s->weights * n, &w, n, &gibbs, s->bins.total, &binned));
+  PetscCall(PetscMalloc5(n, &V, s->weights * n, &w, n, &gibbs, s->bins.total, &binned, s->bins.total, &gibbs_binned));
   FPModelPotential(s->model, (int)n, FPWeightsOf(s->model, s->mapped, (int)n, z, w), V);
   for (PetscInt k = 0; k < n; k++) least = PetscMin(least, V[k]);
   for (PetscInt k = 0; k < n; k++) sum += gibbs[k] = measure[k] * exp(-(V[k] - least) / s->temperature);
@@ -207,10 +207,12 @@ static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, c
   PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs"));
   PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs"));
   PetscCall(FPBinsAggregate(&s->bins, gen, 1, pi, binned));
-  Distances(s->bins.total, binned, s->gibbs, &kl, &tv);
+  PetscCall(
+      FPBinsAggregate(&s->bins, gen, 1, gibbs, gibbs_binned)); /* on the same cells, so that equal laws are equal */
+  Distances(s->bins.total, binned, gibbs_binned, &kl, &tv);
   PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs_binned"));
   PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs_binned"));
-  PetscCall(PetscFree4(V, w, gibbs, binned));
+  PetscCall(PetscFree5(V, w, gibbs, binned, gibbs_binned));
   PetscFunctionReturn(0);
 }
 

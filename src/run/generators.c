@@ -35,6 +35,11 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt 
     }
     FPExtrapolateGrids(levels, v, ratio, solver, order, &value, &error);
     error += 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(value);
+    if (!strcmp(item->name, "relaxation_time") && error >= PetscAbsReal(value)) {
+      PetscCall(FPResultsAddStatus(run->results, process, "generator", name, item->name, "unresolved",
+                                   "the gap is zero within its error"));
+      continue;
+    }
     PetscCall(FPResultsAdd(run->results, process, "generator", name, item->name, value, error, FP_BOUND, item->unit));
   }
   PetscFunctionReturn(0);
@@ -72,6 +77,7 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   PetscLogDouble  begin, end;
   const char     *name;
   FPGenerator     gen = NULL;
+  char            label[2 * FP_NAME];
   FPGeneratorInfo info;
 
   PetscFunctionBegin;
@@ -85,6 +91,8 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
     PetscCall(FPObservableGetPairs(run->observable[o], &wanted));
     pairs = PetscMax(pairs, wanted);
   }
+  PetscCall(PetscSNPrintf(label, sizeof(label), "generator: %s", name));
+  FPProgressBegin(label, levels);
   for (PetscInt l = levels - 1; l >= 0; l--) {
     const PetscInt *cells;
     PetscInt        dim;
@@ -95,7 +103,9 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
     for (PetscInt o = 0; o < run->observables; o++)
       PetscCall(FPObservableGenerator(run->observable[o], gen, (PetscBool)(l == 0), &answers[l].q[o]));
     if (l > 0) PetscCall(FPGeneratorDestroy(&gen));
+    FPProgressUpdate(levels - l);
   }
+  FPProgressEnd();
   PetscCall(FPGeneratorGetInfo(gen, &info));
   for (PetscInt o = 0; o < run->observables; o++)
     PetscCall(AddRows(run, name, o, levels, answers, ratio, info.degenerate ? 1 : 2));

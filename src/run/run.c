@@ -201,6 +201,21 @@ static PetscErrorCode WriteAxes(FPRunObjects *run)
   PetscFunctionReturn(0);
 }
 
+/* The irreducible part of the loss, once: every `loss` is the excess over it. */
+static PetscErrorCode AddLossFloor(FPRunObjects *run)
+{
+  PetscReal floor;
+  FPData    data;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetData(run->model, &data));
+  if (!data) PetscFunctionReturn(0);
+  PetscCall(FPModelGetLossFloor(run->model, &floor));
+  PetscCall(FPResultsAdd(run->results, "model", "exact", "stationary", "loss_floor", floor, 1e-12 * PetscMax(1, floor),
+                         FP_BOUND, "loss"));
+  PetscFunctionReturn(0);
+}
+
 /* Generators first, those without a potential before the others: the first that carries a current sets the pattern that
  * all are compared with. */
 static PetscErrorCode Work(FPRunObjects *run)
@@ -234,9 +249,11 @@ PetscErrorCode FPRunExecute(FPConfig config, const char dir[], PetscInt *disagre
   PetscCall(ReadParts(config, &run));
   PetscCall(FPResultsCreate(dir, &run.results));
   PetscCall(FPConfigResolved(config, resolved));
+  json_object_set_new(resolved, "instruction_set", json_string(FPInstructionSet())); /* particles' bits depend on it */
   PetscCall(FPResultsSetRun(run.results, resolved));
   PetscCall(SetScene(&run));
   if (run.mesh) PetscCall(WriteAxes(&run));
+  PetscCall(AddLossFloor(&run));
   PetscCall(Work(&run));
   PetscCall(FPResultsCrossCheck(run.results, "sgd", run.options.threshold, disagreements));
   PetscCall(PetscTime(&end));

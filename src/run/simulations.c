@@ -178,6 +178,11 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt 
     if (lag)
       item.error = PetscSqrtReal(PetscSqr(item.error) + PetscMax(0, PetscSqr(lag->value) - 2 * PetscSqr(lag->error)));
     item.error = PetscSqrtReal(PetscSqr(item.error) + PetscSqr(share * bias));
+    if (!strcmp(item.name, "relaxation_time") && 2 * item.error >= PetscAbsReal(item.value)) {
+      PetscCall(FPResultsAddStatus(run->results, process, "particles", name, item.name, "unresolved",
+                                   "the gap is zero within its error: too few transitions were seen"));
+      continue;
+    }
     PetscCall(FPResultsAdd(run->results, process, "particles", name, item.name, item.value, item.error, FP_STANDARD,
                            item.unit));
     if (!fine) continue;
