@@ -2,8 +2,9 @@
 
 dw = -grad V dt + sqrt(2 T) dB with V = (w1 w2 - 1)^2/2 and T = 0.1 in the reflecting box [-2.5, 2.5]^2. The SciPy rows
 use the scheme a careful user would write: Scharfetter-Gummel finite volumes on n x n cells, symmetrised with the square
-root of the Gibbs law, and eigsh with shift-and-invert. The reference eigenvalues come from a spectral Galerkin method
-whose two highest degrees agree to 1e-10 in the gap. Each row is a process of its own, so that its peak memory is its own.
+root of the Gibbs law, and eigsh with shift-and-invert. The reference eigenvalues come from Legendre-
+Galerkin methods whose two highest degrees agree to KNOWN; the gap from a Rayleigh quotient written as a sum of squares,
+degrees 80 and 90. Each row is a process of its own, so that its peak memory is its own.
 """
 
 import json
@@ -13,7 +14,8 @@ import sys
 import tempfile
 import time
 
-REFERENCE = [0.0, 8.515387e-4, 0.1177565947, 0.1177652242, 0.3577628871, 0.3618906666]
+REFERENCE = [0.0, 8.5153877460e-4, 0.1177565947, 0.1177652242, 0.3577628871, 0.3618906666]
+KNOWN = [0.0, 1e-13, 1e-10, 1e-10, 1e-10, 1e-10]
 TEMPERATURE, HALF_WIDTH = 0.1, 2.5
 GRIDS = [64, 128, 200, 400]
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -142,7 +144,7 @@ def dlnfp_row():
     times = ["-", "-", f"{seconds:.2f} s", f"{cpu:.2f} s"]
     show(["dlnfp (extrapolated)", grid, f"{gap:.1e}", f"{worst:.1e}", *times, f"{peak:.0f}"])
     print("  phases: " + ", ".join(f"{name} {t:.2f} s" for name, t in results["timing"].items()))
-    honest = all(abs(r["value"] - t) <= r["error"] + 1e-10 for r, t in zip(rates, REFERENCE))
+    honest = all(abs(r["value"] - t) <= r["error"] + k for r, t, k in zip(rates, REFERENCE, KNOWN))
     print(f"  reported error of the gap {rates[1]['error'] / REFERENCE[1]:.1e} (relative);", end=" ")
     print("every eigenvalue lies within its reported error" if honest else "SOME EIGENVALUES ARE OUTSIDE THEIR ERROR")
 
