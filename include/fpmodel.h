@@ -42,7 +42,7 @@ PETSC_EXTERN void FPModelGradient(FPModel model, int n, const double *z, double 
 PETSC_EXTERN void FPModelHessian(FPModel model, int n, const double *z, double *H);  /* Jacobian of FPModelGradient */
 PETSC_EXTERN void FPModelCovariance(FPModel model, int n, const double *z, double *C);    /* of one sample's g */
 PETSC_EXTERN void FPModelDivCovariance(FPModel model, int n, const double *z, double *c); /* c_i = d_j C_ij */
-/* C = F F^T with F[d][channels]; smooth up to rounding where C is. */
+/* C = F F^T with F[d][channels]; C may be singular, F then has columns of zeros. */
 PETSC_EXTERN PetscErrorCode FPModelGetChannels(FPModel model, PetscInt *channels);
 PETSC_EXTERN void           FPModelCovarianceFactor(FPModel model, int n, const double *z, double *F);
 /* Adds one sample's g (no decay) to g; x[inputs][n], y[targets][n]. */

@@ -38,6 +38,7 @@ static void refuse(const char *const keys[], const char word[])
   assert_int_equal(Create(keys, &config, &data), PETSC_ERR_USER_INPUT);
   must(PetscPopErrorHandler());
   check(strstr(Message, word) && !strchr(Message, '\n'), "'%s' does not mention '%s'", Message, word);
+  must(FPDataDestroy(&data));
   must(FPConfigDestroy(&config));
 }
 

@@ -778,6 +778,7 @@ static void refuse(const char *const keys[], const char word[])
   assert_int_equal(Create(keys, &c), PETSC_ERR_USER_INPUT);
   must(PetscPopErrorHandler());
   check(strstr(Message, word) && !strchr(Message, '\n'), "'%s' does not mention '%s'", Message, word);
+  destroy(&c);
 }
 
 static void test_bad_input(void **state)

@@ -165,6 +165,7 @@ static PetscErrorCode OpenTable(const char file[], const char where[], PetscBool
   ierr = ReadTable(&reader, rows, n, names, table); /* checked once the file is closed */
   free(reader.line);
   (void)fclose(reader.in);
+  if (ierr) PetscCall(FPTableFree(table));
   PetscCall(ierr);
   PetscFunctionReturn(0);
 }
