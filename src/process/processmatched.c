@@ -160,7 +160,16 @@ PetscErrorCode FPProcessMatchedTemperature(FPConfig config, FPProcess process, c
     PetscCall(UnknownPoint(process->model, where));
   }
   PetscCall(FPProcessCreate_Private(config, keys->matched_to, process->model, PETSC_TRUE, &reference));
-  if (reference->noise.gain > 0.0) PetscCall(FPProcessMeanCovariance(process->model, point->z, &mean));
+  if (reference->noise.gain > 0.0) {
+    PetscReal away[FP_MAX_DIM], scale;
+    PetscInt  dim, inputs, targets;
+
+    PetscCall(FPProcessMeanCovariance(process->model, point->z, &mean));
+    PetscCall(FPModelGetSizes(process->model, &dim, &inputs, &targets));
+    for (PetscInt i = 0; i < dim; i++) away[i] = point->z[i] + 1.0;
+    PetscCall(FPProcessMeanCovariance(process->model, away, &scale));
+    if (mean < 1e-20 * scale) mean = 0.0; /* the rounding of a covariance that vanishes at the point */
+  }
   *temperature = reference->noise.gain * mean + reference->training.temperature;
   PetscCall(FPProcessDestroy(&reference));
   PetscCall(Where(config, process, "temperature", "matched", where, sizeof where));
