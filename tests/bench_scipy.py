@@ -2,8 +2,8 @@
 
 dw = -grad V dt + sqrt(2 T) dB with V = (w1 w2 - 1)^2/2 and T = 0.1 in the reflecting box [-2.5, 2.5]^2. The SciPy rows
 use the scheme a careful user would write: Scharfetter-Gummel finite volumes on n x n cells, symmetrised with the square
-root of the Gibbs law, and eigsh with shift-and-invert. The reference eigenvalues come from Legendre-
-Galerkin methods whose two highest degrees agree to KNOWN; the gap from a Rayleigh quotient written as a sum of squares,
+root of the Gibbs law, and eigsh with shift-and-invert. The reference eigenvalues come from a
+Legendre-Galerkin method, its two highest degrees agree to KNOWN; the gap from a Rayleigh quotient written as a sum of squares,
 degrees 80 and 90. Each row is a process of its own, so that its peak memory is its own.
 """
 
