@@ -4,7 +4,7 @@
 #include <petscsys.h>
 
 #define FP_VERSION "0.1.0"
-#define FP_MAX_DIM 8 /* coordinates of a model, at most (2 x 2 factorisation of depth 2) */
+#define FP_MAX_DIM 16 /* coordinates of a model, at most (2 x 2 factorisation of depth 4) */
 #define FP_MAX_MAP 4 /* entries of an end-to-end matrix, at most */
 #define FP_BLOCK 64  /* particles advanced together, the length of the vector loops */
 #define FP_NAME 64   /* characters of a name, with the final zero */
