@@ -6,38 +6,46 @@
    each of which lowers sum_i |v_i|_D^2. Source: E. Selling, J. reine angew. Math. 77 (1874); J. H. Conway and N. J. A.
    Sloane, Proc. R. Soc. A 436 (1992). */
 #include "fpgenerator.h"
+#include <limits.h>
 
-#define MAX_FLIPS 1000
+#define MAX_FLIPS 1000000 /* directions of slope 1/m need about m of them */
 
-static PetscReal Product(PetscInt d, const PetscReal D[], const short a[], const short b[])
+/* a . D b, and what rounding may have done to it */
+static PetscReal Product(PetscInt d, const PetscReal D[], const PetscInt a[], const PetscInt b[], PetscReal *rounding)
 {
-  PetscReal sum = 0;
+  PetscReal sum = 0, size = 0;
 
   for (PetscInt i = 0; i < d; i++)
-    for (PetscInt j = 0; j < d; j++) sum += a[i] * D[i * d + j] * b[j];
+    for (PetscInt j = 0; j < d; j++) {
+      const PetscReal term = a[i] * D[i * d + j] * b[j];
+
+      sum += term;
+      size += PetscAbsReal(term);
+    }
+  *rounding = 4 * PETSC_MACHINE_EPSILON * size;
   return sum;
 }
 
 /* Pair (i, j), i < j, makes an acute angle: flip it. The others get v_i (all but one of them, by the sign rule). */
-static void Flip(PetscInt d, short v[][3], PetscInt i, PetscInt j)
+static void Flip(PetscInt d, PetscInt v[][3], PetscInt i, PetscInt j)
 {
   if (d == 2) {
     const PetscInt k = 3 - i - j;
 
     for (PetscInt a = 0; a < 2; a++) {
-      v[k][a] = (short)(v[i][a] - v[j][a]);
-      v[i][a] = (short)-v[i][a];
+      v[k][a] = v[i][a] - v[j][a];
+      v[i][a] = -v[i][a];
     }
   } else {
     for (PetscInt k = 0; k < 4; k++) {
       if (k == i || k == j) continue;
-      for (PetscInt a = 0; a < 3; a++) v[k][a] = (short)(v[k][a] + v[i][a]);
+      for (PetscInt a = 0; a < 3; a++) v[k][a] += v[i][a];
     }
-    for (PetscInt a = 0; a < 3; a++) v[i][a] = (short)-v[i][a];
+    for (PetscInt a = 0; a < 3; a++) v[i][a] = -v[i][a];
   }
 }
 
-static PetscErrorCode Reduce(PetscInt d, const PetscReal D[], short v[][3])
+static PetscErrorCode Reduce(PetscInt d, const PetscReal D[], PetscInt v[][3])
 {
   PetscReal trace = 0;
   PetscInt  flips = 0;
@@ -49,7 +57,10 @@ static PetscErrorCode Reduce(PetscInt d, const PetscReal D[], short v[][3])
     done = PETSC_TRUE;
     for (PetscInt i = 0; i <= d && done; i++) {
       for (PetscInt j = i + 1; j <= d && done; j++) {
-        if (Product(d, D, v[i], v[j]) <= 1e-14 * trace) continue;
+        PetscReal       rounding;
+        const PetscReal product = Product(d, D, v[i], v[j], &rounding);
+
+        if (product <= PetscMax(1e-14 * trace, rounding)) continue;
         Flip(d, v, i, j);
         done = PETSC_FALSE;
       }
@@ -70,9 +81,40 @@ static void Orient(PetscInt d, short e[3])
   for (a = 0; a < d; a++) e[a] = (short)-e[a];
 }
 
+/* The vector that belongs to the pair (i, j). */
+static PetscErrorCode PairOffset(PetscInt d, PetscInt v[][3], PetscInt i, PetscInt j, short e[3])
+{
+  PetscInt long_e[3] = {0};
+
+  PetscFunctionBegin;
+  if (d == 1) {
+    long_e[0] = 1;
+  } else if (d == 2) {
+    long_e[0] = -v[3 - i - j][1];
+    long_e[1] = v[3 - i - j][0];
+  } else {
+    PetscInt other[2], n = 0;
+
+    for (PetscInt k = 0; k < 4; k++)
+      if (k != i && k != j) other[n++] = k;
+    for (PetscInt a = 0; a < 3; a++) {
+      const PetscInt b = (a + 1) % 3, c = (a + 2) % 3;
+
+      long_e[a] = v[other[0]][b] * v[other[1]][c] - v[other[0]][c] * v[other[1]][b];
+    }
+  }
+  for (PetscInt a = 0; a < 3; a++) {
+    PetscCheck(PetscAbsInt(long_e[a]) <= SHRT_MAX, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE,
+               "a diffusion tensor needs an offset of %" PetscInt_FMT " cells", PetscAbsInt(long_e[a]));
+    e[a] = (short)long_e[a];
+  }
+  Orient(d, e);
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPSelling(PetscInt dim, const PetscReal D[], PetscInt *count, PetscReal lambda[], short offset[][3])
 {
-  short     v[4][3] = {{0}};
+  PetscInt  v[4][3] = {{0}};
   PetscReal trace   = 0;
 
   PetscFunctionBegin;
@@ -86,30 +128,11 @@ PetscErrorCode FPSelling(PetscInt dim, const PetscReal D[], PetscInt *count, Pet
   if (dim > 1) PetscCall(Reduce(dim, D, v));
   for (PetscInt i = 0; i <= dim; i++) {
     for (PetscInt j = i + 1; j <= dim; j++) {
-      const PetscReal weight = dim == 1 ? D[0] : -Product(dim, D, v[i], v[j]);
-      short          *e      = offset[*count];
+      PetscReal       rounding;
+      const PetscReal weight = dim == 1 ? D[0] : -Product(dim, D, v[i], v[j], &rounding);
 
       if (weight <= 1e-14 * trace) continue;
-      e[0] = e[1] = e[2] = 0;
-      if (dim == 1) {
-        e[0] = 1;
-      } else if (dim == 2) {
-        const short *t = v[3 - i - j];
-
-        e[0] = (short)-t[1];
-        e[1] = t[0];
-      } else {
-        PetscInt other[2], n = 0;
-
-        for (PetscInt k = 0; k < 4; k++)
-          if (k != i && k != j) other[n++] = k;
-        for (PetscInt a = 0; a < 3; a++) {
-          const PetscInt b = (a + 1) % 3, c = (a + 2) % 3;
-
-          e[a] = (short)(v[other[0]][b] * v[other[1]][c] - v[other[0]][c] * v[other[1]][b]);
-        }
-      }
-      Orient(dim, e);
+      PetscCall(PairOffset(dim, v, i, j, offset[*count]));
       lambda[(*count)++] = weight;
     }
   }
