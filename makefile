@@ -108,7 +108,7 @@ sanitize: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build/asan BIN=build/asan/bin \
 	  OPT='-O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
 	  build/asan/bin/dlnfp $(tests:$(BUILD)/%=build/asan/%)
-	@ASAN_OPTIONS=detect_leaks=0 tests/run.sh build/asan/test-logs $(tests:$(BUILD)/%=build/asan/%)
+	@DLNFP=build/asan/bin/dlnfp ASAN_OPTIONS=detect_leaks=0 tests/run.sh build/asan/test-logs $(tests:$(BUILD)/%=build/asan/%)
 
 lint: deps
 	@for t in format gcc clang cppcheck tidy; do begin=$$SECONDS; \
