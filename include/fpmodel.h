@@ -18,6 +18,7 @@ typedef struct {
   PetscReal weight_decay, temperature;
 } FPTraining;
 PETSC_EXTERN PetscErrorCode FPTrainingRead(FPConfig config, FPTraining *training);
+PETSC_EXTERN PetscErrorCode FPTrainingWrite(FPConfig config, const FPTraining *training); /* sets the keys */
 
 typedef struct {
   char      name[FP_NAME];          /* minimum, minimum_2, saddle, origin, ... */
@@ -59,6 +60,12 @@ PETSC_EXTERN PetscErrorCode FPModelGetCriticalPoints(FPModel model, PetscInt *co
 /* Norm of the mean gradient of the full weights that leads out of the reduced coordinates (factorisation: aligned,
    where E x x^T is no multiple of I); 0 where the reduction is exact for the gradient flow. */
 PETSC_EXTERN PetscErrorCode FPModelGetReductionDefect(FPModel model, const PetscReal z[], PetscReal *defect);
+
+/* The network of all weights behind coordinates that reduce it (chain: balanced, factorisation: aligned), of the same
+   data. config: its section training is read, its section model is set. *full = NULL where the coordinates are no such
+   reduction or the weights are more than FP_MAX_DIM. FPModelLiftFull: a point of the reduced model as w[weights][n]. */
+PETSC_EXTERN PetscErrorCode FPModelCreateFull(FPConfig config, FPModel reduced, FPModel *full);
+PETSC_EXTERN void           FPModelLiftFull(FPModel reduced, int n, const double *z, double *w);
 
 /* Coordinates that are a nonlinear map z = phi(w) of the weights of `parent` (chain: invariant). All functions above
    then act on the parent's weights w; mapped = PETSC_FALSE, parent = model and identities otherwise. */

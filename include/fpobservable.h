@@ -32,12 +32,14 @@ typedef struct {
 
 /* What an observable may look at. */
 typedef struct {
-  FPModel    model;
-  FPMesh     mesh; /* NULL: no box */
-  FPResults  results;
-  FPBins     bins;
-  PetscInt   processes;
-  FPProcess *process;
+  FPModel           model;
+  FPMesh            mesh; /* NULL: no box */
+  FPResults         results;
+  FPBins            bins;
+  PetscInt          processes;
+  FPProcess        *process;
+  PetscBool         use_generator, use_particles; /* engines of the run */
+  FPParticleOptions particles;
 } FPScene;
 
 typedef struct _p_FPObservable *FPObservable;

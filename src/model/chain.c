@@ -114,6 +114,12 @@ FP_HOT static void FPModelSample_Balanced(FPModel model, int n, const double *w,
   for (int l = 0; l < n; l++) g[l] += (Q[l] * w[l] * x[l] - y[l]) * x[l] * Q[l];
 }
 
+static void FPModelFull_Balanced(FPModel model, int n, const double *z, double *w)
+{
+  for (int k = 0; k < model->depth; k++)
+    for (int l = 0; l < n; l++) w[k * n + l] = z[l];
+}
+
 static PetscErrorCode FPModelName_Balanced(PETSC_UNUSED FPModel model, PETSC_UNUSED PetscInt i, char name[])
 {
   PetscFunctionBegin;
@@ -185,6 +191,7 @@ static const FPModelOps Balanced = {.map      = FPModelMap_Balanced,
                                     .jacobian = FPModelJacobian_Balanced,
                                     .second   = FPModelSecond_Balanced,
                                     .sample   = FPModelSample_Balanced,
+                                    .full     = FPModelFull_Balanced,
                                     .name     = FPModelName_Balanced,
                                     .starts   = FPModelStarts_Chain};
 
@@ -207,6 +214,7 @@ PetscErrorCode FPModelCreate_Chain(FPModel model, FPConfig config)
   model->depth     = keys.depth;
   model->weights   = balanced ? 1 : keys.depth;
   model->dim       = model->weights;
+  model->full      = keys.depth;
   model->metric    = balanced ? 1.0 / keys.depth : 1;
   model->ops       = balanced ? Balanced : Weights;
   model->isolated  = PETSC_TRUE;

@@ -237,6 +237,25 @@ FP_HOT static void FPModelSecond_Aligned(FPModel model, int n, const double *a, 
             H + (ij * 4 + 3 * k) * n);
 }
 
+/* W_1 = diag(a) V^T, inner W_k = diag(a), W_L = U diag(a): the rotation R is I */
+static void FPModelFull_Aligned(FPModel model, int n, const double *a, double *w)
+{
+  const Modes   *m = (const Modes *)model->impl;
+  const PetscInt L = model->depth;
+
+  for (PetscInt t = 0; t < 4 * L; t++) {
+    const PetscInt i = t / 2 % 2, j = t % 2, layer = t / 4 + 1;
+    const double   u = m->U[i * 2 + j], v = m->V[j * 2 + i];
+
+    for (int l = 0; l < n; l++) {
+      if (L == 1)
+        w[t * n + l] = a[l] * m->U[i * 2] * m->V[j * 2] + a[n + l] * m->U[i * 2 + 1] * m->V[j * 2 + 1];
+      else
+        w[t * n + l] = layer == 1 ? a[i * n + l] * v : layer == L ? a[j * n + l] * u : i == j ? a[i * n + l] : 0;
+    }
+  }
+}
+
 static PetscErrorCode FPModelName_Aligned(PETSC_UNUSED FPModel model, PetscInt i, char name[])
 {
   PetscFunctionBegin;
@@ -286,6 +305,7 @@ static const FPModelOps Weights = {.map      = FPModelMap_Weights,
 static const FPModelOps Aligned = {.map      = FPModelMap_Aligned,
                                    .jacobian = FPModelJacobian_Aligned,
                                    .second   = FPModelSecond_Aligned,
+                                   .full     = FPModelFull_Aligned,
                                    .name     = FPModelName_Aligned,
                                    .defect   = FPModelDefect_Aligned,
                                    .destroy  = FPModelDestroy_Factorisation};
@@ -310,6 +330,7 @@ PetscErrorCode FPModelCreate_Factorisation(FPModel model, FPConfig config)
   model->depth     = keys.depth;
   model->weights   = aligned ? 2 : 4 * keys.depth;
   model->dim       = model->weights;
+  model->full      = 4 * keys.depth;
   model->metric    = aligned ? 1.0 / keys.depth : 1;
   model->ops       = aligned ? Aligned : Weights;
   model->reachable = PETSC_TRUE;

@@ -301,6 +301,26 @@ double FPModelMeasureBox(FPModel model, const double lower[], const double upper
   return volume;
 }
 
+PetscErrorCode FPModelCreateFull(FPConfig config, FPModel reduced, FPModel *full)
+{
+  char depth[32];
+
+  PetscFunctionBegin;
+  *full = NULL;
+  if (!reduced->ops.full || reduced->full > FP_MAX_DIM) PetscFunctionReturn(0);
+  PetscCall(PetscSNPrintf(depth, sizeof(depth), "%" PetscInt_FMT, reduced->depth));
+  PetscCall(FPConfigSet(config, "model_type", reduced->type));
+  PetscCall(FPConfigSet(config, "model_depth", depth));
+  PetscCall(FPConfigSet(config, "model_coordinates", "weights"));
+  PetscCall(FPModelCreate(config, reduced->data, full));
+  PetscFunctionReturn(0);
+}
+
+void FPModelLiftFull(FPModel reduced, int n, const double *z, double *w)
+{
+  if (reduced->ops.full) Blocks(reduced, reduced->ops.full, n, reduced->dim, z, (int)reduced->full, w);
+}
+
 PetscErrorCode FPModelDestroy(FPModel *model)
 {
   PetscFunctionBegin;

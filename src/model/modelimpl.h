@@ -15,6 +15,7 @@ typedef struct {
   FPKernel lift, project, push, measure;
   void (*pushsecond)(FPModel model, int n, const double *w, const double *D, double *c);
   double (*measurebox)(const double lower[], const double upper[]);
+  FPKernel full; /* all weights w[full][n] at a point of reduced coordinates; NULL: nothing is reduced */
   PetscErrorCode (*name)(FPModel model, PetscInt i, char name[]); /* of coordinate i */
   /* Where Newton starts to look for critical points, [count][weights], PetscMalloc1(); NULL: a tensor grid. */
   PetscErrorCode (*starts)(FPModel model, PetscInt *count, PetscReal **w);
@@ -26,6 +27,7 @@ struct _p_FPModel {
   char       type[FP_TEXT], coordinates[FP_TEXT];
   FPModelOps ops;
   PetscInt   dim, weights, depth, rank;
+  PetscInt   full;                  /* weights of the network behind reduced coordinates */
   PetscInt   inputs, targets, maps; /* maps = inputs * targets, at most FP_MAX_MAP */
   PetscInt   channels;
   double     metric;

@@ -19,3 +19,19 @@ PetscErrorCode FPTrainingRead(FPConfig config, FPTraining *training)
   PetscCall(FPConfigRead(config, "training", TrainingParameters, training));
   PetscFunctionReturn(0);
 }
+
+PetscErrorCode FPTrainingWrite(FPConfig config, const FPTraining *training)
+{
+  char text[32];
+
+  PetscFunctionBegin;
+  PetscCall(PetscSNPrintf(text, sizeof(text), "%.17g", (double)training->learning_rate));
+  PetscCall(FPConfigSet(config, "training_learning_rate", text));
+  PetscCall(PetscSNPrintf(text, sizeof(text), "%" PetscInt_FMT, training->batch_size));
+  PetscCall(FPConfigSet(config, "training_batch_size", text));
+  PetscCall(PetscSNPrintf(text, sizeof(text), "%.17g", (double)training->weight_decay));
+  PetscCall(FPConfigSet(config, "training_weight_decay", text));
+  PetscCall(PetscSNPrintf(text, sizeof(text), "%.17g", (double)training->temperature));
+  PetscCall(FPConfigSet(config, "training_temperature", text));
+  PetscFunctionReturn(0);
+}

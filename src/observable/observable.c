@@ -5,6 +5,12 @@
 
 typedef PetscErrorCode (*CreateFunction)(FPObservable);
 
+#define FP_OBSERVABLE(name, create, help) name " "
+static const char Names[] =
+#include "observablelist.h"
+    ;
+#undef FP_OBSERVABLE
+
 static PetscFunctionList Registry = NULL;
 
 static PetscErrorCode DestroyRegistry(void)
@@ -33,7 +39,7 @@ PetscErrorCode FPObservableCreate(FPConfig config, const char name[], FPObservab
   PetscFunctionBegin;
   PetscCall(Register());
   PetscCall(PetscFunctionListFind(Registry, name, &create));
-  FPInputCheck(create, "observables = %s is not one of: spectrum, stationary, current, noise", name);
+  FPInputCheck(create, "observables = %s is not one of: %s", name, Names);
   PetscCall(PetscNew(&o));
   PetscCall(PetscStrncpy(o->name, name, sizeof(o->name)));
   PetscCall((*create)(o));

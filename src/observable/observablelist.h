@@ -5,3 +5,5 @@ FP_OBSERVABLE("current", FPObservableCreate_Current,
               "probability current, its curl and circulation, entropy production")
 FP_OBSERVABLE("noise", FPObservableCreate_Noise,
               "gradient noise covariance at points: spectrum, rank, alignment with the Hessian")
+FP_OBSERVABLE("reduction", FPObservableCreate_Reduction,
+              "how wrong reduced coordinates are: SGD of all weights beside SGD of the coordinates")

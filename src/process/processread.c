@@ -45,7 +45,7 @@ static const FPParameter preset_only[] = {
 static const char reserved[] =
     " data model training processes mesh engines generator transfer particles crosscheck observables "
     "spectrum stationary current exit mixing evolution msd autocorrelation lyapunov tails noise "
-    "sharpness free preset drift clock inertia temperature matched alpha scale boundary beta mu beta1 "
+    "reduction sharpness free preset drift clock inertia temperature matched alpha scale boundary beta mu beta1 "
     "beta2 epsilon dt type path inputs targets standardize whiten teacher depth rank coordinates "
     "diffusion center lower upper cells map faces refine file verify nodes order count steps seed "
     "threads threshold pairs at region radius normal offset level inside start times spread out over "

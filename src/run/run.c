@@ -3,13 +3,19 @@
 #include <petsctime.h>
 #include <stdio.h>
 
+#define FP_OBSERVABLE(name, create, help) name " "
+static const char Observables[] =
+#include "../observable/observablelist.h"
+    ;
+#undef FP_OBSERVABLE
+
 static const FPParameter RunParameters[] = {
     {"processes", FP_STRINGS, offsetof(FPRunOptions, processes), NULL, 0, 0, NULL, NULL,
      "presets, or names of blocks of this file"},
     {"engines", FP_STRINGS, offsetof(FPRunOptions, engines), "generator,particles", 0, 0, "generator particles", NULL,
      "how processes are evaluated"},
-    {"observables", FP_STRINGS, offsetof(FPRunOptions, observables), "spectrum,stationary", 0, 0,
-     "spectrum stationary current noise", NULL, "what is asked"},
+    {"observables", FP_STRINGS, offsetof(FPRunOptions, observables), "spectrum,stationary", 0, 0, Observables, NULL,
+     "what is asked"},
     {"crosscheck_threshold", FP_REAL, offsetof(FPRunOptions, threshold), "5", 2.2250738585072014e-308, 1e300, NULL,
      "standard errors", "beyond it two engines disagree (exit code 3)"},
     {0}};
@@ -141,11 +147,14 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
 
 static PetscErrorCode SetScene(FPRunObjects *run)
 {
-  FPScene scene = {.model     = run->model,
-                   .mesh      = run->mesh,
-                   .results   = run->results,
-                   .processes = run->processes,
-                   .process   = run->process};
+  FPScene scene = {.model         = run->model,
+                   .mesh          = run->mesh,
+                   .results       = run->results,
+                   .processes     = run->processes,
+                   .process       = run->process,
+                   .use_generator = run->use_generator,
+                   .use_particles = run->use_particles,
+                   .particles     = run->particles};
 
   PetscFunctionBegin;
   if (run->mesh) {
