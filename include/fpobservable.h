@@ -55,6 +55,9 @@ PETSC_EXTERN PetscErrorCode FPObservableExact(FPObservable observable);
 /* On one grid, FPGeneratorSolve() done; finest: fields are kept and written too. */
 PETSC_EXTERN PetscErrorCode FPObservableGenerator(FPObservable observable, FPGenerator gen, PetscBool finest,
                                                   FPQuantities *q);
+/* Give the answers of a coarser grid the names that they have on the finest. */
+PETSC_EXTERN PetscErrorCode FPObservableAlign(FPObservable observable, const FPQuantities *finest,
+                                              FPQuantities *coarse);
 /* used = PETSC_FALSE: it has no particle estimator. Begin ... run ... Evaluate (any sums of groups) ... Fields ... End.
  */
 PETSC_EXTERN PetscErrorCode FPObservableParticlesBegin(FPObservable observable, FPProcess process, PetscReal dt,

@@ -1,20 +1,22 @@
 /* current.c: the stationary probability current. From a generator: edge currents (curl, stream function, entropy
    production). From particles: every step deposits its displacement uniformly along its segment, so that the mean
    current through each bin is exact for the simulated chain. Numbers that both engines have: rotation[i][j] = E (z_i
-   dz_j - z_j dz_i)/dt = integral of z_i J_j - z_j J_i; entropy_production_binned = sum over bins of J_b (D p)_b^{-1}
-   J_b, J_b and (D p)_b integrals over the bin, a lower bound of the entropy production by convexity; projection[NAME] =
+   dz_j - z_j dz_i)/dt = integral of z_i J_j - z_j J_i; entropy_production_binned = sum over bins of p_b/(p_b +
+   1e-4) J_b (D p)_b^{-1} J_b, with p_b, J_b and (D p)_b integrals over the bin, a lower bound of the entropy production
+   by convexity; the weight keeps out bins that particles hardly see; projection[NAME] =
    <J, J_NAME>/<J_NAME, J_NAME>, J_NAME the generator's current on bins of the first process that has one;
    correlation[NAME], the same pattern's correlation coefficient. */
 #include "observableimpl.h"
 
-#define MIN_BIN 1e-4 /* bins of less probability are left out of entropy_production_binned and correlation */
+#define RARE 1e-4     /* a bin of probability p enters entropy_production_binned with weight p/(p + RARE) */
+#define SINGULAR 1e-9 /* pivots of (D p)_b below this share of its largest entry are zero */
 #define MAX_LEVELS 3
 
 typedef struct {
   /* the pattern: current on bins of one process, by grid level (told apart by cells) */
   char       pattern[FP_NAME];
   PetscInt   levels, cells[MAX_LEVELS];
-  PetscReal *J[MAX_LEVELS], *probability, pattern_error; /* [dim*total] each; probability [total] of the finest */
+  PetscReal *J[MAX_LEVELS], pattern_error; /* [dim*total] each */
   /* particles */
   FPProcess process;
   FPBins    bins;
@@ -32,23 +34,30 @@ static PetscInt BinSize(PetscInt d)
   return 1 + d + d * (d + 1) / 2;
 }
 
-/* x becomes A^-1 x, A symmetric positive definite of order n <= 3 (destroyed), by elimination. */
-static void SolveSmall(PetscInt n, PetscReal A[], PetscReal x[])
+/* x becomes A^-1 x, A symmetric positive definite of order n <= 3 (destroyed), by elimination; false: it is singular.
+ */
+static PetscBool SolveSmall(PetscInt n, PetscReal A[], PetscReal x[])
 {
-  for (PetscInt k = 0; k < n; k++)
+  PetscReal largest = 0;
+
+  for (PetscInt k = 0; k < n; k++) largest = PetscMax(largest, A[k * n + k]);
+  for (PetscInt k = 0; k < n; k++) {
+    if (!(A[k * n + k] > SINGULAR * largest)) return PETSC_FALSE;
     for (PetscInt i = k + 1; i < n; i++) {
       const PetscReal f = A[i * n + k] / A[k * n + k];
 
       for (PetscInt j = k; j < n; j++) A[i * n + j] -= f * A[k * n + j];
       x[i] -= f * x[k];
     }
+  }
   for (PetscInt i = n - 1; i >= 0; i--) {
     for (PetscInt j = i + 1; j < n; j++) x[i] -= A[i * n + j] * x[j];
     x[i] /= A[i * n + i];
   }
+  return PETSC_TRUE;
 }
 
-/* sum_b J_b (D p)_b^{-1} J_b over bins with probability above MIN_BIN; J[d*total], Dp[d*d*total]. */
+/* sum_b weight J_b (D p)_b^{-1} J_b; J[d*total], Dp[d*d*total]. */
 static PetscErrorCode BinnedEntropyProduction(PetscInt d, PetscInt total, const PetscReal p[], const PetscReal J[],
                                               const PetscReal Dp[], PetscReal *sigma)
 {
@@ -57,11 +66,10 @@ static PetscErrorCode BinnedEntropyProduction(PetscInt d, PetscInt total, const 
   for (PetscInt b = 0; b < total; b++) {
     PetscReal A[9], x[3];
 
-    if (p[b] < MIN_BIN) continue;
     for (PetscInt i = 0; i < d * d; i++) A[i] = Dp[i * total + b];
     for (PetscInt i = 0; i < d; i++) x[i] = J[i * total + b];
-    SolveSmall(d, A, x);
-    for (PetscInt i = 0; i < d; i++) *sigma += J[i * total + b] * x[i];
+    if (p[b] <= 0 || !SolveSmall(d, A, x)) continue; /* steps in fewer than d directions seen */
+    for (PetscInt i = 0; i < d; i++) *sigma += p[b] / (p[b] + RARE) * J[i * total + b] * x[i];
   }
   PetscFunctionReturn(0);
 }
@@ -133,8 +141,7 @@ static PetscErrorCode PatternOf(Current *c, FPGenerator gen, const char name[], 
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddPattern(FPObservable obs, FPGenerator gen, const PetscReal pi[], PetscReal Jb[],
-                                 PetscBool finest, FPQuantities *q)
+static PetscErrorCode AddPattern(FPObservable obs, FPGenerator gen, PetscReal Jb[], PetscBool finest, FPQuantities *q)
 {
   Current        *c    = (Current *)obs->data;
   const FPBins   *bins = &obs->scene.bins;
@@ -154,11 +161,8 @@ static PetscErrorCode AddPattern(FPObservable obs, FPGenerator gen, const PetscR
   if (own) {
     PetscCall(PetscMalloc1(size, &c->J[level]));
     PetscCall(PetscArraycpy(c->J[level], Jb, size));
-    if (finest) {
-      PetscCall(PetscMalloc1(bins->total, &c->probability));
-      PetscCall(FPBinsAggregate(bins, gen, 1, pi, c->probability));
-      if (level > 0) c->pattern_error = PetscAbsReal(1 - Inner(size, c->J[level - 1], Jb) / Inner(size, Jb, Jb));
-    }
+    if (finest && level > 0)
+      c->pattern_error = PetscAbsReal(1 - Inner(size, c->J[level - 1], Jb) / Inner(size, Jb, Jb));
   }
   PetscCall(FPQuantitiesAdd(q, Inner(size, Jb, c->J[level]) / Inner(size, c->J[level], c->J[level]),
                             own ? c->pattern_error : 0, "1", "projection[%s]", c->pattern));
@@ -275,7 +279,7 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
   PetscCall(CurrentOfUnknowns(gen, J, Jv));
   PetscCall(AddRotation(gen, Jv, q));
   PetscCall(AddBinned(obs, gen, pi, Jv, Jb, q));
-  PetscCall(AddPattern(obs, gen, pi, Jb, finest, q));
+  PetscCall(AddPattern(obs, gen, Jb, finest, q));
   if (finest) {
     const char *name;
     FPProcess   process;
@@ -420,7 +424,7 @@ static PetscErrorCode Evaluate_Current(FPObservable obs, const double sums[], FP
     for (PetscInt j = i + 1; j < d; j++)
       PetscCall(
           FPQuantitiesAdd(q, sums[pair++] / (sums[0] * c->dt), 0, "weight^2/time", "rotation[%d][%d]", (int)i, (int)j));
-  PetscCall(BinnedEntropyProduction(d, total, c->probability ? c->probability : p, J, Dp, &sigma));
+  PetscCall(BinnedEntropyProduction(d, total, p, J, Dp, &sigma));
   PetscCall(FPQuantitiesAdd(q, sigma, 0, "nat/time", "entropy_production_binned"));
   if (c->levels > 0) {
     const PetscReal *K = c->J[c->levels - 1];
@@ -466,7 +470,6 @@ static PetscErrorCode Destroy_Current(FPObservable obs)
 
   PetscFunctionBegin;
   for (PetscInt k = 0; k < MAX_LEVELS; k++) PetscCall(PetscFree(c->J[k]));
-  PetscCall(PetscFree(c->probability));
   PetscFunctionReturn(0);
 }
 

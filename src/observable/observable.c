@@ -85,6 +85,13 @@ PetscErrorCode FPObservableGenerator(FPObservable observable, FPGenerator gen, P
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPObservableAlign(FPObservable observable, const FPQuantities *finest, FPQuantities *coarse)
+{
+  PetscFunctionBegin;
+  if (observable->ops.align) PetscCall((*observable->ops.align)(observable, finest, coarse));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPObservableParticlesBegin(FPObservable observable, FPProcess process, PetscReal dt,
                                           FPObserver *observer, PetscBool *used)
 {

@@ -7,6 +7,7 @@ typedef struct {
   PetscErrorCode (*pairs)(FPObservable, PetscInt *);
   PetscErrorCode (*exact)(FPObservable);
   PetscErrorCode (*generator)(FPObservable, FPGenerator, PetscBool, FPQuantities *);
+  PetscErrorCode (*align)(FPObservable, const FPQuantities *, FPQuantities *);
   PetscErrorCode (*begin)(FPObservable, FPProcess, PetscReal, FPObserver *, PetscBool *);
   PetscErrorCode (*evaluate)(FPObservable, const double[], FPQuantities *);
   PetscErrorCode (*fields)(FPObservable, const double[]);

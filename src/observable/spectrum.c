@@ -2,22 +2,33 @@
    the transition operator at a lag tau, C_tau v = mu C_0 v with C_0 = E psi psi^T, C_tau = E psi(0) psi(tau)^T, on
    polynomials and the leading eigenfunctions of a generator where there is one; rate = -log|mu|/tau. Twice the lag
    gives a second answer, and what the two differ by beyond noise enters the error, so a poor basis shows. Source: S.
-   Klus et al., J. Nonlinear Sci. 28 (2018). */
+   Klus et al., J. Nonlinear Sci. 28 (2018).
+   Numbering: by rate on the finest grid. Everything else (coarser grids, particles, groups left out) is numbered by the
+   nearest eigenvalues in the complex plane, since sorting would swap modes of nearly equal rates and other frequencies.
+   Modes that the particles cannot tell apart are reported by their mean, as sorted estimates of equal rates are biased,
+   with the distance of the reference from that mean in the error. */
 #include "observableimpl.h"
 #include <petscblaslapack.h>
 #include <stdio.h>
 
 #define MAX_BASIS 48
 #define LAGS 2
+#define BLUR 3         /* modes closer than this many standard errors are reported by their mean */
+#define STILL 1e-9     /* frequencies below this share of the rate are zero */
 #define CONDITION 1e-9 /* directions of C_0 below this share of its largest eigenvalue are dropped */
 
 /* Eigenfunctions of one process on its grid, [modes][lattice]. */
 typedef struct {
   char       process[FP_NAME];
   PetscInt   modes, cells[3], lattice;
-  PetscReal *function, fastest; /* fastest: decay rate of the last mode */
+  PetscReal *function, *rate, *frequency; /* rate, frequency [modes + 1] */
   PetscBool  reversible;
 } ModeBasis;
+
+typedef struct {
+  PetscInt  n;
+  PetscReal rate[MAX_BASIS], frequency[MAX_BASIS];
+} Modes;
 
 typedef struct {
   PetscInt  pairs, degree;
@@ -28,7 +39,10 @@ typedef struct {
   const ModeBasis *modes; /* for the process at hand; NULL: polynomials only */
   FPMesh           mesh;
   PetscReal        centre[FP_MAX_DIM], scale[FP_MAX_DIM], tau;
-  PetscBool        reversible;
+  PetscBool        reversible, clustered;
+  Modes            reference; /* by which modes are numbered: the generator's, or those of the first evaluation */
+  char             numbered[FP_NAME];  /* process that the reference belongs to */
+  PetscInt         cluster[MAX_BASIS]; /* number of its first mode */
 } Spectrum;
 
 static const FPParameter SpectrumParameters[] = {
@@ -51,7 +65,7 @@ static PetscErrorCode AddRates(PetscInt count, const PetscReal rate[], const Pet
     const PetscReal gap = rate[1] - rate[0], e = error ? error[0] + error[1] : 0;
 
     PetscCall(FPQuantitiesAdd(q, gap, e, "1/time", "gap"));
-    if (gap > 0) PetscCall(FPQuantitiesAdd(q, 1 / gap, e / (gap * gap), "time", "relaxation_time"));
+    PetscCall(FPQuantitiesAdd(q, 1 / gap, e / (gap * gap), "time", "relaxation_time"));
   }
   PetscFunctionReturn(0);
 }
@@ -78,8 +92,10 @@ static PetscErrorCode KeepModes(Spectrum *s, FPGenerator gen, PetscInt modes)
   PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(PetscStrncpy(b->process, name, sizeof(b->process)));
-  b->modes      = modes - 1;
-  b->fastest    = rate[modes - 1];
+  b->modes = modes - 1;
+  PetscCall(PetscMalloc2(modes, &b->rate, modes, &b->frequency));
+  PetscCall(PetscArraycpy(b->rate, rate, modes));
+  PetscCall(PetscArraycpy(b->frequency, frequency, modes));
   b->reversible = info.reversible;
   b->lattice    = 1;
   for (PetscInt a = 0; a < dim; a++) b->lattice *= b->cells[a] = cells[a];
@@ -278,10 +294,27 @@ static PetscErrorCode DefaultLag(const Spectrum *s, FPModel model, PetscReal *ta
   *tau = s->lag;
   if (!isnan(s->lag)) PetscFunctionReturn(0);
   PetscCall(FPModelGetCriticalPoints(model, &count, &points));
-  if (s->modes && s->modes->fastest > 0)
-    *tau = 1 / s->modes->fastest;
+  if (s->modes && s->modes->rate[s->modes->modes] > 0)
+    *tau = 1 / s->modes->rate[s->modes->modes];
   else
     *tau = count > 0 && points[0].eigenvalue[s->dim - 1] > 0 ? 1 / points[0].eigenvalue[s->dim - 1] : 1;
+  PetscFunctionReturn(0);
+}
+
+/* Both steps of an SDE number their modes alike. */
+static PetscErrorCode SetReference(Spectrum *s, const char name[])
+{
+  const ModeBasis *b = s->modes;
+
+  PetscFunctionBegin;
+  s->clustered = PETSC_FALSE;
+  if (!strcmp(s->numbered, name)) PetscFunctionReturn(0);
+  PetscCall(PetscStrncpy(s->numbered, name, sizeof(s->numbered)));
+  s->reference.n = 0;
+  if (!b || strcmp(b->process, name)) PetscFunctionReturn(0);
+  s->reference.n = b->modes + 1;
+  PetscCall(PetscArraycpy(s->reference.rate, b->rate, b->modes + 1));
+  PetscCall(PetscArraycpy(s->reference.frequency, b->frequency, b->modes + 1));
   PetscFunctionReturn(0);
 }
 
@@ -297,6 +330,7 @@ static PetscErrorCode Begin_Spectrum(FPObservable obs, FPProcess process, PetscR
   PetscCall(FPModelGetSizes(obs->scene.model, &s->dim, &inputs, &targets));
   s->mesh  = obs->scene.mesh;
   s->modes = s->mesh ? ChooseModes(s, name) : NULL;
+  PetscCall(SetReference(s, name));
   PetscCall(DefaultLag(s, obs->scene.model, &s->tau));
   ChooseMonomials(s, MAX_BASIS - (s->modes ? s->modes->modes : 0));
   s->size       = s->polynomials + (s->modes ? s->modes->modes : 0);
@@ -330,7 +364,7 @@ static PetscErrorCode Whiten(PetscInt n, PetscReal C[], PetscReal W[], PetscInt 
 
   PetscFunctionBegin;
   PetscCall(PetscBLASIntCast(n, &order));
-  for (PetscInt i = 0; i < n; i++) root[i] = PetscSqrtReal(C[i * n + i]);
+  for (PetscInt i = 0; i < n; i++) root[i] = C[i * n + i] > 0 ? PetscSqrtReal(C[i * n + i]) : 1;
   for (PetscInt i = 0; i < n; i++)
     for (PetscInt j = 0; j < n; j++) C[i * n + j] /= root[i] * root[j];
   PetscCallBLAS("LAPACKsyev", LAPACKsyev_("V", "U", &order, C, &order, w, work, &lwork, &info));
@@ -344,8 +378,8 @@ static PetscErrorCode Whiten(PetscInt n, PetscReal C[], PetscReal W[], PetscInt 
   PetscFunctionReturn(0);
 }
 
-/* Rates and frequencies, ascending, from C_0 and C_tau (both [n*n], destroyed); rate[0] is the constant's. */
-static PetscErrorCode Rates(PetscInt n, PetscReal C0[], PetscReal Ct[], PetscReal tau, PetscInt wanted,
+/* Rates and frequencies of all modes, ascending, from C_0 and C_tau (both [n*n], destroyed). */
+static PetscErrorCode Rates(PetscInt n, PetscReal C0[], PetscReal Ct[], PetscReal tau, PetscInt *modes,
                             PetscReal rate[], PetscReal frequency[])
 {
   PetscReal W[MAX_BASIS * MAX_BASIS], K[MAX_BASIS * MAX_BASIS], re[MAX_BASIS], im[MAX_BASIS], work[8 * MAX_BASIS],
@@ -372,46 +406,206 @@ static PetscErrorCode Rates(PetscInt n, PetscReal C0[], PetscReal Ct[], PetscRea
                 LAPACKgeev_("N", "N", &order, K, &order, re, im, &none, &one, &none, &one, work, &lwork, &info));
   PetscCheck(info == 0, PETSC_COMM_SELF, PETSC_ERR_LIB, "LAPACK geev returned %d", (int)info);
   for (PetscInt k = 0; k < kept; k++) {
-    key[k]    = -log(hypot(re[k], im[k])) / tau;
+    key[k]    = -log(PetscMax(hypot(re[k], im[k]), PETSC_MACHINE_EPSILON)) / tau;
     sorted[k] = k;
   }
   PetscCall(PetscSortRealWithPermutation(kept, key, sorted));
-  for (PetscInt k = 0; k < wanted; k++) {
-    rate[k]      = k < kept ? key[sorted[k]] : PETSC_MAX_REAL;
-    frequency[k] = k < kept ? PetscAbsReal(atan2(im[sorted[k]], re[sorted[k]])) / tau : 0;
+  for (PetscInt k = 0; k < kept; k++) {
+    rate[k]      = key[sorted[k]];
+    frequency[k] = PetscAbsReal(atan2(im[sorted[k]], re[sorted[k]])) / tau;
+  }
+  *modes = kept;
+  PetscFunctionReturn(0);
+}
+
+/* Number the estimated modes like the reference: of all pairs of a reference mode and one of the slowest estimated
+   modes, the closest in the complex plane belong together, then the closest of the rest. NaN where none is left. */
+static void Follow(const Modes *reference, PetscInt have, const PetscReal rate[], const PetscReal frequency[],
+                   Modes *out)
+{
+  const PetscInt candidates          = PetscMin(have, reference->n + 2); /* the last may be one of a pair */
+  PetscBool      given[MAX_BASIS]    = {PETSC_FALSE};
+  PetscBool      answered[MAX_BASIS] = {PETSC_FALSE};
+
+  out->n = reference->n;
+  for (PetscInt k = 0; k < out->n; k++) out->rate[k] = out->frequency[k] = NAN;
+  for (PetscInt round = 0; round < PetscMin(candidates, out->n); round++) {
+    PetscInt  mode = -1, candidate = -1;
+    PetscReal closest = PETSC_MAX_REAL;
+
+    for (PetscInt k = 0; k < out->n; k++)
+      for (PetscInt c = 0; c < candidates && !answered[k]; c++) {
+        const PetscReal distance = hypot(rate[c] - reference->rate[k], frequency[c] - reference->frequency[k]);
+
+        if (given[c] || distance >= closest) continue;
+        closest   = distance;
+        mode      = k;
+        candidate = c;
+      }
+    if (mode < 0) return;
+    answered[mode] = given[candidate] = PETSC_TRUE;
+    out->rate[mode]                   = rate[candidate];
+    out->frequency[mode]              = frequency[candidate];
+  }
+}
+
+/* The rows decay_rate[k], frequency[k] and their errors. */
+static PetscErrorCode ReadModes(const FPQuantities *q, Modes *modes, PetscReal error[])
+{
+  PetscFunctionBegin;
+  for (modes->n = 0; modes->n < MAX_BASIS; modes->n++) {
+    const FPQuantity *rate, *frequency;
+    char              name[2][FP_NAME];
+
+    PetscCall(PetscSNPrintf(name[0], FP_NAME, "decay_rate[%d]", (int)modes->n));
+    PetscCall(PetscSNPrintf(name[1], FP_NAME, "frequency[%d]", (int)modes->n));
+    PetscCall(FPQuantitiesFind(q, name[0], &rate));
+    PetscCall(FPQuantitiesFind(q, name[1], &frequency));
+    if (!rate || !frequency) break;
+    modes->rate[modes->n]      = rate->value;
+    modes->frequency[modes->n] = frequency->value;
+    error[modes->n]            = rate->error;
   }
   PetscFunctionReturn(0);
 }
 
-/* Modes as numbered by the generator; a row that starts with '~' is the difference between the two lags. */
+/* Modes that oscillate, or those that do not, and where[] they stand in the whole list. */
+static void Select(const Modes *all, PetscBool oscillating, Modes *some, PetscInt where[])
+{
+  some->n = 0;
+  for (PetscInt k = 0; k < all->n; k++) {
+    if ((all->frequency[k] > STILL * PetscAbsReal(all->rate[k])) != oscillating) continue;
+    where[some->n]             = k;
+    some->rate[some->n]        = all->rate[k];
+    some->frequency[some->n++] = all->frequency[k];
+  }
+}
+
+/* Modes that `time` of simulated motion cannot tell apart share a cluster: a rate r is known to about sqrt(2 r/time),
+   the error of the best estimate for an OU process. */
+static void FindClusters(Spectrum *s, PetscReal time)
+{
+  const Modes *m = &s->reference;
+
+  for (PetscInt k = 0; k < m->n; k++) {
+    s->cluster[k] = k;
+    for (PetscInt j = 1; j < k; j++) {
+      const PetscReal noise = PetscSqrtReal(2 * PetscAbsReal(m->rate[k]) / time);
+
+      if (hypot(m->rate[k] - m->rate[j], m->frequency[k] - m->frequency[j]) > BLUR * noise) continue;
+      s->cluster[k] = s->cluster[j];
+      break;
+    }
+  }
+}
+
+/* Means over clusters in place; spread[k]: how far mode k of the reference lies from the mean of its cluster. */
+static void MeanOfClusters(const Spectrum *s, const PetscReal reference[], PetscReal value[], PetscReal spread[])
+{
+  for (PetscInt c = 1; c < s->reference.n; c++) {
+    PetscReal mean = 0, centre = 0;
+    PetscInt  members = 0;
+
+    for (PetscInt k = c; k < s->reference.n; k++) {
+      if (s->cluster[k] != c) continue;
+      mean += value[k];
+      centre += reference[k];
+      members++;
+    }
+    for (PetscInt k = c; k < s->reference.n; k++) {
+      if (s->cluster[k] != c) continue;
+      value[k]  = mean / members;
+      spread[k] = PetscAbsReal(reference[k] - centre / members);
+    }
+  }
+}
+
+/* One row for the run to add to the error: what the two lags differ by, and the spread inside a cluster. */
+static PetscErrorCode AddDoubt(FPQuantities *q, PetscReal difference, PetscReal spread, const char name[], int k)
+{
+  char label[FP_NAME];
+
+  PetscFunctionBegin;
+  PetscCall(PetscSNPrintf(label, sizeof(label), k < 0 ? "~%s" : "~%s[%d]", name, k));
+  PetscCall(FPQuantitiesAdd(q, spread > 0 ? hypot(difference, spread) : difference, 0, "", "%s", label));
+  PetscFunctionReturn(0);
+}
+
+/* The first call after Begin sees all groups; where no generator numbers the modes, it does, for all later calls. */
 static PetscErrorCode Evaluate_Spectrum(FPObservable obs, const double sums[], FPQuantities *q)
 {
   Spectrum      *s      = (Spectrum *)obs->data;
   const PetscInt square = s->size * s->size, wanted = PetscMin(s->pairs + 1, s->size);
-  PetscReal      rate[LAGS][MAX_BASIS], frequency[LAGS][MAX_BASIS];
-  PetscReal     *C0, *Ct;
+  Modes          modes[LAGS];
+  PetscReal     *C0, *Ct, spread[2][MAX_BASIS] = {{0}};
 
   PetscFunctionBegin;
   PetscCall(PetscMalloc2(square, &C0, square, &Ct));
   for (PetscInt lag = 1; lag <= LAGS; lag++) {
     const double *C = sums + lag * square;
+    PetscReal     rate[MAX_BASIS], frequency[MAX_BASIS];
+    PetscInt      have;
 
     for (PetscInt i = 0; i < square; i++) C0[i] = sums[i] / sums[(LAGS + 1) * square];
     for (PetscInt i = 0; i < s->size; i++)
       for (PetscInt j = 0; j < s->size; j++)
         Ct[i * s->size + j] = (s->reversible ? 0.5 * (C[i * s->size + j] + C[j * s->size + i]) : C[i * s->size + j]) /
                               sums[(LAGS + 1) * square + lag];
-    PetscCall(Rates(s->size, C0, Ct, lag * s->tau, wanted, rate[lag - 1], frequency[lag - 1]));
+    PetscCall(Rates(s->size, C0, Ct, lag * s->tau, &have, rate, frequency));
+    if (s->reference.n == 0) {
+      s->reference.n = PetscMin(wanted, have);
+      PetscCall(PetscArraycpy(s->reference.rate, rate, s->reference.n));
+      PetscCall(PetscArraycpy(s->reference.frequency, frequency, s->reference.n));
+    }
+    if (!s->clustered) FindClusters(s, sums[(LAGS + 1) * square] * s->tau);
+    s->clustered = PETSC_TRUE;
+    Follow(&s->reference, have, rate, frequency, &modes[lag - 1]);
+    MeanOfClusters(s, s->reference.rate, modes[lag - 1].rate, spread[0]);
+    MeanOfClusters(s, s->reference.frequency, modes[lag - 1].frequency, spread[1]);
   }
-  rate[0][0] = rate[1][0] = 0;
-  PetscCall(AddRates(wanted, rate[0], frequency[0], NULL, 1, q));
-  for (PetscInt k = 1; k < wanted; k++)
-    PetscCall(FPQuantitiesAdd(q, rate[0][k] - rate[1][k], 0, "", "~decay_rate[%d]", (int)k));
-  for (PetscInt k = 1; k < wanted; k++)
-    PetscCall(FPQuantitiesAdd(q, frequency[0][k] - frequency[1][k], 0, "", "~frequency[%d]", (int)k));
-  PetscCall(FPQuantitiesAdd(q, rate[0][1] - rate[1][1], 0, "", "~gap"));
-  PetscCall(FPQuantitiesAdd(q, 1 / rate[0][1] - 1 / rate[1][1], 0, "", "~relaxation_time"));
+  modes[0].rate[0] = modes[1].rate[0] = 0;
+  PetscCall(AddRates(modes[0].n, modes[0].rate, modes[0].frequency, NULL, 1, q));
+  for (PetscInt k = 1; k < modes[0].n; k++) {
+    PetscCall(AddDoubt(q, modes[0].rate[k] - modes[1].rate[k], spread[0][k], "decay_rate", (int)k));
+    PetscCall(AddDoubt(q, modes[0].frequency[k] - modes[1].frequency[k], spread[1][k], "frequency", (int)k));
+  }
+  if (modes[0].n > 1) {
+    const PetscReal r0 = modes[0].rate[1], r1 = modes[1].rate[1];
+
+    PetscCall(AddDoubt(q, r0 - r1, spread[0][1], "gap", -1));
+    PetscCall(AddDoubt(q, 1 / r0 - 1 / r1, spread[0][1] / (r0 * r0), "relaxation_time", -1));
+  }
   PetscCall(PetscFree2(C0, Ct));
+  PetscFunctionReturn(0);
+}
+
+/* Renumber a coarser grid's modes like those of the finest: those that do not oscillate keep their order. */
+static PetscErrorCode Align_Spectrum(PETSC_UNUSED FPObservable obs, const FPQuantities *finest, FPQuantities *coarse)
+{
+  Modes        reference, given, wanted, have, followed, out;
+  FPQuantities q = {0};
+  PetscReal    error[MAX_BASIS];
+  PetscInt     to[MAX_BASIS], from[MAX_BASIS];
+
+  PetscFunctionBegin;
+  PetscCall(ReadModes(finest, &reference, error));
+  PetscCall(ReadModes(coarse, &given, error));
+  if (given.n != reference.n) PetscFunctionReturn(0);
+  out = given; /* stays where the coarser grid has fewer modes of a kind */
+  for (PetscInt oscillating = 0; oscillating < 2; oscillating++) {
+    Select(&reference, (PetscBool)oscillating, &wanted, to);
+    Select(&given, (PetscBool)oscillating, &have, from);
+    followed = have;
+    if (oscillating) Follow(&wanted, have.n, have.rate, have.frequency, &followed);
+    for (PetscInt k = 0; k < PetscMin(wanted.n, have.n); k++) {
+      if (isnan(followed.rate[k])) continue;
+      out.rate[to[k]]      = followed.rate[k];
+      out.frequency[to[k]] = followed.frequency[k];
+    }
+  }
+  PetscCall(AddRates(out.n, out.rate, out.frequency, error, 0, &q));
+  PetscCall(FPQuantitiesFree(coarse));
+  *coarse = q;
   PetscFunctionReturn(0);
 }
 
@@ -420,7 +614,10 @@ static PetscErrorCode Destroy_Spectrum(FPObservable obs)
   Spectrum *s = (Spectrum *)obs->data;
 
   PetscFunctionBegin;
-  for (PetscInt k = 0; k < s->known; k++) PetscCall(PetscFree(s->basis[k].function));
+  for (PetscInt k = 0; k < s->known; k++) {
+    PetscCall(PetscFree(s->basis[k].function));
+    PetscCall(PetscFree2(s->basis[k].rate, s->basis[k].frequency));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -441,6 +638,7 @@ PetscErrorCode FPObservableCreate_Spectrum(FPObservable obs)
   obs->parameters = SpectrumParameters;
   obs->ops        = (FPObservableOps){.pairs     = Pairs_Spectrum,
                                       .generator = Generator_Spectrum,
+                                      .align     = Align_Spectrum,
                                       .begin     = Begin_Spectrum,
                                       .evaluate  = Evaluate_Spectrum,
                                       .destroy   = Destroy_Spectrum};

@@ -107,6 +107,9 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   }
   FPProgressEnd();
   PetscCall(FPGeneratorGetInfo(gen, &info));
+  for (PetscInt l = 1; l < levels; l++)
+    for (PetscInt o = 0; o < run->observables; o++)
+      PetscCall(FPObservableAlign(run->observable[o], &answers[0].q[o], &answers[l].q[o]));
   for (PetscInt o = 0; o < run->observables; o++)
     PetscCall(AddRows(run, name, o, levels, answers, ratio, info.degenerate ? 1 : 2));
   PetscCall(AddDiagnostics(run, name, gen));
