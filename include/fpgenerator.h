@@ -31,8 +31,9 @@ typedef struct {
 PETSC_EXTERN PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *options);
 PETSC_EXTERN PetscErrorCode FPGeneratorList(FILE *out);
 
-/* Memory in bytes that one grid needs at its peak, so that a run can be refused before it starts. */
-PETSC_EXTERN PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes);
+/* Memory in bytes that one grid needs at its peak, so that a run can be refused before it starts; symmetric: for a
+   process with a potential. */
+PETSC_EXTERN PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscReal *bytes);
 
 /* Discretise and check. start: a point of the closed class wanted when there are several (NULL: the minimum). */
 PETSC_EXTERN PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, PetscInt level,

@@ -1,6 +1,8 @@
 /* classes.c: closed classes of the chain (strongly connected components that nothing leaves), and its reversibility. */
 #include "generatorimpl.h"
 
+#define TAIL_DEPTH 28.0 /* tails below e^-28 = 7e-13 of the largest density carry no mass */
+
 typedef struct {
   PetscInt *first, *to; /* jumps with positive rate, by departure node */
 } Graph;
@@ -183,6 +185,12 @@ PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start
   PetscFunctionReturn(0);
 }
 
+/* ln(q_ij/q_ji): from P where there is one, without underflow */
+static PetscReal LogRatio(FPGenerator gen, const FPEdge *e)
+{
+  return gen->info.degenerate ? log(e->qij / e->qji) : e->P + log(gen->measure[e->j] / gen->measure[e->i]);
+}
+
 /* Kolmogorov's criterion: ln pi from a spanning tree of edges must fit every other edge. */
 PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen)
 {
@@ -192,7 +200,8 @@ PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen)
 
   PetscFunctionBegin;
   gen->info.reversible = PETSC_FALSE;
-  if (gen->info.degenerate) PetscFunctionReturn(0);
+  for (PetscInt s = 0; s < gen->edges && gen->info.degenerate; s++)
+    if (gen->edge[s].qij <= 0 || gen->edge[s].qji <= 0) PetscFunctionReturn(0);
   PetscCall(PetscCalloc1(gen->n + 2, &first));
   PetscCall(PetscMalloc4(2 * gen->edges, &edge, gen->n, &queue, gen->n, &logpi, gen->n, &seen));
   PetscCall(PetscArrayzero(seen, gen->n));
@@ -214,7 +223,7 @@ PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen)
     for (PetscInt s = first[k]; s < first[k + 1]; s++) {
       const FPEdge   *e     = &gen->edge[edge[s]];
       const PetscInt  other = e->i == k ? e->j : e->i;
-      const PetscReal step = e->P + log(gen->measure[e->j] / gen->measure[e->i]); /* ln(q_ij/q_ji), without underflow */
+      const PetscReal step  = LogRatio(gen, e);
 
       if (seen[other]) continue;
       seen[other]   = 1;
@@ -225,7 +234,7 @@ PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen)
   gen->info.reversible = PETSC_TRUE;
   for (PetscInt s = 0; s < gen->edges; s++) {
     const FPEdge   *e    = &gen->edge[s];
-    const PetscReal step = e->P + log(gen->measure[e->j] / gen->measure[e->i]);
+    const PetscReal step = LogRatio(gen, e);
 
     if (PetscAbsReal(logpi[e->i] + step - logpi[e->j]) >
         1e-10 * PetscMax(1, PetscMax(PetscAbsReal(logpi[e->i]), PetscAbsReal(logpi[e->j])))) {
@@ -243,5 +252,31 @@ PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen)
   }
   PetscCall(PetscFree(first));
   PetscCall(PetscFree4(edge, queue, logpi, seen));
+  PetscFunctionReturn(0);
+}
+
+/* Where the law is known only now: drop the first and the last cells if they carry no mass. Beside a zero of the noise
+   such cells would give false slow modes, whose rates don't depend on h. Cells between, a barrier say, stay. */
+PetscErrorCode FPGeneratorDropTails(FPGenerator gen, const PetscReal start[])
+{
+  const PetscInt n = gen->n, classes = gen->info.closed_classes;
+  PetscInt      *tail, first = 0, last = n - 1;
+  PetscReal      largest = PETSC_MIN_REAL;
+
+  PetscFunctionBegin;
+  if (!gen->logpi || gen->potential || gen->absorbing) PetscFunctionReturn(0);
+  for (PetscInt k = 0; k < n; k++) largest = PetscMax(largest, gen->logpi[k] - log(gen->volume[k]));
+  while (gen->logpi[first] - log(gen->volume[first]) < largest - TAIL_DEPTH) first++;
+  while (gen->logpi[last] - log(gen->volume[last]) < largest - TAIL_DEPTH) last--;
+  if (last - first + 1 == n || first == last) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc1(n, &tail));
+  for (PetscInt k = 0; k < n; k++) tail[k] = k < first || k > last;
+  PetscCall(Keep(gen, tail, 0));
+  PetscCall(PetscFree(tail));
+  PetscCall(FPGeneratorRestrictToClass(gen, start));
+  gen->info.closed_classes = classes;
+  gen->info.masked += n - gen->n;
+  PetscCall(PetscFree(gen->logpi));
+  PetscCall(FPGeneratorRecogniseReversible(gen));
   PetscFunctionReturn(0);
 }

@@ -240,15 +240,10 @@ static void SetRates(FPGenerator gen, const PetscReal first[], const PetscReal s
   for (PetscInt a = 0; a < gen->dim; a++) cell *= gen->h[a];
   for (PetscInt s = 0; s < gen->edges; s++) {
     FPEdge         *e = &gen->edge[s];
-    const PetscReal P = first[s] + second[s], half = PetscAbsReal(P) / 2;
+    const PetscReal P = first[s] + second[s];
     PetscReal       W = e->qij * cell;
 
-    if (halves) {
-      const PetscReal c1 = PetscClipInterval(exp((first[s] - second[s]) / 2), 0.5, 2.0);
-      const PetscReal c2 = half < 1e-4 ? 1 : half > 3 ? 1.25 : PetscMin(sinh(half) / half, 1.25);
-
-      W *= c1 * c2;
-    }
+    if (halves) W *= PetscClipInterval(exp((first[s] - second[s]) / 2), 0.5, 2.0) * FPFittedGrowth(P);
     e->P   = P;
     e->qij = W * FPBernoulli(-P) / gen->measure[e->i];
     e->qji = W * FPBernoulli(P) / gen->measure[e->j];

@@ -23,9 +23,9 @@ PetscErrorCode FPGeneratorList(FILE *out)
   PetscFunctionReturn(0);
 }
 
-/* Rows and stencils, plus the factors of a sparse LU: about 72 n log2 n bytes in two dimensions and 140 n^{4/3} in
-   three for the symmetric case (measured, MUMPS), twice that for the nonsymmetric one. */
-PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes)
+/* Rows, stencils and Krylov vectors, plus the factors of a sparse LU: about 72 n log2 n bytes in two dimensions and
+   140 n^{4/3} in three for the symmetric case (measured, MUMPS), twice that for the nonsymmetric one. */
+PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscReal *bytes)
 {
   const FPBox *box;
   PetscInt     cells[FP_MAX_DIM];
@@ -35,9 +35,10 @@ PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes
   PetscCall(FPMeshGetBox(mesh, &box));
   PetscCall(FPMeshGetCells(mesh, level, cells, &ratio));
   for (PetscInt a = 0; a < box->dim; a++) n *= cells[a];
-  *bytes = 1200 * n;
-  if (box->dim == 2) *bytes += 2 * 72 * n * PetscLog2Real(n);
-  if (box->dim == 3) *bytes += 2 * 140 * PetscPowReal(n, 4.0 / 3);
+  *bytes = 1800 * n;
+  if (box->dim == 2) *bytes += (symmetric ? 1 : 2) * 72 * n * PetscLog2Real(n);
+  if (box->dim == 3 && !(symmetric && n > FP_DIRECT_LIMIT))
+    *bytes += (symmetric ? 1 : 2) * 140 * PetscPowReal(n, 4.0 / 3);
   PetscFunctionReturn(0);
 }
 
@@ -155,8 +156,9 @@ PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, PetscInt level,
     start = minimum;
   }
   PetscCall(FPGeneratorRestrictToClass(g, start));
-  PetscCall(CheckMarkov(g));
   PetscCall(FPGeneratorRecogniseReversible(g));
+  PetscCall(FPGeneratorDropTails(g, start));
+  PetscCall(CheckMarkov(g));
   g->info.unknowns = g->n;
   g->info.edges    = g->edges;
   if (options->verify) PetscCall(PrintVerification(g));

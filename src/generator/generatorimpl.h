@@ -4,6 +4,9 @@
 #include "fpgenerator.h"
 #include <slepceps.h>
 
+#define FP_DIRECT_LIMIT                                                                                                \
+  60000 /* unknowns of a symmetric problem in three dimensions beyond which multigrid replaces factors */
+
 typedef struct {
   PetscInt  count;
   short     offset[FP_MAX_OFFSETS][3];
@@ -47,6 +50,7 @@ PETSC_INTERN PetscErrorCode FPGeneratorBuildDegenerate(FPGenerator gen, const Pe
 PETSC_INTERN PetscErrorCode FPGeneratorAddEdge(FPGenerator gen, const FPEdge *edge);
 PETSC_INTERN PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start[]);
 PETSC_INTERN PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen);
+PETSC_INTERN PetscErrorCode FPGeneratorDropTails(FPGenerator gen, const PetscReal start[]);
 /* Position of a node on the lattice, and the neighbour at an offset: its unknown, or -1 with the reason. */
 typedef enum { FP_INSIDE, FP_MASKED, FP_BEYOND_REFLECTING, FP_BEYOND_ABSORBING } FPWhere;
 PETSC_INTERN FPWhere FPGeneratorNeighbour(FPGenerator gen, PetscInt k, const short offset[3], PetscInt sign,
@@ -56,5 +60,12 @@ PETSC_INTERN FPWhere FPGeneratorNeighbour(FPGenerator gen, PetscInt k, const sho
 static inline PetscReal FPBernoulli(PetscReal z)
 {
   return PetscAbsReal(z) < 1e-8 ? 1 - z / 2 : z / expm1(z);
+}
+/* min(sinh(|P|/2)/(|P|/2), 5/4): part of the factor c of fitted.c */
+static inline PetscReal FPFittedGrowth(PetscReal P)
+{
+  const PetscReal half = PetscAbsReal(P) / 2;
+
+  return half < 1e-4 ? 1 : half > 3 ? 1.25 : PetscMin(sinh(half) / half, 1.25);
 }
 #endif

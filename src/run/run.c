@@ -74,42 +74,46 @@ static PetscReal AvailableMemory(void)
   return 1024 * kib;
 }
 
-/* Everything that could only fail later, said before any work. */
-static PetscErrorCode CheckFeasible(FPConfig config, FPRunObjects *run)
+/* A generator for every SDE, and the memory for it, before any work. */
+static PetscErrorCode CheckGenerators(FPRunObjects *run)
 {
+  const PetscReal available = AvailableMemory();
+
   PetscFunctionBegin;
-  if (run->use_generator) {
-    PetscInt  sdes = 0, order;
-    PetscReal bytes, available = AvailableMemory();
+  for (PetscInt p = 0; p < run->processes; p++) {
+    FPAlgorithm algorithm;
+    PetscInt    order;
+    PetscReal   bytes;
+    PetscBool   symmetric;
 
-    for (PetscInt p = 0; p < run->processes; p++) {
-      FPAlgorithm algorithm;
-
-      PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, &order));
-      sdes += algorithm == FP_SDE;
-    }
-    FPInputCheck(run->mesh || !sdes, "engines: the generator needs a mesh (mesh_lower, mesh_upper, mesh_cells)");
-    if (run->mesh) {
-      PetscCall(FPGeneratorEstimate(run->mesh, 0, &bytes));
-      FPInputCheck(available == 0 || bytes < 0.8 * available,
-                   "mesh_cells: the generator would need about %.3g GiB of memory, %.3g GiB are available",
-                   (double)(bytes / 1073741824), (double)(available / 1073741824));
-    }
+    PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, &order));
+    if (algorithm != FP_SDE) continue;
+    FPInputCheck(run->mesh, "engines: the generator needs a mesh (mesh_lower, mesh_upper, mesh_cells)");
+    PetscCall(FPProcessHasPotential(run->process[p], &symmetric));
+    PetscCall(FPGeneratorEstimate(run->mesh, 0, symmetric, &bytes));
+    FPInputCheck(available == 0 || bytes < 0.8 * available,
+                 "mesh_cells: the generator would need about %.3g GiB of memory, %.3g GiB are available",
+                 (double)(bytes / 1073741824), (double)(available / 1073741824));
   }
-  if (!run->mesh) {
-    const FPCriticalPoint *points;
-    FPTraining             training;
-    PetscInt               count;
-    const char            *type, *coordinates;
+  PetscFunctionReturn(0);
+}
 
-    PetscCall(FPModelGetName(run->model, &type, &coordinates));
-    PetscCall(FPProcessGetTraining(run->process[0], &training));
-    PetscCall(FPModelGetCriticalPoints(run->model, &count, &points));
-    FPInputCheck(!strcmp(type, "ou") || training.weight_decay > 0 || count == 0 || points[0].flat == 0,
-                 "training_weight_decay = 0 without a mesh: the minima of this model form an unbounded valley, so "
-                 "there is no normalisable stationary law; add decay or a box");
-  }
-  (void)config;
+/* Without a box and without decay, a valley of minima has no normalisable law. */
+static PetscErrorCode CheckNormalisable(FPRunObjects *run)
+{
+  const FPCriticalPoint *points;
+  FPTraining             training;
+  PetscInt               count;
+  const char            *type, *coordinates;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetName(run->model, &type, &coordinates));
+  PetscCall(FPProcessGetTraining(run->process[0], &training));
+  PetscCall(FPModelGetCriticalPoints(run->model, &count, &points));
+  FPInputCheck(
+      !strcmp(type, "ou") || training.weight_decay > 0 || count == 0 || points[0].flat == 0,
+      "training_weight_decay = 0 without a mesh: the minima of this model form an unbounded valley, so there is "
+      "no normalisable stationary law; add decay or a box");
   PetscFunctionReturn(0);
 }
 
@@ -141,7 +145,8 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
     run->observables++;
   }
   PetscCall(FPConfigCheckUnknown(config));
-  PetscCall(CheckFeasible(config, run));
+  if (run->use_generator) PetscCall(CheckGenerators(run));
+  if (!run->mesh) PetscCall(CheckNormalisable(run));
   PetscFunctionReturn(0);
 }
 
