@@ -7,37 +7,71 @@
 #include <petsctime.h>
 #include <gsl/gsl_rng.h>
 
+/* What an observable says of all groups, and of all but one: the same rows in the same order. */
 typedef struct {
-  FPQuantities q; /* error: standard error */
+  FPQuantities all, left[FP_GROUPS];
 } Estimates;
 
-/* Delete-one-group jackknife of everything an observable evaluates. acc[FP_GROUPS][size] */
-static PetscErrorCode Jackknife(FPObservable observable, size_t size, const double acc[], Estimates *estimates)
+/* acc[FP_GROUPS][size] */
+static PetscErrorCode Evaluate(FPObservable observable, size_t size, const double acc[], Estimates *estimates)
 {
-  double      *sum, *part;
-  FPQuantities left[FP_GROUPS];
+  double *sum, *part;
 
   PetscFunctionBegin;
   PetscCall(PetscCalloc2(size, &sum, size, &part));
-  PetscCall(PetscMemzero(left, sizeof(left)));
   for (PetscInt g = 0; g < FP_GROUPS; g++)
     for (size_t k = 0; k < size; k++) sum[k] += acc[g * size + k];
-  PetscCall(FPObservableEvaluate(observable, sum, &estimates->q));
+  PetscCall(FPObservableEvaluate(observable, sum, &estimates->all));
   for (PetscInt g = 0; g < FP_GROUPS; g++) {
     for (size_t k = 0; k < size; k++) part[k] = sum[k] - acc[g * size + k];
-    PetscCall(FPObservableEvaluate(observable, part, &left[g]));
+    PetscCall(FPObservableEvaluate(observable, part, &estimates->left[g]));
+    PetscCheck(estimates->left[g].n == estimates->all.n, PETSC_COMM_SELF, PETSC_ERR_PLIB,
+               "an observable gives %" PetscInt_FMT " rows without a group of particles, %" PetscInt_FMT " with it",
+               estimates->left[g].n, estimates->all.n);
   }
-  for (PetscInt k = 0; k < estimates->q.n; k++) {
-    FPQuantity *item = &estimates->q.list[k];
-    PetscReal   mean = 0, square = 0;
-
-    for (PetscInt g = 0; g < FP_GROUPS; g++) mean += left[g].list[k].value / FP_GROUPS;
-    for (PetscInt g = 0; g < FP_GROUPS; g++) square += PetscSqr(left[g].list[k].value - mean);
-    item->value = FP_GROUPS * item->value - (FP_GROUPS - 1) * mean;
-    item->error = PetscSqrtReal(square * (FP_GROUPS - 1) / FP_GROUPS);
-  }
-  for (PetscInt g = 0; g < FP_GROUPS; g++) PetscCall(FPQuantitiesFree(&left[g]));
   PetscCall(PetscFree2(sum, part));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode FreeEstimates(Estimates *estimates)
+{
+  PetscFunctionBegin;
+  PetscCall(FPQuantitiesFree(&estimates->all));
+  for (PetscInt g = 0; g < FP_GROUPS; g++) PetscCall(FPQuantitiesFree(&estimates->left[g]));
+  PetscFunctionReturn(0);
+}
+
+/* Row k of a x + b y (y NULL: of a x) with its standard error. The two runs share starts and random numbers, so a group
+   is left out of both. */
+static FPQuantity Jackknife(PetscReal a, const Estimates *x, PetscReal b, const Estimates *y, PetscInt k)
+{
+  FPQuantity item = x->all.list[k];
+  PetscReal  part[FP_GROUPS], mean = 0, square = 0;
+
+  for (PetscInt g = 0; g < FP_GROUPS; g++) {
+    part[g] = a * x->left[g].list[k].value + (y ? b * y->left[g].list[k].value : 0);
+    mean += part[g] / FP_GROUPS;
+  }
+  for (PetscInt g = 0; g < FP_GROUPS; g++) square += PetscSqr(part[g] - mean);
+  item.value = FP_GROUPS * (a * item.value + (y ? b * y->all.list[k].value : 0)) - (FP_GROUPS - 1) * mean;
+  item.error = PetscSqrtReal(square * (FP_GROUPS - 1) / FP_GROUPS);
+  return item;
+}
+
+/* The row ~NAME of a row NAME, a doubt about its value that enters its error as far as it is beyond noise; 0: none. */
+static PetscErrorCode Doubt(const Estimates *estimates, const char name[], PetscReal *square)
+{
+  char label[FP_NAME];
+
+  PetscFunctionBegin;
+  *square = 0;
+  PetscCall(PetscSNPrintf(label, sizeof(label), "~%.60s", name));
+  for (PetscInt k = 0; k < estimates->all.n; k++) {
+    if (strcmp(estimates->all.list[k].name, label)) continue;
+    const FPQuantity item = Jackknife(1, estimates, 0, NULL, k);
+
+    *square = PetscMax(0, PetscSqr(item.value) - 2 * PetscSqr(item.error));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -129,7 +163,7 @@ static PetscErrorCode Simulate(FPRunObjects *run, PetscInt p, PetscReal dt, cons
   for (PetscInt w = 0; w < watching; w++) {
     const size_t size = observer[w].accumulator;
 
-    PetscCall(Jackknife(run->observable[which[w]], size, acc[w], &estimates[which[w]]));
+    PetscCall(Evaluate(run->observable[which[w]], size, acc[w], &estimates[which[w]]));
     if (fields) {
       for (PetscInt g = 1; g < FP_GROUPS; g++)
         for (size_t k = 0; k < size; k++) acc[w][k] += acc[w][g * size + k];
@@ -153,43 +187,46 @@ static PetscErrorCode Sharpness(FPModel model, PetscReal *sharpness)
   PetscFunctionReturn(0);
 }
 
+/* What keeps an estimate from being a number, or NULL. */
+static const char *Unresolved(const FPQuantity *item)
+{
+  if (isnan(item->value)) return "the particles explore too few directions for it";
+  if (!strcmp(item->name, "relaxation_time") && 2 * item->error >= PetscAbsReal(item->value))
+    return "the gap is zero within its error: too few transitions were seen";
+  return NULL;
+}
+
 /* Extrapolate in the step (fine is at dt/2, NULL for discrete algorithms) and store the rows of one observable. */
-static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt o, const FPQuantities *coarse,
-                              const FPQuantities *fine, PetscReal share)
+static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt o, const Estimates *coarse,
+                              const Estimates *fine, PetscReal share)
 {
   const char *name;
+  PetscInt    particles;
 
   PetscFunctionBegin;
+  PetscCall(FPParticlesCount(&run->particles, &particles));
   PetscCall(FPObservableGetName(run->observable[o], &name));
-  for (PetscInt k = 0; k < coarse->n; k++) {
-    FPQuantity        item = coarse->list[k];
-    const FPQuantity *lag;
-    char              label[FP_NAME];
-    PetscReal         bias = 0;
+  for (PetscInt k = 0; k < coarse->all.n; k++) {
+    FPQuantity item = fine ? Jackknife(2, fine, -1, coarse, k) : Jackknife(1, coarse, 0, NULL, k), bias = {.value = 0};
+    PetscReal  doubt;
+    char       label[FP_NAME];
 
     if (item.name[0] == '~') continue;
-    if (fine) {
-      bias       = item.value - fine->list[k].value;
-      item.value = fine->list[k].value - bias;
-      item.error = PetscSqrtReal(4 * PetscSqr(fine->list[k].error) + PetscSqr(coarse->list[k].error));
-    }
-    PetscCall(PetscSNPrintf(label, sizeof(label), "~%.60s", item.name));
-    PetscCall(FPQuantitiesFind(fine ? fine : coarse, label, &lag));
-    if (lag)
-      item.error = PetscSqrtReal(PetscSqr(item.error) + PetscMax(0, PetscSqr(lag->value) - 2 * PetscSqr(lag->error)));
-    item.error = PetscSqrtReal(PetscSqr(item.error) + PetscSqr(share * bias));
-    if (!strcmp(item.name, "relaxation_time") && 2 * item.error >= PetscAbsReal(item.value)) {
-      PetscCall(FPResultsAddStatus(run->results, process, "particles", name, item.name, "unresolved",
-                                   "the gap is zero within its error: too few transitions were seen"));
+    if (fine) bias = Jackknife(-1, fine, 1, coarse, k);
+    PetscCall(Doubt(fine ? fine : coarse, item.name, &doubt));
+    item.error = PetscSqrtReal(PetscSqr(item.error) + doubt + PetscSqr(share * bias.value));
+    if (!strcmp(item.name, "wall_mass") && item.error == 0) item.error = 1.0 / particles; /* seen by none of them */
+    if (Unresolved(&item)) {
+      PetscCall(
+          FPResultsAddStatus(run->results, process, "particles", name, item.name, "unresolved", Unresolved(&item)));
       continue;
     }
     PetscCall(FPResultsAdd(run->results, process, "particles", name, item.name, item.value, item.error, FP_STANDARD,
                            item.unit));
     if (!fine) continue;
     PetscCall(PetscSNPrintf(label, sizeof(label), "step_bias[%.50s]", item.name));
-    PetscCall(FPResultsAdd(run->results, process, "particles", name, label, bias,
-                           PetscSqrtReal(PetscSqr(fine->list[k].error) + PetscSqr(coarse->list[k].error)), FP_STANDARD,
-                           item.unit));
+    PetscCall(
+        FPResultsAdd(run->results, process, "particles", name, label, bias.value, bias.error, FP_STANDARD, item.unit));
   }
   PetscFunctionReturn(0);
 }
@@ -220,9 +257,9 @@ PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p)
     PetscCall(Simulate(run, p, dt, start, PETSC_TRUE, coarse, &crossings));
   }
   for (PetscInt o = 0; o < run->observables; o++) {
-    PetscCall(AddRows(run, name, o, &coarse[o].q, algorithm == FP_SDE ? &fine[o].q : NULL, dt * sharpness));
-    PetscCall(FPQuantitiesFree(&coarse[o].q));
-    PetscCall(FPQuantitiesFree(&fine[o].q));
+    PetscCall(AddRows(run, name, o, &coarse[o], algorithm == FP_SDE ? &fine[o] : NULL, dt * sharpness));
+    PetscCall(FreeEstimates(&coarse[o]));
+    PetscCall(FreeEstimates(&fine[o]));
   }
   if (crossings > 1e-4)
     PetscCall(FPResultsWarn(
