@@ -116,6 +116,80 @@ static void PointsOnEdges(FPGenerator gen, PetscReal t, PetscReal z[], PetscReal
   }
 }
 
+static PetscReal Determinant(PetscInt d, PetscInt m, const PetscReal D[], PetscInt s)
+{
+  const PetscReal a = D[s];
+
+  if (d == 1) return a;
+  if (d == 2) return a * D[3 * m + s] - D[m + s] * D[2 * m + s];
+  return a * (D[4 * m + s] * D[8 * m + s] - D[5 * m + s] * D[7 * m + s]) -
+         D[m + s] * (D[3 * m + s] * D[8 * m + s] - D[5 * m + s] * D[6 * m + s]) +
+         D[2 * m + s] * (D[3 * m + s] * D[7 * m + s] - D[4 * m + s] * D[6 * m + s]);
+}
+
+/* Least det D on an edge near t = middle, by narrowing the interval around the least of five values. */
+static PetscReal LeastDeterminant(FPGenerator gen, const FPEdge *e, PetscReal middle)
+{
+  PetscReal least = PETSC_MAX_REAL, reach = 0.125;
+
+  for (PetscInt step = 0; step < 40; step++, reach /= 1.5) {
+    PetscReal best = middle;
+
+    for (PetscInt p = -2; p <= 2; p++) {
+      const PetscReal t = PetscClipInterval(middle + 0.5 * p * reach, 0, 1);
+      PetscReal       z[3], dz, D[9], det;
+      PetscInt        rest = gen->node[e->i];
+
+      for (PetscInt a = 0; a < gen->dim; a++) {
+        FPMeshMap(gen->mesh, a, (rest % gen->cells[a] + 0.5 + t * e->offset[a]) * gen->h[a], &z[a], &dz);
+        rest /= gen->cells[a];
+      }
+      FPProcessDiffusion(gen->process, 1, z, D);
+      det = Determinant(gen->dim, 1, D, 0);
+      if (det < least) {
+        least = det;
+        best  = t;
+      }
+    }
+    middle = best;
+  }
+  return least;
+}
+
+/* Drop the edges inside which D becomes singular: nothing gets through there, wherever the nodes lie. Such edges are
+   looked for where det D, at five points, falls to less than 0.3 of its largest value. */
+static PetscErrorCode CutEdges(FPGenerator gen)
+{
+  const PetscInt E = gen->edges, d = gen->dim;
+  PetscReal     *z, *dz, *D, *least, *most;
+  PetscInt       kept = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc5(d * E, &z, d * E, &dz, d * d * E, &D, E, &least, E, &most));
+  for (PetscInt s = 0; s < E; s++) {
+    least[s] = PETSC_MAX_REAL;
+    most[s]  = 0;
+  }
+  for (PetscInt p = 0; p <= 4; p++) {
+    PointsOnEdges(gen, 0.25 * p, z, dz);
+    FPProcessDiffusion(gen->process, (int)E, z, D);
+    for (PetscInt s = 0; s < E; s++) {
+      const PetscReal det = Determinant(d, E, D, s);
+
+      most[s]  = PetscMax(most[s], det);
+      least[s] = PetscMin(least[s], det);
+    }
+  }
+  for (PetscInt s = 0; s < E; s++) {
+    for (PetscInt p = 0; p <= 4 && least[s] < 0.3 * most[s] && least[s] > 1e-10 * most[s]; p++)
+      least[s] = PetscMin(least[s], LeastDeterminant(gen, &gen->edge[s], 0.25 * p));
+    if (least[s] > 1e-10 * most[s]) gen->edge[kept++] = gen->edge[s];
+  }
+  gen->edges = kept;
+  PetscCall(PetscFree5(z, dz, D, least, most));
+  PetscFunctionReturn(0);
+}
+
 /* Solve D F = v (order d <= 3, D positive definite) by Cholesky's method and return F . t. */
 static PetscReal ForceAlong(PetscInt d, PetscReal D[3][3], PetscReal v[3], const PetscReal t[3])
 {
@@ -281,6 +355,7 @@ static PetscErrorCode AbsorbAtWalls(FPGenerator gen, const FPStencil stencil[])
         PetscCall(Forces(gen, 1, z, dz, &f));
         P += w[p] * f;
       }
+      if (!isfinite(P)) continue; /* D is singular on the way */
       gen->kill[k] += stencil[k].lambda[c / 2] * cell * FPBernoulli(-P) / theta / gen->measure[k];
     }
   }
@@ -298,6 +373,7 @@ PetscErrorCode FPGeneratorBuildFitted(FPGenerator gen, const PetscReal D[])
       PetscMin(gen->options.stencil_width ? gen->options.stencil_width : MAX_WALL_SPAN, MAX_WALL_SPAN);
   PetscCall(FPGeneratorBuildStencils(gen, D, PETSC_TRUE, stencil));
   PetscCall(CollectEdges(gen, stencil));
+  if (gen->dim == 1 || !gen->potential) PetscCall(CutEdges(gen));
   if (gen->dim == 1) {
     for (PetscInt s = 0; s < gen->edges; s++) gen->edge[s].P = Weight(&stencil[gen->edge[s].i], gen->edge[s].offset);
     PetscCall(HarmonicWeights(gen));

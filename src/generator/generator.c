@@ -60,6 +60,8 @@ static PetscErrorCode CheckMarkov(FPGenerator gen)
     outflow[e->j] += e->qji;
   }
   for (PetscInt k = 0; k < gen->n; k++) {
+    PetscCheck(isfinite(gen->kill[k]) && gen->kill[k] >= 0, PETSC_COMM_SELF, PETSC_ERR_FP,
+               "generator of grid level %" PetscInt_FMT ": killed at rate %g", gen->level, (double)gen->kill[k]);
     sum[k]                 = -(outflow[k] + gen->kill[k]);
     gen->info.largest_rate = PetscMax(gen->info.largest_rate, -sum[k]);
   }
