@@ -2,6 +2,7 @@
 #include "generatorimpl.h"
 
 #define TAIL_DEPTH 28.0 /* tails below e^-28 = 7e-13 of the largest density carry no mass */
+#define UNRESOLVED 0.8  /* quotient of the noise in two cells towards its zero */
 
 typedef struct {
   PetscInt *first, *to; /* jumps with positive rate, by departure node */
@@ -255,28 +256,48 @@ PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen)
   PetscFunctionReturn(0);
 }
 
-/* Where the law is known only now: drop the first and the last cells if they carry no mass. Beside a zero of the noise
-   such cells would give false slow modes, whose rates don't depend on h. Cells between, a barrier say, stay. */
+/* Size of the diffusion in cells^2/time. */
+static PetscErrorCode LatticeNoise(FPGenerator gen, PetscReal noise[])
+{
+  const PetscInt d = gen->dim, n = gen->n;
+  PetscReal     *D;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(d * d * n, &D));
+  FPProcessDiffusion(gen->process, (int)n, gen->z, D);
+  for (PetscInt k = 0; k < n; k++) {
+    noise[k] = 0;
+    for (PetscInt a = 0; a < d; a++) noise[k] += D[(a * d + a) * n + k] / PetscSqr(gen->slope[a * n + k] * gen->h[a]);
+  }
+  PetscCall(PetscFree(D));
+  PetscFunctionReturn(0);
+}
+
+/* Towards a zero of the noise cells resolve ever less of what is a matter of the logarithm of the distance, and would
+   give false slow modes whose rates don't depend on h. Where the law is known only now, drop such cells at the two ends
+   as far as they carry no mass; cells between, a barrier say, and tails of another kind stay. */
 PetscErrorCode FPGeneratorDropTails(FPGenerator gen, const PetscReal start[])
 {
   const PetscInt n = gen->n, classes = gen->info.closed_classes;
   PetscInt      *tail, first = 0, last = n - 1;
-  PetscReal      largest = PETSC_MIN_REAL;
+  PetscReal     *noise, least = PETSC_MIN_REAL;
 
   PetscFunctionBegin;
   if (!gen->logpi || gen->potential || gen->absorbing) PetscFunctionReturn(0);
-  for (PetscInt k = 0; k < n; k++) largest = PetscMax(largest, gen->logpi[k] - log(gen->volume[k]));
-  while (gen->logpi[first] - log(gen->volume[first]) < largest - TAIL_DEPTH) first++;
-  while (gen->logpi[last] - log(gen->volume[last]) < largest - TAIL_DEPTH) last--;
-  if (last - first + 1 == n || first == last) PetscFunctionReturn(0);
-  PetscCall(PetscMalloc1(n, &tail));
+  PetscCall(PetscMalloc2(n, &noise, n, &tail));
+  PetscCall(LatticeNoise(gen, noise));
+  for (PetscInt k = 0; k < n; k++) least = PetscMax(least, gen->logpi[k] - log(gen->volume[k]) - TAIL_DEPTH);
+  while (gen->logpi[first] - log(gen->volume[first]) < least && noise[first] < UNRESOLVED * noise[first + 1]) first++;
+  while (gen->logpi[last] - log(gen->volume[last]) < least && noise[last] < UNRESOLVED * noise[last - 1]) last--;
   for (PetscInt k = 0; k < n; k++) tail[k] = k < first || k > last;
-  PetscCall(Keep(gen, tail, 0));
-  PetscCall(PetscFree(tail));
-  PetscCall(FPGeneratorRestrictToClass(gen, start));
-  gen->info.closed_classes = classes;
-  gen->info.masked += n - gen->n;
-  PetscCall(PetscFree(gen->logpi));
-  PetscCall(FPGeneratorRecogniseReversible(gen));
+  if (last - first + 1 < n) {
+    PetscCall(Keep(gen, tail, 0));
+    PetscCall(FPGeneratorRestrictToClass(gen, start));
+    gen->info.closed_classes = classes;
+    gen->info.masked += n - gen->n;
+    PetscCall(PetscFree(gen->logpi));
+    PetscCall(FPGeneratorRecogniseReversible(gen));
+  }
+  PetscCall(PetscFree2(noise, tail));
   PetscFunctionReturn(0);
 }

@@ -158,7 +158,8 @@ static PetscErrorCode Follow(FPGenerator gen, PetscInt k, const short e[3], Pets
   PetscBool      mapped;
 
   PetscFunctionBegin;
-  for (PetscInt a = 0; a < d; a++, length += e[a - 1] * e[a - 1]) {
+  for (PetscInt a = 0; a < d; a++) {
+    length += e[a] * e[a];
     for (PetscInt p = 0; p < m; p++) {
       xi[a * m + p] = (rest % gen->cells[a] + 0.5 + (PetscReal)p / SAMPLES * sign * e[a]) * gen->h[a];
       FPMeshMap(gen->mesh, a, xi[a * m + p], &z[a * m + p], &slope[a * m + p]);
@@ -230,7 +231,7 @@ static PetscReal LineRate(const Profile *line)
 static PetscErrorCode FilledStencil(FPGenerator gen, PetscInt k, const Spectral *s, FPStencil *stencil)
 {
   const PetscInt  d     = gen->dim;
-  const PetscReal floor = FILL / PetscSqr((PetscReal)gen->options.stencil_width) * s->value[d - 1];
+  const PetscReal floor = gen->fill * s->value[d - 1];
   PetscReal       A[9] = {0}, width = 0;
 
   PetscFunctionBegin;
@@ -288,8 +289,15 @@ static PetscErrorCode NodeJumps(FPGenerator gen, PetscInt k, const PetscReal D[]
   for (PetscInt a = 0; a < d; a++) {
     const short     e[3]  = {a == 0, a == 1, a == 2};
     const PetscReal width = gen->slope[a * n + k] * gen->h[a];
+    PetscReal       theta;
+    PetscInt        other;
 
     if (PetscAbsReal(beta[a]) <= NOTHING * speed) continue;
+    /* A drift across the noise that turns back on the way leads to a zero between the nodes, which is not crossed. */
+    if (exact && s.offset[0][a] == 0 &&
+        FPGeneratorNeighbour(gen, k, e, beta[a] > 0 ? 1 : -1, &other, &theta) == FP_INSIDE &&
+        b[a * n + k] * b[a * n + other] < 0)
+      continue;
     PetscCall(AddJump(gen, jumps, k, e, beta[a] > 0 ? 1 : -1, PetscAbsReal(beta[a])));
     gen->added[k] += PetscAbsReal(beta[a]) * width * width / 2;
   }
@@ -316,8 +324,13 @@ PetscErrorCode FPGeneratorBuildDegenerate(FPGenerator gen, const PetscReal D[])
   for (PetscInt a = 0; a < d; a++) cells *= gen->cells[a];
   /* Stencils may grow as the square root of the cells per axis: then both their length and the diffusion added vanish
    * with h. */
-  if (!gen->options.stencil_width)
-    gen->options.stencil_width = PetscMax(2, (PetscInt)(0.75 * PetscPowReal(cells, 0.5 / d)));
+  if (!gen->options.stencil_width) {
+    const PetscReal width = PetscMax(2, 0.75 * PetscPowReal(cells, 0.5 / d));
+
+    gen->options.stencil_width = (PetscInt)width;
+    gen->fill                  = FILL / PetscSqr(width);
+  } else
+    gen->fill = FILL / PetscSqr((PetscReal)gen->options.stencil_width);
   PetscCall(PetscMalloc1(d * n, &b));
   FPProcessDrift(gen->process, (int)n, gen->z, b);
   for (PetscInt k = 0; k < n; k++) PetscCall(NodeJumps(gen, k, D, b, &jumps));

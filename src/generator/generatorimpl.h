@@ -21,6 +21,7 @@ struct _p_FPGenerator {
   FPGeneratorInfo    info;
   PetscInt           dim, level, cells[3], stride[3], lattice; /* lattice: nodes of the whole box */
   PetscReal          h[3], ratio;                              /* spacing in xi, 1/cells */
+  PetscReal          fill; /* rank-deficient D: diffusion added, of the largest eigenvalue */
   PetscBool          absorbing;
   /* unknowns */
   PetscInt   n, *node, *unknown; /* node[n]: lattice index; unknown[lattice]: -1 where masked */

@@ -60,7 +60,7 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
                             " closed classes; gap and stationary law are those of the one reached from the minimum",
                             process, info.closed_classes));
   }
-  if (info.added_diffusion > 0)
+  if (info.added_diffusion > 0 || info.degenerate)
     PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "added_diffusion", info.added_diffusion, 0,
                            FP_BOUND, "weight^2/time"));
   if (info.capped_share > 0)
@@ -111,7 +111,7 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
     for (PetscInt o = 0; o < run->observables; o++)
       PetscCall(FPObservableAlign(run->observable[o], &answers[0].q[o], &answers[l].q[o]));
   for (PetscInt o = 0; o < run->observables; o++)
-    PetscCall(AddRows(run, name, o, levels, answers, ratio, info.degenerate ? 1 : 2));
+    PetscCall(AddRows(run, name, o, levels, answers, ratio, info.degenerate && info.added_diffusion > 0 ? 1 : 2));
   PetscCall(AddDiagnostics(run, name, gen));
   for (PetscInt l = 0; l < levels; l++)
     for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPQuantitiesFree(&answers[l].q[o]));
