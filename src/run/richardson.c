@@ -1,8 +1,10 @@
 /* richardson.c: a value and an error from a sequence of grids.
    Three grids, errors a h^2 + ...: R01 and R12 are Richardson's extrapolations from the two finer and the two coarser
    grids, and R012 fits a h^2 + b h^4. R01 is the value; 2 |R012 - R01| bounds its error if the next power is h^3 or
-   h^4. Where the three answers do not shrink like a power between 1.3 and 3.5, nothing is extrapolated: the finest
-   answer stands, with the largest difference as its bound. Source: P. J. Roache, Annu. Rev. Fluid Mech. 29 (1997). */
+   h^4. Rp extrapolates with the power p that the three answers follow; where p is not the nominal one, beside a
+   singularity say, |Rp - R01| is what the model is wrong by, so the bound is no less. Where the three answers do not
+   shrink like a power between 1.3 and 3.5, nothing is extrapolated: the finest answer stands, with the largest
+   difference as its bound. Source: P. J. Roache, Annu. Rev. Fluid Mech. 29 (1997). */
 #include "runimpl.h"
 
 #define SHARE 0.005 /* of the correction: an extrapolation is not trusted to more than this */
@@ -25,6 +27,22 @@ static PetscBool ShrinksLike(const PetscReal v[], const PetscReal r[], PetscReal
   return (PetscBool)(quotient > least && quotient < most);
 }
 
+/* The extrapolation with the power that the differences follow, known to lie between low and high. */
+static PetscReal Observed(const PetscReal v[], const PetscReal r[], PetscReal low, PetscReal high)
+{
+  const PetscReal quotient = (v[2] - v[1]) / (v[1] - v[0]);
+
+  for (PetscInt step = 0; step < 50; step++) {
+    const PetscReal p = (low + high) / 2, at = PetscPowReal(r[1], p);
+
+    if ((PetscPowReal(r[2], p) - at) / (at - 1) < quotient)
+      low = p;
+    else
+      high = p;
+  }
+  return v[0] + (v[0] - v[1]) / (PetscPowReal(r[1], (low + high) / 2) - 1);
+}
+
 void FPExtrapolateGrids(PetscInt levels, const PetscReal v[], const PetscReal r[], PetscReal solver, PetscInt order,
                         PetscReal *result, PetscReal *error)
 {
@@ -40,10 +58,12 @@ void FPExtrapolateGrids(PetscInt levels, const PetscReal v[], const PetscReal r[
     const PetscReal R012 = R01 + (R01 - R12) / (PetscSqr(r[2]) - 1); /* errors of R01, R12 go as h0^2 h1^2, h1^2 h2^2 */
 
     *result = R01;
-    *error  = 2 * PetscAbsReal(R012 - R01) + SHARE * PetscAbsReal(R01 - v[0]) + 3 * solver;
+    *error  = PetscMax(2 * PetscAbsReal(R012 - R01), PetscAbsReal(Observed(v, r, 1.3, 3.5) - R01)) +
+             SHARE * PetscAbsReal(R01 - v[0]) + 3 * solver;
   } else if (order == 1 && ShrinksLike(v, r, 0.6, 2.5)) {
     *result = R01;
-    *error = PetscAbsReal(R01 - Extrapolated(v[1], v[2], r[2] / r[1], 1)) + 0.3 * PetscAbsReal(R01 - v[0]) + 3 * solver;
+    *error  = PetscAbsReal(R01 - Extrapolated(v[1], v[2], r[2] / r[1], 1)) +
+             PetscAbsReal(Observed(v, r, 0.6, 2.5) - R01) + 0.3 * PetscAbsReal(R01 - v[0]) + 3 * solver;
   } else {
     *result = v[0];
     *error  = 2 * PetscMax(PetscAbsReal(v[0] - v[1]), PetscAbsReal(v[1] - v[2]) / (order == 2 ? 2 : 1)) + 3 * solver;
