@@ -1,0 +1,216 @@
+/* lab.h: one process on all grids of a mesh, from keys as on the command line, for tests that compare with exact laws.
+ */
+#ifndef FPLAB_H
+#define FPLAB_H
+#include "test.h"
+#include "../src/run/runimpl.h"
+#include <math.h>
+
+typedef struct {
+  FPConfig           config;
+  FPData             data;
+  FPModel            model;
+  FPProcess          process;
+  FPMesh             mesh;
+  FPGeneratorOptions generating;
+  PetscInt           levels, modes, order;
+  FPGenerator        gen[FP_MAX_LEVELS]; /* the finest first */
+  PetscReal          ratio[FP_MAX_LEVELS];
+} Lab;
+
+typedef double (*LabFunction)(const double *z, const double *parameter); /* z[dim] */
+
+/* keys: "section_key value section_key value ..." */
+static inline void LabOpen(Lab *lab, const char process[], const char keys[])
+{
+  char text[1024], *word, *rest = text, *key = NULL;
+
+  memset(lab, 0, sizeof *lab);
+  must(FPConfigCreate(&lab->config));
+  must(PetscStrncpy(text, keys, sizeof text));
+  while ((word = strtok_r(rest, " ", &rest))) {
+    if (key) must(FPConfigSet(lab->config, key, word));
+    key = key ? NULL : word;
+  }
+  must(FPDataCreate(lab->config, &lab->data));
+  must(FPModelCreate(lab->config, lab->data, &lab->model));
+  must(FPProcessCreate(lab->config, process, lab->model, &lab->process));
+}
+
+static inline void LabSolve(Lab *lab, PetscInt pairs)
+{
+  PetscInt         dim, inputs, targets;
+  const PetscInt  *cells;
+  const PetscReal *rate, *frequency, *residual;
+  PetscBool        has;
+  FPGeneratorInfo  info;
+
+  must(FPModelGetSizes(lab->model, &dim, &inputs, &targets));
+  must(FPMeshCreate(lab->config, dim, &lab->mesh, &has));
+  must(FPGeneratorOptionsRead(lab->config, &lab->generating));
+  must(FPMeshGetLevels(lab->mesh, &lab->levels));
+  for (PetscInt l = 0; l < lab->levels; l++) {
+    must(FPGeneratorCreate(lab->process, lab->mesh, l, &lab->generating, NULL, &lab->gen[l]));
+    must(FPGeneratorGetGrid(lab->gen[l], &dim, &cells, &lab->ratio[l]));
+    must(FPGeneratorSolve(lab->gen[l], pairs));
+  }
+  must(FPGeneratorGetModes(lab->gen[0], &lab->modes, &rate, &frequency, &residual));
+  must(FPGeneratorGetInfo(lab->gen[0], &info));
+  lab->order = info.degenerate && info.added_diffusion > 0 ? 1 : 2; /* as a run decides */
+}
+
+static inline void LabClose(Lab *lab)
+{
+  for (PetscInt l = 0; l < lab->levels; l++) must(FPGeneratorDestroy(&lab->gen[l]));
+  if (lab->mesh) must(FPMeshDestroy(&lab->mesh));
+  must(FPProcessDestroy(&lab->process));
+  must(FPModelDestroy(&lab->model));
+  must(FPDataDestroy(&lab->data));
+  must(FPConfigDestroy(&lab->config));
+}
+
+/* Stationary mean of f on one grid. */
+static inline double LabMean(const Lab *lab, PetscInt l, LabFunction f, const double *parameter)
+{
+  PetscInt         n, dim, inputs, targets;
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume, *pi;
+  double           sum = 0;
+
+  must(FPModelGetSizes(lab->model, &dim, &inputs, &targets));
+  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, &z, &measure, &volume));
+  must(FPGeneratorStationary(lab->gen[l], &pi));
+  for (PetscInt k = 0; k < n; k++) {
+    double point[FP_MAX_DIM];
+
+    for (PetscInt a = 0; a < dim; a++) point[a] = z[a * n + k];
+    sum += pi[k] * f(point, parameter);
+  }
+  return sum;
+}
+
+static inline double LabRate(const Lab *lab, PetscInt l, PetscInt k)
+{
+  PetscInt         count;
+  const PetscReal *rate, *frequency, *residual;
+
+  must(FPGeneratorGetModes(lab->gen[l], &count, &rate, &frequency, &residual));
+  assert_true(k < count);
+  return rate[k];
+}
+
+static inline double LabResidual(const Lab *lab, PetscInt l, PetscInt k)
+{
+  PetscInt         count;
+  const PetscReal *rate, *frequency, *residual;
+
+  must(FPGeneratorGetModes(lab->gen[l], &count, &rate, &frequency, &residual));
+  return residual[k];
+}
+
+/* The mode whose eigenfunction is most like f less its mean, and the correlation of the two under the stationary law.
+ */
+static inline PetscInt LabFind(const Lab *lab, PetscInt l, LabFunction f, const double *parameter, double *correlation)
+{
+  PetscInt         n, dim, inputs, targets, best = 0;
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume, *pi;
+  const double     mean = LabMean(lab, l, f, parameter);
+
+  must(FPModelGetSizes(lab->model, &dim, &inputs, &targets));
+  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, &z, &measure, &volume));
+  must(FPGeneratorStationary(lab->gen[l], &pi));
+  *correlation = 0;
+  for (PetscInt m = 1; m < lab->modes; m++) {
+    const PetscReal *right, *left;
+    double           fr = 0, ff = 0, rr = 0, c;
+
+    must(FPGeneratorGetMode(lab->gen[l], m, &right, &left));
+    for (PetscInt k = 0; k < n; k++) {
+      double point[FP_MAX_DIM], value;
+
+      for (PetscInt a = 0; a < dim; a++) point[a] = z[a * n + k];
+      value = f(point, parameter) - mean;
+      fr += pi[k] * value * right[k];
+      ff += pi[k] * value * value;
+      rr += pi[k] * right[k] * right[k];
+    }
+    c = fabs(fr) / sqrt(ff * rr);
+    if (c > *correlation) {
+      *correlation = c;
+      best         = m;
+    }
+  }
+  return best;
+}
+
+/* How much of f less its mean lies in the span of the modes whose rates are within `spread` of `rate`, as a
+   correlation; reversible processes, whose modes are orthogonal under the stationary law. */
+static inline double LabShare(const Lab *lab, PetscInt l, LabFunction f, const double *parameter, double spread,
+                              double rate)
+{
+  PetscInt         n, dim, inputs, targets;
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume, *pi;
+  const double     mean  = LabMean(lab, l, f, parameter);
+  double           share = 0, ff = 0;
+
+  must(FPModelGetSizes(lab->model, &dim, &inputs, &targets));
+  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, &z, &measure, &volume));
+  must(FPGeneratorStationary(lab->gen[l], &pi));
+  for (PetscInt m = 1; m < lab->modes; m++) {
+    const PetscReal *right, *left;
+    double           fr = 0, rr = 0;
+
+    if (fabs(LabRate(lab, l, m) - rate) > spread) continue;
+    must(FPGeneratorGetMode(lab->gen[l], m, &right, &left));
+    ff = 0;
+    for (PetscInt k = 0; k < n; k++) {
+      double point[FP_MAX_DIM], value;
+
+      for (PetscInt a = 0; a < dim; a++) point[a] = z[a * n + k];
+      value = f(point, parameter) - mean;
+      fr += pi[k] * value * right[k];
+      ff += pi[k] * value * value;
+      rr += pi[k] * right[k] * right[k];
+    }
+    share += fr * fr / rr;
+  }
+  return ff > 0 ? sqrt(share / ff) : 0;
+}
+
+/* Value and bound from all grids; value[l] is that of grid l. */
+static inline void LabBound(const Lab *lab, const double value[], double solver, double *result, double *error)
+{
+  FPExtrapolateGrids(lab->levels, value, lab->ratio, solver, lab->order, result, error);
+  *error += 4 * PETSC_MACHINE_EPSILON * fabs(*result); /* as a run does */
+}
+
+/* |value - exact| within the bound, and the bound no more than `tolerance` of the exact value. */
+static inline void LabWithin(const char what[], double value, double error, double exact, double tolerance)
+{
+  print_message("  %-34s %.12g exact %.12g: off by %.2e, bound %.2e\n", what, value, exact, fabs(value - exact), error);
+  check(fabs(value - exact) <= error, "%s: %.15g, exact %.15g, off by %.3g, bound %.3g", what, value, exact,
+        fabs(value - exact), error);
+  check(error <= tolerance * fabs(exact), "%s: bound %.3g is more than %g of %g", what, error, tolerance, exact);
+}
+
+static inline void LabMeanWithin(const Lab *lab, const char what[], LabFunction f, const double *parameter,
+                                 double exact, double tolerance)
+{
+  double v[FP_MAX_LEVELS], value, error;
+
+  for (PetscInt l = 0; l < lab->levels; l++) v[l] = LabMean(lab, l, f, parameter);
+  LabBound(lab, v, 0, &value, &error);
+  LabWithin(what, value, error, exact, tolerance);
+}
+
+static inline void LabRateWithin(const Lab *lab, const char what[], PetscInt mode, double exact, double tolerance)
+{
+  double v[FP_MAX_LEVELS], value, error;
+
+  for (PetscInt l = 0; l < lab->levels; l++) v[l] = LabRate(lab, l, mode);
+  LabBound(lab, v, LabResidual(lab, 0, mode), &value, &error);
+  LabWithin(what, value, error, exact, tolerance);
+}
+#endif

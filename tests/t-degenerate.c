@@ -1,0 +1,281 @@
+/* t-degenerate.c: rank-deficient diffusion. The 2-chain under ald at T = 0, D = eta v/(2B) grad p grad p^T: on a grid
+   that holds the balanced line w_1 = w_2 the class reached from the minimum is that line, and the answers are those of
+   the balanced chain in one dimension; on other grids noise is added that vanishes with h. And where T > 0, p and q
+   have the part of the weights' spectrum that is even under w -> -w. */
+#include "lab.h"
+
+static const char Rademacher[] =
+    "data_type rademacher data_teacher 1.1 data_label_noise 1.3 data_second_moment 0.9 training_learning_rate 0.11 "
+    "training_batch_size 2 training_weight_decay 0.07 model_type chain model_depth 2";
+static const char Gaussian[] =
+    "data_type gaussian data_teacher 1.3 data_label_noise 0.9 data_second_moment 0.8 training_learning_rate 0.07 "
+    "training_batch_size 3 training_weight_decay 0.16 model_type chain model_depth 2";
+
+static double product(const double *z, const double *power)
+{
+  return pow(z[0] * z[1], power[0]);
+}
+
+static double balanced(const double *z, const double *power)
+{
+  return pow(z[0], 2 * power[0]);
+}
+
+static double first(const double *z, const double *power)
+{
+  return pow(z[0], power[0]);
+}
+
+static double second(const double *z, const double *power)
+{
+  return pow(z[1], power[0]);
+}
+
+static double unbalance(const double *z, const double *unused)
+{
+  (void)unused;
+  return 0.25 * pow((z[0] - z[1]) * (z[0] + z[1]), 2);
+}
+
+static void Open(Lab *lab, const char process[], const char law[], const char coordinates[], const char rest[],
+                 PetscInt pairs)
+{
+  char keys[1024];
+
+  must(PetscSNPrintf(keys, sizeof keys, "%s model_coordinates %s %s", law, coordinates, rest));
+  LabOpen(lab, process, keys);
+  LabSolve(lab, pairs);
+}
+
+/* gap, E p, Var p on every grid: [3][levels] */
+static void Answers(const Lab *lab, LabFunction p, double answer[3][FP_MAX_LEVELS])
+{
+  const double one = 1, two = 2;
+
+  for (PetscInt l = 0; l < lab->levels; l++) {
+    answer[0][l] = LabRate(lab, l, 1) - LabRate(lab, l, 0);
+    answer[1][l] = LabMean(lab, l, p, &one);
+    answer[2][l] = LabMean(lab, l, p, &two) - answer[1][l] * answer[1][l];
+  }
+}
+
+/* The balanced chain on a fine grid with cells even in log w: gap, E p, Var p to nine digits. */
+static void Reference(const char law[], double exact[3])
+{
+  Lab    lab;
+  double answer[3][FP_MAX_LEVELS], error;
+
+  Open(&lab, "ald", law, "balanced", "mesh_lower 0.04 mesh_upper 3 mesh_map log mesh_cells 1024", 2);
+  Answers(&lab, balanced, answer);
+  for (int i = 0; i < 3; i++) {
+    LabBound(&lab, answer[i], 0, &exact[i], &error);
+    check(error < 1e-6 * exact[i], "the reference is known to %g of %g only", error, exact[i]);
+  }
+  LabClose(&lab);
+}
+
+static const char *const What[3] = {"gap", "E p", "Var p"};
+
+/* Errors on all grids; observed order from the coarsest to the finest. */
+static void CheckConvergence(const Lab *lab, const char mesh[], int from, double answer[3][FP_MAX_LEVELS],
+                             const double exact[3], double least)
+{
+  for (int i = from; i < 3; i++) {
+    const double fine = fabs(answer[i][0] - exact[i]), coarse = fabs(answer[i][2] - exact[i]);
+    const double order = log(coarse / fine) / log(lab->ratio[2]);
+    double       value, error;
+
+    LabBound(lab, answer[i], 0, &value, &error);
+    print_message("  %-46s %-5s %.8g %.8g %.8g order %.2f, extrapolated %.9g +- %.1e, exact %.9g\n", mesh, What[i],
+                  answer[i][2], answer[i][1], answer[i][0], order, value, error, exact[i]);
+    if (coarse > 1e-7 * exact[i]) check(order > least, "%s: %s has order %g", mesh, What[i], order);
+    check(fabs(value - exact[i]) <= error + 1e-6 * exact[i], "%s: %s %.9g, exact %.9g, bound %.2g", mesh, What[i],
+          value, exact[i], error);
+    check(fabs(value - exact[i]) < 0.01 * exact[i], "%s: %s %.9g, exact %.9g", mesh, What[i], value, exact[i]);
+    check(fabs(value - answer[i][0]) < 0.015 * exact[i], "%s: %s moves by %g in the extrapolation", mesh, What[i],
+          fabs(value - answer[i][0]));
+  }
+}
+
+static void test_aligned(void **state)
+{
+  const char *const law[2]  = {Rademacher, Gaussian};
+  const char *const mesh[4] = {"mesh_lower 0.05,0.05 mesh_upper 2.8,2.8 mesh_cells 160,160",
+                               "mesh_lower -2.7,-2.7 mesh_upper 2.7,2.7 mesh_cells 240,240",
+                               "mesh_lower -2.3,-2.3 mesh_upper 2.8,2.8 mesh_cells 256,256",
+                               "mesh_lower -1.35,-1.35 mesh_upper 2.7,2.7 mesh_cells 216,216"};
+
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    double exact[3], answer[3][FP_MAX_LEVELS];
+
+    Reference(law[k], exact);
+    for (int m = 0; m < 4; m++) {
+      Lab             lab;
+      FPGeneratorInfo info;
+
+      Open(&lab, "ald", law[k], "weights", mesh[m], 2);
+      Answers(&lab, product, answer);
+      CheckConvergence(&lab, mesh[m], 0, answer, exact, 1.6);
+      for (PetscInt l = 0; l < lab.levels; l++) {
+        must(FPGeneratorGetInfo(lab.gen[l], &info));
+        assert_true(info.degenerate && info.reversible);
+        assert_true(info.added_diffusion == 0);
+        check(m == 0 ? info.closed_classes == 1 : info.closed_classes > 1, "%s: %d closed classes", mesh[m],
+              info.closed_classes);
+        assert_true(LabMean(&lab, l, unbalance, NULL) == 0);
+      }
+      LabClose(&lab);
+    }
+  }
+}
+
+/* Cells that are not square or a box that is shifted: no line of nodes is balanced, and the slowest mode of the class
+   is q, with rate eta v/B + 2 l where v is constant. */
+static void test_unaligned(void **state)
+{
+  const char *const mesh[3] = {"mesh_lower 0.1,0.2 mesh_upper 2.2,2.3 mesh_cells 128,128",
+                               "mesh_lower 0.1,0.2 mesh_upper 2.2,2.4 mesh_cells 144,128",
+                               "mesh_lower 0.05,0.2 mesh_upper 2.25,2.6 mesh_cells 160,128"};
+  const double      q       = 0.11 * 0.9 * 1.3 * 1.3 / 2 + 2 * 0.07;
+  double            exact[3], answer[3][FP_MAX_LEVELS];
+
+  (void)state;
+  Reference(Rademacher, exact);
+  check(q < exact[0], "q is no longer the slowest mode");
+  exact[0] = q;
+  for (int m = 0; m < 3; m++) {
+    Lab    lab;
+    double added[FP_MAX_LEVELS], order;
+
+    Open(&lab, "ald", Rademacher, "weights", mesh[m], 2);
+    Answers(&lab, product, answer);
+    CheckConvergence(&lab, mesh[m], 1, answer, exact, 0.9);
+    for (PetscInt l = 0; l < lab.levels; l++) {
+      FPGeneratorInfo info;
+
+      must(FPGeneratorGetInfo(lab.gen[l], &info));
+      added[l] = info.added_diffusion;
+      check(fabs(answer[0][l] - q) < 0.015 * q, "%s: the slowest mode has rate %g, not %g", mesh[m], answer[0][l], q);
+    }
+    order = log(added[2] / added[0]) / log(lab.ratio[2]);
+    print_message("  added diffusion %.3g %.3g %.3g, order %.2f; q mode %.6g %.6g %.6g, exact %.6g\n", added[2],
+                  added[1], added[0], order, answer[0][2], answer[0][1], answer[0][0], q);
+    check(order > 0.9 && added[0] < 1e-3, "added diffusion %g, order %g", added[0], order);
+    LabClose(&lab);
+  }
+}
+
+/* In p and q D is diagonal: a row of nodes is held exactly, that of q = 0 or the one beside, and the law on it tends to
+   that of the balanced chain. */
+static void test_invariant(void **state)
+{
+  const char *const rows[2] = {"mesh_cells 168,24 mesh_refine 2", "mesh_cells 168,25 mesh_refine 1"};
+  const double      one = 1, two = 2;
+  double            exact[3], answer[3][FP_MAX_LEVELS];
+
+  (void)state;
+  Reference(Rademacher, exact);
+  for (int m = 0; m < 2; m++) {
+    char keys[256];
+    Lab  lab;
+
+    must(PetscSNPrintf(keys, sizeof keys, "mesh_lower 0.02,-0.9 mesh_upper 5.3,0.9 mesh_map log,uniform %s", rows[m]));
+    Open(&lab, "ald", Rademacher, "invariant", keys, 2);
+    Answers(&lab, first, answer);
+    for (PetscInt l = 0; l < lab.levels; l++) {
+      const double    mean = LabMean(&lab, l, second, &one), variance = LabMean(&lab, l, second, &two) - mean * mean;
+      const PetscInt *cells;
+      PetscInt        dim;
+      PetscReal       ratio;
+
+      must(FPGeneratorGetGrid(lab.gen[l], &dim, &cells, &ratio));
+      print_message("  %d rows: E q %.3g, Var q %.3g, gap %.6g, E p %.9g, Var p %.9g\n", cells[1], mean, variance,
+                    answer[0][l], answer[1][l], answer[2][l]);
+      check(fabs(variance) < 1e-15, "Var q = %g", variance);
+      check(fabs(fabs(mean) - (cells[1] % 2 ? 0 : 0.9 / cells[1])) < 1e-12, "E q = %g on %d rows", mean, cells[1]);
+    }
+    if (m == 0) CheckConvergence(&lab, "p, q", 0, answer, exact, 1.8);
+    if (m == 1) /* the row is q = 0 itself: one dimension */
+      for (int i = 0; i < 3; i++)
+        check(fabs(answer[i][0] - exact[i]) < 1e-3 * exact[i], "%s on q = 0: %g, exact %g", What[i], answer[i][0],
+              exact[i]);
+    LabClose(&lab);
+  }
+}
+
+/* Is mode m of grid l odd under w -> -w? The box and the grids are symmetric, so a node's mirror image is a node. */
+static PetscBool Odd(const Lab *lab, PetscInt l, PetscInt m)
+{
+  PetscInt         n, dim, total;
+  const PetscInt  *node, *cells;
+  PetscReal        ratio, sum = 0, *image;
+  const PetscReal *z, *measure, *volume, *right, *left;
+
+  must(FPGeneratorGetGrid(lab->gen[l], &dim, &cells, &ratio));
+  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, &z, &measure, &volume));
+  must(FPGeneratorGetMode(lab->gen[l], m, &right, &left));
+  total = cells[0] * cells[1];
+  must(PetscCalloc1(total, &image));
+  for (PetscInt k = 0; k < n; k++) image[node[k]] = left[k];
+  for (PetscInt k = 0; k < n; k++) sum += image[total - 1 - node[k]] * right[k];
+  {
+    PetscReal same = 0;
+
+    for (PetscInt k = 0; k < n; k++) same += left[k] * right[k];
+    must(PetscFree(image));
+    check(fabs(fabs(sum) - fabs(same)) < 1e-6 * fabs(same), "mode %d is neither even nor odd: %g, %g", m, sum, same);
+    return (PetscBool)(sum * same < 0);
+  }
+}
+
+/* T > 0: the spectrum in (p, q) is the even part of that in weights, each with its own bound. */
+static void test_even_part(void **state)
+{
+  static const char law[] =
+      "data_type gaussian data_teacher 0.9 data_label_noise 0.8 data_second_moment 0.8 training_learning_rate 0.09 "
+      "training_batch_size 2 training_weight_decay 0.25 training_temperature 0.12 model_type chain model_depth 2";
+  const char *const process[2] = {"langevin", "ald"};
+
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    Lab      weights, invariant;
+    PetscInt next = 1;
+
+    Open(&weights, process[k], law, "weights", "mesh_lower -3.6,-3.6 mesh_upper 3.6,3.6 mesh_cells 112,112", 8);
+    Open(&invariant, process[k], law, "invariant",
+         "mesh_lower -6.4,-6.4 mesh_upper 6.4,6.4 mesh_map sinh:0:6.5,sinh:0:6.5 mesh_cells 144,144", 4);
+    for (PetscInt m = 1; m < weights.modes - 1 && next < 4; m++) {
+      double v[FP_MAX_LEVELS], u[FP_MAX_LEVELS], a, b, da, db;
+
+      if (Odd(&weights, 0, m)) continue;
+      for (PetscInt l = 0; l < 3; l++) {
+        v[l] = LabRate(&weights, l, m);
+        u[l] = LabRate(&invariant, l, next);
+      }
+      LabBound(&weights, v, LabResidual(&weights, 0, m), &a, &da);
+      LabBound(&invariant, u, LabResidual(&invariant, 0, next), &b, &db);
+      print_message(
+          "  %s: weights mode %d %.8g +- %.1e, p and q mode %d %.8g +- %.1e, difference %.1e (%g %g %g | %g %g %g)\n",
+          process[k], m, a, da, next, b, db, fabs(a - b), v[0], v[1], v[2], u[0], u[1], u[2]);
+      check(fabs(a - b) < da + db, "%s: weights %.9g +- %.2g, p and q %.9g +- %.2g", process[k], a, da, b, db);
+      check(da + db < 0.05 * a, "%s: bounds %g and %g of %g", process[k], da, db, a);
+      next++;
+    }
+    check(next == 4, "%s: %d even modes found", process[k], next - 1);
+    LabClose(&weights);
+    LabClose(&invariant);
+  }
+}
+
+int main(int argc, char **argv)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_aligned), cmocka_unit_test(test_unaligned),
+                                     cmocka_unit_test(test_invariant), cmocka_unit_test(test_even_part)};
+  int                     failed;
+
+  if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
+  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  if (SlepcFinalize()) return 1;
+  return failed;
+}
