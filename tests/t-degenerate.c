@@ -74,6 +74,18 @@ static void Reference(const char law[], double exact[3])
   LabClose(&lab);
 }
 
+/* w^2 ~ Gamma for signs as inputs, the slowest mode Morse's: shape (s p - l)/(eta v0) - 1/2, scale eta v0/s, gap 2 (mu
+   - eta v0) with mu = s p - l - eta v0/2. */
+static void CheckGamma(const double answer[3])
+{
+  const double v0 = 0.9 * 1.3 * 1.3 / 2, noise = 0.11 * v0, slope = 0.9 * 1.1 - 0.07;
+  const double shape = slope / noise - 0.5, scale = noise / 0.9;
+  const double exact[3] = {2 * (slope - 1.5 * noise), shape * scale, shape * scale * scale};
+
+  for (int i = 0; i < 3; i++)
+    check(fabs(answer[i] - exact[i]) < 1e-6 * exact[i], "quantity %d is %.10g, exact %.10g", i, answer[i], exact[i]);
+}
+
 static const char *const What[3] = {"gap", "E p", "Var p"};
 
 /* Errors on all grids; observed order from the coarsest to the finest. */
@@ -110,6 +122,7 @@ static void test_aligned(void **state)
     double exact[3], answer[3][FP_MAX_LEVELS];
 
     Reference(law[k], exact);
+    if (k == 0) CheckGamma(exact);
     for (int m = 0; m < 4; m++) {
       Lab             lab;
       FPGeneratorInfo info;
@@ -164,6 +177,29 @@ static void test_unaligned(void **state)
     check(order > 0.9 && added[0] < 1e-3, "added diffusion %g, order %g", added[0], order);
     LabClose(&lab);
   }
+}
+
+/* Both wells, and no line of nodes balanced: noise that was added joins the wells at a rate near rounding. The law is
+   that of the well of the minimum. */
+static void test_two_wells(void **state)
+{
+  const double two = 2, one = 1;
+  double       exact[3];
+  Lab          lab;
+
+  (void)state;
+  Reference(Rademacher, exact);
+  Open(&lab, "ald", Rademacher, "weights", "mesh_lower -2.1,-2.2 mesh_upper 2.2,2.3 mesh_cells 128,128", 2);
+  for (PetscInt l = 0; l < lab.levels; l++) {
+    const double mean = LabMean(&lab, l, product, &one), variance = LabMean(&lab, l, product, &two) - mean * mean;
+    const double w = LabMean(&lab, l, first, &one);
+
+    print_message("  E w1 %.5g, E p %.5g, Var p %.5g, rates %.2g %.5g\n", w, mean, variance, LabRate(&lab, l, 1),
+                  LabRate(&lab, l, 2));
+    check(w > 0.95 && fabs(mean - exact[1]) < 0.005 * exact[1] && fabs(variance - exact[2]) < 0.1 * exact[2],
+          "E w1 %g, E p %g, Var p %g; exact %g, %g", w, mean, variance, exact[1], exact[2]);
+  }
+  LabClose(&lab);
 }
 
 /* In p and q D is diagonal: a row of nodes is held exactly, that of q = 0 or the one beside, and the law on it tends to
@@ -271,7 +307,8 @@ static void test_even_part(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_aligned), cmocka_unit_test(test_unaligned),
-                                     cmocka_unit_test(test_invariant), cmocka_unit_test(test_even_part)};
+                                     cmocka_unit_test(test_two_wells), cmocka_unit_test(test_invariant),
+                                     cmocka_unit_test(test_even_part)};
   int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

@@ -179,6 +179,7 @@ PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start
   gen->info.closed_classes = 0;
   for (PetscInt c = 0; c < count; c++) gen->info.closed_classes += closed[c];
   if (count > 1) PetscCall(Keep(gen, component, ReachClosed(&graph, gen->n, Nearest(gen, start), component, closed)));
+  gen->home = Nearest(gen, start);
   PetscCall(PetscFree(closed));
   PetscCall(PetscFree(component));
   PetscCall(PetscFree(graph.first));

@@ -27,6 +27,7 @@ struct _p_FPGenerator {
   PetscInt   n, *node, *unknown; /* node[n]: lattice index; unknown[lattice]: -1 where masked */
   PetscReal *z, *slope;          /* [dim][n]: coordinates, dz/dxi */
   PetscReal *measure, *volume;   /* [n]: integral of the model's measure over the cell, volume in z */
+  PetscInt   home;               /* the unknown nearest to the start */
   PetscReal *potential;          /* [n], NULL when the process has none */
   /* chain */
   PetscInt   edges, room;
