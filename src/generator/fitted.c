@@ -9,11 +9,12 @@
 #include "generatorimpl.h"
 
 #define MAX_WALL_SPAN 4
+#define WALL_LAYERS 6
 
-/* Factor of edges that span m layers, nearer end in layer j from a reflecting wall, in grids whose widest span is M:
-   makes every interface parallel to the wall carry the tangential flux of the half cell between wall and first node.
+/* Factor of edges that span m layers, nearer end in layer j from a reflecting wall, near walls where the widest span is
+   M: makes every interface parallel to the wall carry the tangential flux of the half cell between wall and first node.
    Table [M][m][j]. */
-static const PetscReal WallTable[MAX_WALL_SPAN + 1][MAX_WALL_SPAN + 1][6] = {
+static const PetscReal WallTable[MAX_WALL_SPAN + 1][MAX_WALL_SPAN + 1][WALL_LAYERS] = {
     {{0}},
     {{0}, {3. / 2, 1, 1, 1, 1, 1}},
     {{0}, {1, 3. / 2, 1, 1, 1, 1}, {2, 1, 1, 1, 1, 1}},
@@ -35,21 +36,46 @@ PetscErrorCode FPGeneratorAddEdge(FPGenerator gen, const FPEdge *edge)
   PetscFunctionReturn(0);
 }
 
-static PetscReal WallFactor(FPGenerator gen, PetscInt i, const short offset[3], PetscInt M)
+/* Lattice index of the node's foot on the lower wall of axis a, and its layer from that wall. */
+static PetscInt Foot(FPGenerator gen, PetscInt node, PetscInt a, PetscInt *layer)
+{
+  *layer = node / gen->stride[a] % gen->cells[a];
+  return node - *layer * gen->stride[a];
+}
+
+/* Widest normal span of the stencils in the WALL_LAYERS layers above each foot: span[(2 a + side)*lattice + foot].
+   Spans are told apart along the walls, as tables for wide ones are less accurate. */
+static void WallSpans(FPGenerator gen, const FPStencil stencil[], PetscInt span[])
+{
+  for (PetscInt k = 0; k < gen->n; k++)
+    for (PetscInt a = 0; a < gen->dim; a++)
+      for (PetscInt c = 0; c < stencil[k].count; c++) {
+        const PetscInt m = PetscAbsInt(stencil[k].offset[c][a]);
+        PetscInt       layer, foot = Foot(gen, gen->node[k], a, &layer);
+        PetscInt      *low = &span[2 * a * gen->lattice + foot], *high = low + gen->lattice;
+
+        if (layer < WALL_LAYERS) *low = PetscMax(*low, m);
+        if (gen->cells[a] - 1 - layer < WALL_LAYERS) *high = PetscMax(*high, m);
+      }
+}
+
+static PetscReal WallFactor(FPGenerator gen, const FPEdge *e, const PetscInt span[])
 {
   const FPBox *box;
   PetscReal    factor = 1;
-  PetscInt     rest   = gen->node[i];
 
   (void)FPMeshGetBox(gen->mesh, &box);
   for (PetscInt a = 0; a < gen->dim; a++) {
-    const PetscInt from = rest % gen->cells[a], to = from + offset[a], m = PetscAbsInt(offset[a]);
-    const PetscInt low = PetscMin(from, to), high = gen->cells[a] - 1 - PetscMax(from, to);
+    const PetscInt m = PetscAbsInt(e->offset[a]);
+    PetscInt       from, to, tail = Foot(gen, gen->node[e->i], a, &from), head = Foot(gen, gen->node[e->j], a, &to);
 
-    rest /= gen->cells[a];
-    if (m == 0) continue;
-    if (low < 6 && box->face[2 * a] == FP_REFLECTING) factor *= WallTable[M][m][low];
-    if (high < 6 && box->face[2 * a + 1] == FP_REFLECTING) factor *= WallTable[M][m][high];
+    for (PetscInt side = 0; side < 2 && m > 0; side++) {
+      const PetscInt *wide  = span + (2 * a + side) * gen->lattice;
+      const PetscInt  layer = side ? gen->cells[a] - 1 - PetscMax(from, to) : PetscMin(from, to);
+      const PetscInt  M     = PetscMax(m, PetscMax(wide[tail], wide[head]));
+
+      if (layer < WALL_LAYERS && box->face[2 * a + side] == FP_REFLECTING) factor *= WallTable[M][m][layer];
+    }
   }
   return factor;
 }
@@ -89,10 +115,12 @@ static PetscErrorCode CollectEdges(FPGenerator gen, const FPStencil stencil[])
     }
   }
   if (diagonal) {
-    const PetscInt M = PetscMin(gen->info.widest, MAX_WALL_SPAN);
+    PetscInt *span;
 
-    for (PetscInt s = 0; s < gen->edges; s++)
-      gen->edge[s].qij *= WallFactor(gen, gen->edge[s].i, gen->edge[s].offset, M);
+    PetscCall(PetscCalloc1(2 * gen->dim * gen->lattice, &span));
+    WallSpans(gen, stencil, span);
+    for (PetscInt s = 0; s < gen->edges; s++) gen->edge[s].qij *= WallFactor(gen, &gen->edge[s], span);
+    PetscCall(PetscFree(span));
   }
   PetscFunctionReturn(0);
 }

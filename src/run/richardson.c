@@ -2,16 +2,27 @@
    Three grids, errors a h^2 + ...: R01 and R12 are Richardson's extrapolations from the two finer and the two coarser
    grids, and R012 fits a h^2 + b h^4. R01 is the value; 2 |R012 - R01| bounds its error if the next power is h^3 or
    h^4. Rp extrapolates with the power p that the three answers follow; where p is not the nominal one, beside a
-   singularity say, |Rp - R01| is what the model is wrong by, so the bound is no less. Where the three answers do not
-   shrink like a power between 1.3 and 3.5, nothing is extrapolated: the finest answer stands, with the largest
+   singularity say, |Rp - R01| is what the model is wrong by, so the bound is no less. Both may vanish by accident, so a
+   share of the correction |R01 - v0| is added: powers of h^3, as walls, the kink of |J| and stencils that change from
+   node to node make them, leave about the square root of the relative correction. Where the three answers do not shrink
+   like a power between 1.3 and 3.5, nothing is extrapolated: the finest answer stands, with twice the largest
    difference as its bound. Source: P. J. Roache, Annu. Rev. Fluid Mech. 29 (1997). */
 #include "runimpl.h"
 
-#define SHARE 0.005 /* of the correction: an extrapolation is not trusted to more than this */
+#define SHARE 0.05 /* of the correction: an extrapolation is not trusted to more than this */
 
 static PetscReal Extrapolated(PetscReal fine, PetscReal coarse, PetscReal ratio, PetscInt order)
 {
   return fine + (fine - coarse) / (PetscPowReal(ratio, order) - 1);
+}
+
+/* Of the correction: what the bound keeps of it. */
+static PetscReal Share(PetscReal finest, PetscReal extrapolated)
+{
+  const PetscReal size = PetscMax(PetscAbsReal(finest), PetscAbsReal(extrapolated));
+
+  if (size == 0) return SHARE;
+  return PetscClipInterval(0.6 * PetscSqrtReal(PetscAbsReal(extrapolated - finest) / size), SHARE, 0.5);
 }
 
 /* Do the differences shrink like h^p with low < p < high? */
@@ -59,13 +70,15 @@ void FPExtrapolateGrids(PetscInt levels, const PetscReal v[], const PetscReal r[
 
     *result = R01;
     *error  = PetscMax(2 * PetscAbsReal(R012 - R01), PetscAbsReal(Observed(v, r, 1.3, 3.5) - R01)) +
-             SHARE * PetscAbsReal(R01 - v[0]) + 3 * solver;
+             Share(v[0], R01) * PetscAbsReal(R01 - v[0]) + 3 * solver;
   } else if (order == 1 && ShrinksLike(v, r, 0.6, 2.5)) {
     *result = R01;
     *error  = PetscAbsReal(R01 - Extrapolated(v[1], v[2], r[2] / r[1], 1)) +
              PetscAbsReal(Observed(v, r, 0.6, 2.5) - R01) + 0.3 * PetscAbsReal(R01 - v[0]) + 3 * solver;
   } else {
+    const PetscReal neighbours = PetscMax(PetscAbsReal(v[0] - v[1]), PetscAbsReal(v[1] - v[2]));
+
     *result = v[0];
-    *error  = 2 * PetscMax(PetscAbsReal(v[0] - v[1]), PetscAbsReal(v[1] - v[2]) / (order == 2 ? 2 : 1)) + 3 * solver;
+    *error  = 2 * PetscMax(PetscAbsReal(v[0] - v[2]), neighbours) + 3 * solver;
   }
 }
