@@ -179,6 +179,35 @@ static void test_unaligned(void **state)
   }
 }
 
+/* Depth 3: the line is w_1 = w_2 = w_3, and in one dimension the noise dies out as w^4. */
+static void test_depth_three(void **state)
+{
+  const char *const mesh[2] = {"model_coordinates balanced mesh_lower 0.05 mesh_upper 2 mesh_cells 256",
+                               "mesh_lower 0.05,0.05,0.05 mesh_upper 2,2,2 mesh_cells 32,32,32"};
+  double            gap[2], error[2], v[FP_MAX_LEVELS];
+
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    char keys[1024];
+    Lab  lab;
+
+    must(PetscSNPrintf(keys, sizeof keys,
+                       "data_type rademacher data_teacher 1.1 data_label_noise 1.3 data_second_moment 0.9 "
+                       "training_learning_rate 0.11 training_batch_size 2 training_weight_decay 0.07 model_type chain "
+                       "model_depth 3 %s",
+                       mesh[k]));
+    LabOpen(&lab, "ald", keys);
+    LabSolve(&lab, 2);
+    for (PetscInt l = 0; l < lab.levels; l++) v[l] = LabRate(&lab, l, 1);
+    LabBound(&lab, v, 0, &gap[k], &error[k]);
+    LabClose(&lab);
+  }
+  print_message("  depth 3: gap %.7g +- %.1e in one dimension, %.7g +- %.1e in three\n", gap[0], error[0], gap[1],
+                error[1]);
+  check(error[0] < 1e-3 * gap[0] && fabs(gap[0] - gap[1]) < error[0] + error[1], "gap %g +- %g, %g +- %g", gap[0],
+        error[0], gap[1], error[1]);
+}
+
 /* Both wells, and no line of nodes balanced: noise that was added joins the wells at a rate near rounding. The law is
    that of the well of the minimum. */
 static void test_two_wells(void **state)
@@ -306,9 +335,9 @@ static void test_even_part(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_aligned), cmocka_unit_test(test_unaligned),
-                                     cmocka_unit_test(test_two_wells), cmocka_unit_test(test_invariant),
-                                     cmocka_unit_test(test_even_part)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_aligned),   cmocka_unit_test(test_unaligned),
+                                     cmocka_unit_test(test_two_wells), cmocka_unit_test(test_depth_three),
+                                     cmocka_unit_test(test_invariant), cmocka_unit_test(test_even_part)};
   int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

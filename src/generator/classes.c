@@ -2,7 +2,7 @@
 #include "generatorimpl.h"
 
 #define TAIL_DEPTH 28.0 /* tails below e^-28 = 7e-13 of the largest density carry no mass */
-#define UNRESOLVED 0.8  /* quotient of the noise in two cells towards its zero */
+#define UNRESOLVED 0.95 /* quotient of the noise in two cells towards its zero */
 
 typedef struct {
   PetscInt *first, *to; /* jumps with positive rate, by departure node */
