@@ -209,7 +209,8 @@ static PetscErrorCode Exact_Reduction(FPObservable obs)
   if (pair.process) {
     PetscCall(FPProcessGetName(pair.process, &name));
     PetscCall(CreateFull(name, &pair));
-    reason = "these coordinates reduce nothing, or the network has more weights than are simulated";
+    reason = "these coordinates reduce nothing, or all the weights of the network are not among the coordinates of its "
+             "model";
   }
   if (scene->use_generator)
     PetscCall(FPResultsAddStatus(scene->results, name, "generator", "reduction", "difference_loss", "unsupported",

@@ -43,6 +43,8 @@ typedef struct {
   Modes            reference; /* by which modes are numbered: the generator's, or those of the first evaluation */
   char             numbered[FP_NAME];  /* process that the reference belongs to */
   PetscInt         cluster[MAX_BASIS]; /* number of its first mode */
+  PetscReal
+      blur[MAX_BASIS]; /* standard error of a frequency in a cluster of several, as two real modes may seem a pair */
 } Spectrum;
 
 static const FPParameter SpectrumParameters[] = {
@@ -437,7 +439,7 @@ static void Follow(const Modes *reference, PetscInt have, const PetscReal rate[]
       for (PetscInt c = 0; c < candidates && !answered[k]; c++) {
         const PetscReal distance = hypot(rate[c] - reference->rate[k], frequency[c] - reference->frequency[k]);
 
-        if (given[c] || distance >= closest) continue;
+        if (given[c] || !(distance < closest)) continue;
         closest   = distance;
         mode      = k;
         candidate = c;
@@ -489,11 +491,13 @@ static void FindClusters(Spectrum *s, PetscReal time)
 
   for (PetscInt k = 0; k < m->n; k++) {
     s->cluster[k] = k;
+    s->blur[k]    = 0;
     for (PetscInt j = 1; j < k; j++) {
       const PetscReal noise = PetscSqrtReal(2 * PetscAbsReal(m->rate[k]) / time);
 
-      if (hypot(m->rate[k] - m->rate[j], m->frequency[k] - m->frequency[j]) > BLUR * noise) continue;
+      if (!(hypot(m->rate[k] - m->rate[j], m->frequency[k] - m->frequency[j]) <= BLUR * noise)) continue;
       s->cluster[k] = s->cluster[j];
+      s->blur[k] = s->blur[s->cluster[j]] = noise;
       break;
     }
   }
@@ -544,18 +548,18 @@ static PetscErrorCode Evaluate_Spectrum(FPObservable obs, const double sums[], F
   for (PetscInt lag = 1; lag <= LAGS; lag++) {
     const double *C = sums + lag * square;
     PetscReal     rate[MAX_BASIS], frequency[MAX_BASIS];
-    PetscInt      have;
+    PetscInt      have = 0; /* none where the run is shorter than the lag */
 
     for (PetscInt i = 0; i < square; i++) C0[i] = sums[i] / sums[(LAGS + 1) * square];
     for (PetscInt i = 0; i < s->size; i++)
       for (PetscInt j = 0; j < s->size; j++)
         Ct[i * s->size + j] = (s->reversible ? 0.5 * (C[i * s->size + j] + C[j * s->size + i]) : C[i * s->size + j]) /
                               sums[(LAGS + 1) * square + lag];
-    PetscCall(Rates(s->size, C0, Ct, lag * s->tau, &have, rate, frequency));
+    if (sums[(LAGS + 1) * square + lag] > 0) PetscCall(Rates(s->size, C0, Ct, lag * s->tau, &have, rate, frequency));
     if (s->reference.n == 0) {
-      s->reference.n = PetscMin(wanted, have);
-      PetscCall(PetscArraycpy(s->reference.rate, rate, s->reference.n));
-      PetscCall(PetscArraycpy(s->reference.frequency, frequency, s->reference.n));
+      for (PetscInt k = 0; k < wanted; k++) s->reference.rate[k] = k < have ? rate[k] : NAN;
+      for (PetscInt k = 0; k < wanted; k++) s->reference.frequency[k] = k < have ? frequency[k] : NAN;
+      s->reference.n = wanted;
     }
     if (!s->clustered) FindClusters(s, sums[(LAGS + 1) * square] * s->tau);
     s->clustered = PETSC_TRUE;
@@ -567,7 +571,8 @@ static PetscErrorCode Evaluate_Spectrum(FPObservable obs, const double sums[], F
   PetscCall(AddRates(modes[0].n, modes[0].rate, modes[0].frequency, NULL, 1, q));
   for (PetscInt k = 1; k < modes[0].n; k++) {
     PetscCall(AddDoubt(q, modes[0].rate[k] - modes[1].rate[k], spread[0][k], "decay_rate", (int)k));
-    PetscCall(AddDoubt(q, modes[0].frequency[k] - modes[1].frequency[k], spread[1][k], "frequency", (int)k));
+    PetscCall(AddDoubt(q, modes[0].frequency[k] - modes[1].frequency[k], hypot(spread[1][k], s->blur[k]), "frequency",
+                       (int)k));
   }
   if (modes[0].n > 1) {
     const PetscReal r0 = modes[0].rate[1], r1 = modes[1].rate[1];

@@ -52,6 +52,30 @@ static PetscErrorCode ReadUnusedBlocks(FPConfig config, FPRunObjects *run)
   PetscFunctionReturn(0);
 }
 
+/* Likewise the sections of observables that are not asked for. */
+static PetscErrorCode ReadUnusedObservables(FPConfig config, FPRunObjects *run)
+{
+  static const char *const names[] = {
+#define FP_OBSERVABLE(name, create, help) name,
+#include "../observable/observablelist.h"
+#undef FP_OBSERVABLE
+  };
+
+  PetscFunctionBegin;
+  for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+    FPObservable observable;
+    PetscBool    has, used = PETSC_FALSE;
+
+    for (PetscInt o = 0; o < run->observables; o++)
+      used = (PetscBool)(used || !strcmp(run->options.observables.value[o], names[k]));
+    PetscCall(FPConfigHas(config, names[k], &has));
+    if (used || !has) continue;
+    PetscCall(FPObservableCreate(config, names[k], &observable));
+    PetscCall(FPObservableDestroy(&observable));
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode HasEngine(const FPStrings *engines, const char name[], PetscBool *has)
 {
   PetscFunctionBegin;
@@ -144,6 +168,7 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
     PetscCall(FPObservableCreate(config, run->options.observables.value[o], &run->observable[o]));
     run->observables++;
   }
+  PetscCall(ReadUnusedObservables(config, run));
   PetscCall(FPConfigCheckUnknown(config));
   if (run->use_generator) PetscCall(CheckGenerators(run));
   if (!run->mesh) PetscCall(CheckNormalisable(run));
@@ -317,6 +342,7 @@ PetscErrorCode FPRunListObservables(FILE *out)
 {
   PetscFunctionBegin;
   PetscCall(FPObservableList(out));
+  PetscCall(FPRunListUnsupported(out));
   PetscFunctionReturn(0);
 }
 

@@ -7,6 +7,8 @@
 #include <petsctime.h>
 #include <gsl/gsl_rng.h>
 
+#define WALL_SHARE 0.5 /* of the step bias of wall_mass: next to a wall it is no power series in the step */
+
 /* What an observable says of all groups, and of all but one: the same rows in the same order. */
 typedef struct {
   FPQuantities all, left[FP_GROUPS];
@@ -148,8 +150,11 @@ static PetscErrorCode Simulate(FPRunObjects *run, PetscInt p, PetscReal dt, cons
   PetscCall(PetscMemzero(observer, sizeof(observer)));
   if (run->mesh) PetscCall(FPMeshGetBox(run->mesh, &box));
   for (PetscInt o = 0; o < run->observables; o++) {
-    PetscBool used;
+    PetscBool   used;
+    const char *reason;
 
+    PetscCall(FPRunUnsupported(run, p, o, &reason));
+    if (reason) continue;
     PetscCall(FPObservableParticlesBegin(run->observable[o], run->process[p], dt, &observer[watching], &used));
     if (!used) continue;
     which[watching] = o;
@@ -190,7 +195,7 @@ static PetscErrorCode Sharpness(FPModel model, PetscReal *sharpness)
 /* What keeps an estimate from being a number, or NULL. */
 static const char *Unresolved(const FPQuantity *item)
 {
-  if (isnan(item->value)) return "the particles explore too few directions for it";
+  if (isnan(item->value)) return "the run is too short for it, or particles explore too few directions";
   if (!strcmp(item->name, "relaxation_time") && 2 * item->error >= PetscAbsReal(item->value))
     return "the gap is zero within its error: too few transitions were seen";
   return NULL;
@@ -214,7 +219,9 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt 
     if (item.name[0] == '~') continue;
     if (fine) bias = Jackknife(-1, fine, 1, coarse, k);
     PetscCall(Doubt(fine ? fine : coarse, item.name, &doubt));
-    item.error = PetscSqrtReal(PetscSqr(item.error) + doubt + PetscSqr(share * bias.value));
+    item.error =
+        PetscSqrtReal(PetscSqr(item.error) + doubt +
+                      PetscSqr((strcmp(item.name, "wall_mass") ? share : PetscMax(share, WALL_SHARE)) * bias.value));
     if (!strcmp(item.name, "wall_mass") && item.error == 0) item.error = 1.0 / particles; /* seen by none of them */
     if (Unresolved(&item)) {
       PetscCall(
@@ -227,6 +234,22 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt 
     PetscCall(PetscSNPrintf(label, sizeof(label), "step_bias[%.50s]", item.name));
     PetscCall(
         FPResultsAdd(run->results, process, "particles", name, label, bias.value, bias.error, FP_STANDARD, item.unit));
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddUnsupported(FPRunObjects *run, PetscInt p, const char process[])
+{
+  PetscFunctionBegin;
+  for (PetscInt o = 0; o < run->observables; o++) {
+    const char *name, *reason;
+
+    PetscCall(FPObservableGetName(run->observable[o], &name));
+    PetscCall(FPRunUnsupported(run, p, o, &reason));
+    if (reason)
+      PetscCall(FPResultsAddStatus(run->results, process, "particles", name,
+                                   strcmp(name, "spectrum") ? "entropy_production_binned" : "gap", "unsupported",
+                                   reason));
   }
   PetscFunctionReturn(0);
 }
@@ -247,6 +270,7 @@ PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p)
   PetscCall(FPProcessGetName(run->process[p], &name));
   PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, &order));
   PetscCall(Sharpness(run->model, &sharpness));
+  PetscCall(AddUnsupported(run, p, name));
   PetscCall(StartPoints(run, p, &start));
   if (algorithm == FP_SDE) {
     PetscCall(FPProcessGetParticleStep(run->process[p], &dt));

@@ -1,0 +1,69 @@
+/* unsupported.c: what an observable cannot say of a process, with the reason. One table for the rows of the results
+   (status "unsupported") and for `dlnfp list`. */
+#include "runimpl.h"
+#include <stdio.h>
+
+typedef struct {
+  const char *observable, *engine, *when, *reason;
+  PetscErrorCode (*applies)(const FPRunObjects *, PetscInt, PetscBool *); /* NULL: said elsewhere, listed only */
+} Unsupported;
+
+static PetscErrorCode Deterministic(const FPRunObjects *run, PetscInt p, PetscBool *applies)
+{
+  FPAlgorithm algorithm;
+  FPTraining  training;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, NULL));
+  PetscCall(FPProcessGetTraining(run->process[p], &training));
+  *applies = (PetscBool)(algorithm == FP_GD && training.temperature == 0);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Unbounded(const FPRunObjects *run, PETSC_UNUSED PetscInt p, PetscBool *applies)
+{
+  PetscFunctionBegin;
+  *applies = (PetscBool)(run->mesh == NULL);
+  PetscFunctionReturn(0);
+}
+
+static const Unsupported Table[] = {
+    {"spectrum", "particles", "gd at temperature 0",
+     "a deterministic map ends in a point: nothing fluctuates that could relax", Deterministic},
+    {"current", "particles", "gd at temperature 0", "a deterministic map ends in a point: it carries no current",
+     Deterministic},
+    {"current", "particles", "no mesh", "currents are measured on bins of a box: give mesh_lower and mesh_upper",
+     Unbounded},
+    {"*", "generator", "sgd, svag, gd", "a discrete algorithm has no Fokker-Planck generator", NULL},
+    {"*", "generator", "more than 3 coordinates", "grids have 1 to 3 dimensions; particles run without a mesh", NULL},
+    {"noise", "generator", "every process", "the noise at a point is a property of the data, not of a law", NULL},
+    {"reduction", "generator", "every process", "SGD is discrete, and all the weights are too many for a grid", NULL},
+    {"reduction", "particles", "weights, invariant", "these coordinates reduce nothing", NULL},
+    {"reduction", "particles", "diagonal, over 8 weights", "all the weights are not among the coordinates of the model",
+     NULL}};
+
+PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char **reason)
+{
+  const char *name;
+
+  PetscFunctionBegin;
+  *reason = NULL;
+  PetscCall(FPObservableGetName(run->observable[o], &name));
+  for (size_t k = 0; k < sizeof(Table) / sizeof(Table[0]) && !*reason; k++) {
+    PetscBool applies;
+
+    if (!Table[k].applies || strcmp(Table[k].observable, name)) continue;
+    PetscCall((*Table[k].applies)(run, p, &applies));
+    if (applies) *reason = Table[k].reason;
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunListUnsupported(FILE *out)
+{
+  PetscFunctionBegin;
+  fprintf(out, "\nunsupported:\n");
+  for (size_t k = 0; k < sizeof(Table) / sizeof(Table[0]); k++)
+    fprintf(out, "  %-10s by %-9s %-24s %s\n", Table[k].observable, Table[k].engine, Table[k].when, Table[k].reason);
+  PetscFunctionReturn(0);
+}
