@@ -1,0 +1,343 @@
+/* t-pairs.c: every registered model in every coordinate system, with every preset of a process and every observable,
+   end to end and coarsely: no error, every promised number is there or says why not, all are finite, no two engines
+   contradict each other. What is refused is refused in one line, and `dlnfp list` says so. */
+#include "test.h"
+#include "fprun.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_Z 6.0
+
+typedef struct {
+  const char *title;
+  PetscInt    dim, maps;              /* coordinates; entries of the end-to-end matrix, 0: none */
+  PetscBool   mesh, potential, exact; /* exact: nothing to reduce, or not to all weights */
+  const char *keys[40];               /* key, value, ... */
+} Setting;
+
+#define TRAINING                                                                                                       \
+  "training_learning_rate", "0.05", "training_batch_size", "3", "training_weight_decay", "0.1",                        \
+      "langevin_temperature", "0.07"
+#define WARM "training_temperature", "0.03"
+#define ONE_INPUT "data_type", "gaussian", "data_teacher", "0.8", "data_second_moment", "0.9", "data_label_noise", "0.4"
+#define TWO_INPUTS                                                                                                     \
+  "data_type", "gaussian", "data_teacher", "0.8,0.5", "data_second_moment", "0.9", "data_label_noise", "0.4"
+#define TWO_BY_TWO                                                                                                     \
+  "data_type", "gaussian", "data_teacher", "0.9,0.2,0.2,-0.3", "data_second_moment", "0.9", "data_label_noise", "0.3"
+
+static const Setting settings[] = {
+    {"chain, weights",
+     2,
+     1,
+     1,
+     1,
+     1,
+     {TRAINING, WARM, ONE_INPUT, "model_type", "chain", "model_depth", "2", "mesh_lower", "-2.1,-2.0", "mesh_upper",
+      "1.9,2.0", "mesh_cells", "32,24"}},
+    {"chain, weights, rank-deficient",
+     2,
+     1,
+     1,
+     1,
+     1,
+     {TRAINING, ONE_INPUT, "model_type", "chain", "model_depth", "2", "mesh_lower", "-2.1,-2.0", "mesh_upper",
+      "1.9,2.0", "mesh_cells", "32,24"}},
+    {"chain of 3, weights",
+     3,
+     1,
+     1,
+     1,
+     1,
+     {TRAINING, WARM, ONE_INPUT, "model_type", "chain", "model_depth", "3", "mesh_lower", "-1.9,-1.8,-1.9",
+      "mesh_upper", "1.8,1.9,1.9", "mesh_cells", "16,16,16"}},
+    {"chain, balanced",
+     1,
+     1,
+     1,
+     1,
+     0,
+     {TRAINING, WARM, ONE_INPUT, "model_type", "chain", "model_depth", "2", "model_coordinates", "balanced",
+      "mesh_lower", "-2.1", "mesh_upper", "2.3", "mesh_cells", "64"}},
+    {"chain, invariant",
+     2,
+     1,
+     1,
+     1,
+     1,
+     {TRAINING, WARM, ONE_INPUT, "model_type", "chain", "model_depth", "2", "model_coordinates", "invariant",
+      "mesh_lower", "-1.6,-1.5", "mesh_upper", "2.2,1.7", "mesh_cells", "32,24"}},
+    {"diagonal, balanced",
+     2,
+     2,
+     1,
+     1,
+     1,
+     {TRAINING, WARM, TWO_INPUTS, "model_type", "diagonal", "mesh_lower", "-1.8,-1.7", "mesh_upper", "1.8,1.6",
+      "mesh_cells", "24,24"}},
+    {"symmetric of rank 1",
+     2,
+     4,
+     1,
+     1,
+     1,
+     {TRAINING, WARM, TWO_BY_TWO, "model_type", "symmetric", "mesh_lower", "-1.8,-1.7", "mesh_upper", "1.8,1.6",
+      "mesh_cells", "24,24"}},
+    {"symmetric of rank 2",
+     4,
+     4,
+     0,
+     1,
+     1,
+     {TRAINING, WARM, TWO_BY_TWO, "model_type", "symmetric", "model_rank", "2", "engines", "particles"}},
+    {"factorisation, weights",
+     8,
+     4,
+     0,
+     1,
+     1,
+     {TRAINING, WARM, TWO_BY_TWO, "model_type", "factorisation", "engines", "particles"}},
+    {"factorisation, aligned",
+     2,
+     4,
+     1,
+     1,
+     0,
+     {TRAINING, WARM, TWO_BY_TWO, "model_type", "factorisation", "model_coordinates", "aligned", "mesh_lower",
+      "-1.8,-1.4", "mesh_upper", "1.8,1.3", "mesh_cells", "32,24"}},
+    {"OU without a potential",
+     2,
+     0,
+     1,
+     0,
+     1,
+     {TRAINING, "model_type", "ou", "model_drift", "1.3,-0.9,0.4,0.7", "model_diffusion", "0.12,0.03,0.03,0.08",
+      "mesh_lower", "-1.7,-1.8", "mesh_upper", "1.6,1.5", "mesh_cells", "32,24"}},
+};
+
+static const char *const processes[] = {"sgd", "gd", "svag", "langevin", "ald", "ald2"};
+
+static FPConfig MakeConfig(const Setting *setting)
+{
+  FPConfig config;
+
+  must(FPConfigCreate(&config));
+  must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2"));
+  must(FPConfigSet(config, "observables", "spectrum,stationary,current,noise,reduction"));
+  must(FPConfigSet(config, "spectrum_pairs", "3"));
+  must(FPConfigSet(config, "particles_count", "4096"));
+  must(FPConfigSet(config, "particles_steps", "80"));
+  must(FPConfigSet(config, "particles_burn_in", "40"));
+  must(FPConfigSet(config, "particles_threads", "1"));
+  for (PetscInt k = 0; setting->keys[k]; k += 2) must(FPConfigSet(config, setting->keys[k], setting->keys[k + 1]));
+  return config;
+}
+
+/* Without the tables and the progress of the run. */
+static PetscErrorCode QuietRun(FPConfig config, const char *dir, PetscInt *disagreements)
+{
+  const int      null = open("/dev/null", O_WRONLY), out = dup(1), err = dup(2);
+  PetscErrorCode ierr;
+
+  (void)fflush(stdout);
+  (void)dup2(null, 1);
+  (void)dup2(null, 2);
+  ierr = FPRunExecute(config, dir, disagreements);
+  (void)fflush(stdout);
+  (void)dup2(out, 1);
+  (void)dup2(err, 2);
+  (void)close(null);
+  (void)close(out);
+  (void)close(err);
+  return ierr;
+}
+
+static const json_t *FindRow(const json_t *root, const char *process, const char *engine, const char *observable,
+                             const char *quantity)
+{
+  size_t  i;
+  json_t *row;
+
+  json_array_foreach(json_object_get(root, "results"), i, row)
+  {
+    if (strcmp(json_string_value(json_object_get(row, "process")), process)) continue;
+    if (strcmp(json_string_value(json_object_get(row, "engine")), engine)) continue;
+    if (strcmp(json_string_value(json_object_get(row, "observable")), observable)) continue;
+    if (!strcmp(json_string_value(json_object_get(row, "quantity")), quantity)) return row;
+  }
+  return NULL;
+}
+
+/* The first of the names, separated by '|', that has a row; a row without a number gives a reason. */
+static void Promise(const json_t *root, const char *title, const char *process, const char *engine,
+                    const char *observable, const char *names)
+{
+  const json_t *row = NULL;
+  char          copy[200], *rest = copy;
+
+  (void)snprintf(copy, sizeof(copy), "%s", names);
+  for (const char *name = strsep(&rest, "|"); name && !row; name = strsep(&rest, "|"))
+    row = FindRow(root, process, engine, observable, name);
+  check(row, "%s: %s by %s has no %s of %s", title, process, engine, names, observable);
+  if (json_object_get(row, "value")) return;
+  check(json_string_length(json_object_get(row, "reason")) > 10, "%s: %s by %s: %s of %s gives no reason", title,
+        process, engine, names, observable);
+}
+
+static void CheckPromises(const Setting *s, const json_t *root, const char *process, const char *engine)
+{
+  static const char *const spectrum[] = {"decay_rate[1]|gap", "frequency[1]|gap", "gap", "relaxation_time|gap"};
+  const PetscBool          generator  = (PetscBool)!strcmp(engine, "generator");
+  const char              *p          = s->maps > 1 ? "mean_p[0][0]" : "mean_p";
+
+  for (size_t k = 0; k < sizeof(spectrum) / sizeof(spectrum[0]); k++)
+    Promise(root, s->title, process, engine, "spectrum", spectrum[k]);
+  Promise(root, s->title, process, engine, "stationary", "mean[0]");
+  Promise(root, s->title, process, engine, "stationary", "covariance[0][0]");
+  if (s->maps) Promise(root, s->title, process, engine, "stationary", p);
+  if (s->maps) Promise(root, s->title, process, engine, "stationary", "loss");
+  if (s->mesh) Promise(root, s->title, process, engine, "stationary", "wall_mass");
+  Promise(root, s->title, process, engine, "stationary", generator ? "kl_gibbs" : "kl_gibbs_binned");
+  Promise(root, s->title, process, engine, "stationary",
+          generator ? "tv_gibbs|kl_gibbs" : "tv_gibbs_binned|kl_gibbs_binned");
+  Promise(root, s->title, process, engine, "current", generator ? "entropy_production" : "entropy_production_binned");
+  if (s->dim > 1)
+    Promise(root, s->title, process, engine, "current", "rotation[0][1]|entropy_production_binned|entropy_production");
+  if (generator) Promise(root, s->title, process, engine, "current", "current_l1|entropy_production");
+}
+
+static void CheckRows(const Setting *s, const json_t *root)
+{
+  size_t  i;
+  json_t *row;
+
+  json_array_foreach(json_object_get(root, "results"), i, row)
+  {
+    const json_t *value = json_object_get(row, "value"), *error = json_object_get(row, "error");
+
+    if (!value) continue;
+    check(error && json_number_value(error) >= 0, "%s: %s of %s by %s has a bad error", s->title,
+          json_string_value(json_object_get(row, "quantity")), json_string_value(json_object_get(row, "process")),
+          json_string_value(json_object_get(row, "engine")));
+  }
+  json_array_foreach(json_object_get(root, "crosscheck"), i, row)
+  {
+    const double z = json_number_value(json_object_get(row, "z"));
+
+    check(fabs(z) < MAX_Z && json_is_number(json_object_get(row, "z")), "%s: %s, %s: z = %g", s->title,
+          json_string_value(json_object_get(row, "process")), json_string_value(json_object_get(row, "quantity")), z);
+  }
+}
+
+static void CheckNoise(const Setting *s, const json_t *root)
+{
+  size_t   i;
+  json_t  *row;
+  PetscInt found[2] = {0, 0};
+
+  json_array_foreach(json_object_get(root, "results"), i, row)
+  {
+    const char *quantity = json_string_value(json_object_get(row, "quantity"));
+
+    if (strcmp(json_string_value(json_object_get(row, "observable")), "noise")) continue;
+    found[0] += !strncmp(quantity, "covariance_eigenvalue[0]", 24);
+    found[1] += !strncmp(quantity, "rank", 4);
+  }
+  check(found[0] >= 2 && found[1] >= 1, "%s: %d eigenvalues and %d ranks of the noise", s->title, (int)found[0],
+        (int)found[1]);
+}
+
+static void RunSetting(const Setting *s)
+{
+  char     dir[64] = "/tmp/dlnfp-pairs-XXXXXX", path[128];
+  FPConfig config;
+  PetscInt disagreements;
+  json_t  *root;
+
+  assert_non_null(mkdtemp(dir));
+  config = MakeConfig(s);
+  must(QuietRun(config, dir, &disagreements));
+  must(FPConfigDestroy(&config));
+  (void)snprintf(path, sizeof(path), "%s/results.json", dir);
+  root = json_load_file(path, 0, NULL);
+  assert_non_null(root);
+  CheckRows(s, root);
+  for (size_t p = 0; p < sizeof(processes) / sizeof(processes[0]); p++) {
+    CheckPromises(s, root, processes[p], "particles");
+    if (s->mesh && p >= 3) CheckPromises(s, root, processes[p], "generator");
+  }
+  CheckNoise(s, root);
+  Promise(root, s->title, "sgd", "particles", "reduction", "difference_loss");
+  check(s->exact !=
+            (json_object_get(FindRow(root, "sgd", "particles", "reduction", "difference_loss"), "value") != NULL),
+        "%s: difference_loss has a value where it should not, or none where it should", s->title);
+  json_decref(root);
+  (void)snprintf(path, sizeof(path), "rm -rf %s", dir);
+  assert_int_equal(system(path), 0);
+}
+
+static void test_setting(void **state)
+{
+  RunSetting((const Setting *)*state);
+}
+
+/* What is refused: the message names the reason that `dlnfp list` prints. */
+static void test_refused(void **state)
+{
+  static const struct {
+    PetscInt    setting;
+    const char *key[2], *value[2];
+  } cases[] = {{0, {"langevin_temperature"}, {"0"}},
+               {8, {"mesh_lower", "mesh_upper"}, {"0,0,0,0,0,0,0,0", "1,1,1,1,1,1,1,1"}},
+               {8, {"engines"}, {"generator"}}};
+
+  (void)state;
+  for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+    FPConfig config = MakeConfig(&settings[cases[k].setting]);
+
+    for (int i = 0; i < 2 && cases[k].key[i]; i++) must(FPConfigSet(config, cases[k].key[i], cases[k].value[i]));
+    if (k == 1) must(FPConfigSet(config, "mesh_cells", "8,8,8,8,8,8,8,8"));
+    must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
+    check(FPRunCheck(config) == PETSC_ERR_USER_INPUT, "case %d was not refused as bad input", (int)k);
+    must(PetscPopErrorHandler());
+    must(FPConfigDestroy(&config));
+  }
+}
+
+static void test_list(void **state)
+{
+  char  *text;
+  size_t length;
+  FILE  *out = open_memstream(&text, &length);
+
+  (void)state;
+  must(FPRunListObservables(out));
+  (void)fclose(out);
+  check(strstr(text, "unsupported:"), "no list of what is unsupported");
+  for (const char **w = (const char *[]){"gd at temperature 0", "no mesh", "more than 3 coordinates", NULL}; *w; w++)
+    check(strstr(text, *w), "the list does not say %s", *w);
+  free(text);
+}
+
+#define SETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+int main(int argc, char **argv)
+{
+  struct CMUnitTest tests[SETTINGS + 2];
+  int               failed;
+
+  must(SlepcInitialize(&argc, &argv, NULL, NULL));
+  memset(tests, 0, sizeof(tests));
+  for (size_t k = 0; k < SETTINGS; k++) {
+    tests[k].name          = settings[k].title;
+    tests[k].test_func     = test_setting;
+    tests[k].initial_state = (void *)(uintptr_t)&settings[k];
+  }
+  tests[SETTINGS]     = (struct CMUnitTest)cmocka_unit_test(test_refused);
+  tests[SETTINGS + 1] = (struct CMUnitTest)cmocka_unit_test(test_list);
+  failed              = cmocka_run_group_tests(tests, NULL, NULL);
+  must(SlepcFinalize());
+  return failed;
+}

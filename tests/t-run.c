@@ -1,0 +1,338 @@
+/* t-run.c: a whole run. Bits do not depend on threads or repetition; the command line wins over the file; a killed run
+   leaves the old results; disagreement is exit code 3; particles' numbers and step biases are those of the OU process,
+   for which Euler's method of step h has exactly variance T/(a (1 - a h/2)) and decay rate -log(1 - a h)/h; errors
+   shrink as one over the root of the number of particles. */
+#include "test.h"
+#include "fprun.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+#define DRIFT 1.7
+#define TEMPERATURE 0.21
+#define ETA 0.1
+#define CENTER 0.3
+
+static const char Text[] = "model: {type: ou, drift: [1.7], diffusion: [0.1], center: [0.3]}\n"
+                           "training: {learning_rate: 0.1, batch_size: 2}\n"
+                           "processes: [langevin, sgd]\n"
+                           "langevin: {temperature: 0.21, dt: 0.1}\n"
+                           "engines: [particles]\n"
+                           "particles: {count: 8192, steps: 300, burn_in: 60, seed: 3, threads: 1}\n"
+                           "observables: [spectrum, stationary]\n"
+                           "spectrum: {pairs: 2, lag: 0.4}\n";
+
+static char folder[] = "/tmp/dlnfp-run-XXXXXX";
+
+static char *PathOf(const char *name)
+{
+  static char path[4][128];
+  static int  next = 0;
+  char       *p    = path[next++ % 4];
+
+  (void)snprintf(p, sizeof(path[0]), "%s/%s", folder, name);
+  return p;
+}
+
+static void WriteFile(const char *path, const char *text)
+{
+  FILE *f = fopen(path, "w");
+
+  assert_non_null(f);
+  (void)fputs(text, f);
+  assert_int_equal(fclose(f), 0);
+}
+
+/* Run the text with options "key value ..." through the library, quietly; the results belong to the caller. */
+static json_t *Run(const char *text, int words, char *option[])
+{
+  FPConfig  config;
+  PetscInt  disagreements;
+  json_t   *root;
+  const int null = open("/dev/null", O_WRONLY), out = dup(1), err = dup(2);
+
+  WriteFile(PathOf("run.yaml"), text);
+  must(FPConfigCreate(&config));
+  must(FPConfigLoad(config, PathOf("run.yaml")));
+  must(FPConfigOverride(config, words, option));
+  (void)fflush(stdout);
+  (void)dup2(null, 1);
+  (void)dup2(null, 2);
+  const PetscErrorCode ierr = FPRunExecute(config, PathOf("library"), &disagreements);
+  (void)fflush(stdout);
+  (void)dup2(out, 1);
+  (void)dup2(err, 2);
+  (void)close(null);
+  (void)close(out);
+  (void)close(err);
+  must(ierr);
+  must(FPConfigDestroy(&config));
+  root = json_load_file(PathOf("library/results.json"), 0, NULL);
+  assert_non_null(root);
+  return root;
+}
+
+/* Everything that was computed, as text: numbers are written so that equal texts are equal bits. */
+static char *Numbers(const json_t *root)
+{
+  json_t *part = json_pack("{s:O, s:O, s:O}", "results", json_object_get(root, "results"), "crosscheck",
+                           json_object_get(root, "crosscheck"), "comparison", json_object_get(root, "comparison"));
+  char   *text;
+
+  assert_non_null(part);
+  text = json_dumps(part, JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+  json_decref(part);
+  return text;
+}
+
+static void Number(const json_t *root, const char *process, const char *quantity, double *value, double *error)
+{
+  size_t  i;
+  json_t *row;
+
+  json_array_foreach(json_object_get(root, "results"), i, row)
+  {
+    if (strcmp(json_string_value(json_object_get(row, "process")), process)) continue;
+    if (strcmp(json_string_value(json_object_get(row, "quantity")), quantity)) continue;
+    *value = json_number_value(json_object_get(row, "value"));
+    *error = json_number_value(json_object_get(row, "error"));
+    return;
+  }
+  fail_msg("no %s of %s", quantity, process);
+}
+
+static void test_bits(void **state)
+{
+  char   *threads[] = {"-particles_threads", "2"}, *seed[] = {"-particles_seed", "4"};
+  json_t *first = Run(Text, 0, NULL), *again = Run(Text, 0, NULL), *two = Run(Text, 2, threads);
+  json_t *other = Run(Text, 2, seed);
+  char   *a = Numbers(first), *b = Numbers(again), *c = Numbers(two), *d = Numbers(other);
+
+  (void)state;
+  check(!strcmp(a, b), "a repeated run gives other numbers");
+  check(!strcmp(a, c), "two threads give other numbers than one");
+  check(strcmp(a, d), "another seed gives the same numbers");
+  json_decref(first);
+  json_decref(again);
+  json_decref(two);
+  json_decref(other);
+  free(a);
+  free(b);
+  free(c);
+  free(d);
+}
+
+static void test_override(void **state)
+{
+  char   *option[] = {"-langevin_temperature", "0.4", "-observables", "stationary"};
+  char    text[sizeof(Text) + 64], *at;
+  json_t *command, *file;
+  char   *a, *b;
+
+  (void)state;
+  memcpy(text, Text, sizeof(Text));
+  at = strstr(text, "0.21");
+  memcpy(at, "0.40", 4);
+  at = strstr(text, "[spectrum, stationary]");
+  memcpy(at, "[stationary]          ", 22);
+  command = Run(Text, 4, option);
+  file    = Run(text, 0, NULL);
+  a       = Numbers(command);
+  b       = Numbers(file);
+  check(!strcmp(a, b), "a key on the command line differs from the same key in the file");
+  check(json_number_value(json_object_get(json_object_get(command, "run"), "langevin_temperature")) == 0.4,
+        "the override is not recorded");
+  json_decref(command);
+  json_decref(file);
+  free(a);
+  free(b);
+}
+
+/* value = truth within 4 standard errors, and the error is no more than `useful` of the truth. */
+static void Near(const json_t *root, const char *process, const char *quantity, double truth, double useful)
+{
+  double value, error;
+
+  Number(root, process, quantity, &value, &error);
+  check(fabs(value - truth) < 4 * error && error > 0 && error < useful * fabs(truth),
+        "%s %s: %.6g +- %.2g, exactly %.6g", process, quantity, value, error, truth);
+}
+
+static double EulerVariance(double h)
+{
+  return TEMPERATURE / (DRIFT * (1 - DRIFT * h / 2));
+}
+
+static double EulerRate(double h)
+{
+  return -log(1 - DRIFT * h) / h;
+}
+
+/* sgd: eta C/(2 B) = D of the run file, and its own chain is Euler's of step eta, to be reported as it is. */
+static void test_exact(void **state)
+{
+  const double sgd  = 0.1 / (DRIFT * (1 - DRIFT * ETA / 2));
+  json_t      *root = Run(Text, 0, NULL);
+  double       value, error;
+
+  (void)state;
+  Near(root, "langevin", "covariance[0][0]", TEMPERATURE / DRIFT, 0.01);
+  Near(root, "langevin", "step_bias[covariance[0][0]]", EulerVariance(0.1) - EulerVariance(0.05), 0.2);
+  Near(root, "langevin", "mean[0]", CENTER, 0.01);
+  Near(root, "langevin", "decay_rate[1]", DRIFT, 0.02);
+  Near(root, "langevin", "decay_rate[2]", 2 * DRIFT, 0.04);
+  Near(root, "langevin", "gap", DRIFT, 0.02);
+  Near(root, "langevin", "step_bias[decay_rate[1]]", EulerRate(0.1) - EulerRate(0.05), 0.3);
+  Near(root, "sgd", "covariance[0][0]", sgd, 0.01);
+  Near(root, "sgd", "decay_rate[1]", EulerRate(ETA), 0.02);
+  Number(root, "sgd", "covariance[0][0]", &value, &error);
+  check(fabs(value - 0.1 / DRIFT) > 8 * error, "sgd's own step error should show");
+  json_decref(root);
+}
+
+/* sgd, whose errors are sampling errors alone */
+static void test_scaling(void **state)
+{
+  static const char *const names[] = {"mean[0]", "covariance[0][0]", "decay_rate[1]", "decay_rate[2]"};
+  char                    *few[] = {"-particles_count", "4096"}, *many[] = {"-particles_count", "65536"};
+  json_t                  *a = Run(Text, 2, few), *b = Run(Text, 2, many);
+  double                   log_ratio = 0;
+
+  (void)state;
+  for (size_t k = 0; k < 4; k++) {
+    double value, coarse, fine;
+
+    Number(a, "sgd", names[k], &value, &coarse);
+    Number(b, "sgd", names[k], &value, &fine);
+    check(coarse / fine > 2.3 && coarse / fine < 6.5, "%s: errors %g and %g", names[k], coarse, fine);
+    log_ratio += log(coarse / fine) / 4;
+  }
+  check(exp(log_ratio) > 3.2 && exp(log_ratio) < 5, "16 times the particles shrink errors %g times, not 4",
+        exp(log_ratio));
+  json_decref(a);
+  json_decref(b);
+}
+
+/* The program itself, output thrown away. */
+static pid_t Spawn(char *argv[])
+{
+  posix_spawn_file_actions_t actions;
+  pid_t                      pid;
+
+  assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+  (void)posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  (void)posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  assert_int_equal(posix_spawn(&pid, argv[0], &actions, NULL, argv, environ), 0);
+  (void)posix_spawn_file_actions_destroy(&actions);
+  return pid;
+}
+
+static int Wait(pid_t pid)
+{
+  int status;
+
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  return status;
+}
+
+static char *Program(void)
+{
+  static char name[] = "bin/dlnfp";
+
+  return getenv("DLNFP") ? getenv("DLNFP") : name;
+}
+
+static void test_exit_codes(void **state)
+{
+  char *agree[]    = {Program(), "run", PathOf("run.yaml"), "-out", PathOf("codes"), NULL};
+  char *disagree[] = {Program(),
+                      "run",
+                      PathOf("run.yaml"),
+                      "-out",
+                      PathOf("codes"),
+                      "-crosscheck_threshold",
+                      "1e-6",
+                      "-engines",
+                      "generator,particles",
+                      "-mesh_lower",
+                      "-2",
+                      "-mesh_upper",
+                      "2.5",
+                      "-mesh_cells",
+                      "64",
+                      NULL};
+  int   status;
+
+  (void)state;
+  WriteFile(PathOf("run.yaml"), Text);
+  status = Wait(Spawn(agree));
+  check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d of a run that is in order", status);
+  status = Wait(Spawn(disagree));
+  check(WIFEXITED(status) && WEXITSTATUS(status) == 3, "status %d with a threshold of a millionth", status);
+}
+
+/* Long enough to be alive after a second; killed, it must leave what was there. */
+static void test_killed(void **state)
+{
+  char   *quick[] = {Program(), "run", PathOf("run.yaml"), "-out", PathOf("killed"), NULL};
+  char   *slow[]  = {Program(), "run", quick[2], "-out", quick[4], "-particles_steps", "2000000", NULL};
+  char   *before, *after;
+  json_t *root;
+  pid_t   pid;
+  int     status;
+
+  (void)state;
+  WriteFile(quick[2], Text);
+  status = Wait(Spawn(quick));
+  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  root   = json_load_file(PathOf("killed/results.json"), 0, NULL);
+  before = Numbers(root);
+  json_decref(root);
+  pid = Spawn(slow);
+  (void)nanosleep(&(struct timespec){.tv_nsec = 700000000}, NULL);
+  assert_int_equal(kill(pid, SIGKILL), 0);
+  status = Wait(pid);
+  check(WIFSIGNALED(status), "the run was over before it was killed");
+  root = json_load_file(PathOf("killed/results.json"), 0, NULL);
+  check(root, "a killed run broke results.json");
+  after = Numbers(root);
+  check(!strcmp(before, after), "a killed run changed the results");
+  json_decref(root);
+  free(before);
+  free(after);
+}
+
+static int MakeFolder(void **state)
+{
+  (void)state;
+  return mkdtemp(folder) ? 0 : -1;
+}
+
+static int RemoveFolder(void **state)
+{
+  char command[64];
+
+  (void)state;
+  (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
+  return system(command);
+}
+
+int main(int argc, char **argv)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits),   cmocka_unit_test(test_override),
+                                     cmocka_unit_test(test_exact),  cmocka_unit_test(test_scaling),
+                                     cmocka_unit_test(test_killed), cmocka_unit_test(test_exit_codes)};
+  int                     failed;
+
+  must(SlepcInitialize(&argc, &argv, NULL, NULL));
+  failed = cmocka_run_group_tests(tests, MakeFolder, RemoveFolder);
+  must(SlepcFinalize());
+  return failed;
+}
