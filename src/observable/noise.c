@@ -185,6 +185,25 @@ static PetscErrorCode SampledRows(FPObservable obs, const Point *point, const Pe
   PetscFunctionReturn(0);
 }
 
+/* Where C or H vanishes the two cannot be compared, and the rows say so. */
+static PetscErrorCode AddUndefined(FPObservable obs, const Point *point, const FPQuantities *q)
+{
+  static const char *const names[] = {"hessian_alignment", "c_over_h_residual"};
+
+  PetscFunctionBegin;
+  for (PetscInt k = 0; k < 2; k++) {
+    const FPQuantity *found;
+    char              label[FP_NAME];
+
+    PetscCall(PetscSNPrintf(label, sizeof(label), "%s[at=%s]", names[k], point->name));
+    PetscCall(FPQuantitiesFind(q, label, &found));
+    if (!found)
+      PetscCall(FPResultsAddStatus(obs->scene.results, "sgd", "exact", "noise", label, "undefined",
+                                   "the noise covariance or the Hessian of the loss is zero there"));
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode Exact_Noise(FPObservable obs)
 {
   Point   *points;
@@ -202,6 +221,7 @@ static PetscErrorCode Exact_Noise(FPObservable obs)
     for (PetscInt i = 0; i < q.n; i++)
       PetscCall(FPResultsAdd(obs->scene.results, "sgd", "exact", "noise", q.list[i].name, q.list[i].value,
                              1e-13 * PetscMax(1, PetscAbsReal(q.list[i].value)), FP_BOUND, q.list[i].unit));
+    PetscCall(AddUndefined(obs, &points[k], &q));
     PetscCall(FPQuantitiesFree(&q));
     PetscCall(SampledRows(obs, &points[k], H));
   }
