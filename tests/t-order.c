@@ -247,8 +247,8 @@ static void test_ou_space(PETSC_UNUSED void **none)
   "data_type=gaussian data_inputs=a,b data_targets=c,d data_teacher=1.2,0.3,-0.4,0.7 data_label_noise=0.6 "            \
   "data_second_moment=0.8 model_type=symmetric "
 
-/* ald on networks, in boxes that cut the law off-centre, against grids 2.5 times finer. The last has noise so uneven
-   (cond D up to 400) that only bounds are asked for. */
+/* ald on networks, in boxes that cut the law off-centre, against grids 2.5 times finer. In the last, only bounds are
+   asked for: its noise is very uneven. */
 static void test_driven(PETSC_UNUSED void **none)
 {
   const struct {
@@ -416,6 +416,34 @@ static void test_exact_laws(PETSC_UNUSED void **none)
   SceneClose(&s);
 }
 
+/* Gibbs law of the 2-chain in weights and in coordinates p, q, where cells weigh dp dq/S: the same law of p. */
+static void test_coordinates(PETSC_UNUSED void **none)
+{
+  const char *const keys[2]  = {"model_coordinates=weights mesh_lower=-3.1,-3.3 mesh_upper=3.2,3.1 mesh_cells=96,96",
+                                "model_coordinates=invariant mesh_lower=-3.2,-4.8 mesh_upper=4,4.8 mesh_cells=144,128"};
+  const char *const names[2] = {"mean_p", "variance_p"};
+  PetscReal         value[2][2], bound[2][2];
+
+  for (int c = 0; c < 2; c++) {
+    FPQuantities q[SCENE_LEVELS];
+    PetscReal    ratio[SCENE_LEVELS], v[SCENE_LEVELS];
+    Scene        s;
+
+    SceneOpen(&s, "langevin",
+              "data_type=rademacher data_teacher=1.1 model_type=chain model_depth=2 training_weight_decay=0.4 "
+              "langevin_temperature=0.12 spectrum_pairs=2 %s",
+              keys[c]);
+    AskLevels(&s, q, ratio);
+    for (int k = 0; k < 2; k++) Reported(q, ratio, names[k], v, &value[c][k], &bound[c][k]);
+    for (int l = 0; l < SCENE_LEVELS; l++) must(FPQuantitiesFree(&q[l]));
+    SceneClose(&s);
+  }
+  for (int k = 0; k < 2; k++)
+    check(PetscAbsReal(value[0][k] - value[1][k]) <= bound[0][k] + bound[1][k] + 1e-8 && bound[1][k] < 0.01,
+          "%s: %.9g +- %.1g in weights, %.9g +- %.1g in p, q", names[k], (double)value[0][k], (double)bound[0][k],
+          (double)value[1][k], (double)bound[1][k]);
+}
+
 /* Every bound reported above holds, and the middle one is at most 20 times the true error. */
 static void test_bounds(PETSC_UNUSED void **none)
 {
@@ -440,11 +468,15 @@ static void test_bounds(PETSC_UNUSED void **none)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_ou),        cmocka_unit_test(test_ou_space),         cmocka_unit_test(test_driven),
-      cmocka_unit_test(test_two_wells), cmocka_unit_test(test_asymmetric_wells), cmocka_unit_test(test_exact_laws),
-      cmocka_unit_test(test_bounds)};
-  int failed;
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),
+                                     cmocka_unit_test(test_ou_space),
+                                     cmocka_unit_test(test_driven),
+                                     cmocka_unit_test(test_two_wells),
+                                     cmocka_unit_test(test_asymmetric_wells),
+                                     cmocka_unit_test(test_exact_laws),
+                                     cmocka_unit_test(test_coordinates),
+                                     cmocka_unit_test(test_bounds)};
+  int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   failed = cmocka_run_group_tests(tests, NULL, NULL);
