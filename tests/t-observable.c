@@ -127,6 +127,56 @@ static void test_numbering(void **state)
   json_decref(root);
 }
 
+/* Walls close to the law move modes of about equal rate past each other from grid to grid: sorted, frequency[3] was
+   0.97 +- 1.9. */
+static void test_crossing(void **state)
+{
+  static const char *const keys[] = {"model_type",
+                                     "ou",
+                                     "model_drift",
+                                     "1.3,-0.7,0.4,0.9",
+                                     "model_diffusion",
+                                     "0.12,0.03,0.03,0.08",
+                                     "model_center",
+                                     "0.1,-0.2",
+                                     "training_learning_rate",
+                                     "0.05",
+                                     "training_batch_size",
+                                     "2",
+                                     "training_temperature",
+                                     "0.03",
+                                     "processes",
+                                     "ald",
+                                     "observables",
+                                     "spectrum",
+                                     "engines",
+                                     "generator",
+                                     "spectrum_pairs",
+                                     "6",
+                                     "mesh_lower",
+                                     "-1.3,-1.5",
+                                     "mesh_upper",
+                                     "1.4,1.2",
+                                     "mesh_cells",
+                                     "48,40",
+                                     NULL};
+  json_t                  *root   = Run(keys);
+  double                   error;
+
+  (void)state;
+  for (int k = 1; k <= 6; k++) {
+    char quantity[32];
+
+    (void)snprintf(quantity, sizeof(quantity), "frequency[%d]", k);
+    (void)Value(root, "generator", "spectrum", quantity, &error);
+    check(error < 0.01, "%s has the bound %g", quantity, error);
+    (void)snprintf(quantity, sizeof(quantity), "decay_rate[%d]", k);
+    (void)Value(root, "generator", "spectrum", quantity, &error);
+    check(error < 0.02, "%s has the bound %g", quantity, error);
+  }
+  json_decref(root);
+}
+
 #define CHAIN                                                                                                          \
   "data_type", "gaussian", "data_teacher", "0.83", "data_second_moment", "0.9", "data_label_noise", "0.4",             \
       "model_type", "chain", "training_learning_rate", "0.07", "training_batch_size", "3", "processes", "sgd",         \
@@ -275,10 +325,10 @@ static int RemoveFolder(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_numbering), cmocka_unit_test(test_noise),
-                                     cmocka_unit_test(test_reduction_exact), cmocka_unit_test(test_reduction_aligned),
-                                     cmocka_unit_test(test_lift)};
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_numbering),       cmocka_unit_test(test_crossing),          cmocka_unit_test(test_noise),
+      cmocka_unit_test(test_reduction_exact), cmocka_unit_test(test_reduction_aligned), cmocka_unit_test(test_lift)};
+  int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   failed = cmocka_run_group_tests(tests, MakeFolder, RemoveFolder);
