@@ -5,6 +5,7 @@
 #define FPGENERATOR_H
 #include "fpmesh.h"
 #include "fpprocess.h"
+#include "fpregion.h"
 #include <petscmat.h>
 
 typedef struct _p_FPGenerator *FPGenerator;
@@ -76,6 +77,22 @@ typedef struct {
 } FPCurrentNumbers;
 PETSC_EXTERN PetscErrorCode FPGeneratorCurrent(FPGenerator gen, const PetscReal pi[], PetscReal J[], PetscReal psi[],
                                                PetscReal curl[], FPCurrentNumbers *numbers);
+/* The process killed when it leaves a region: cells whose centres lie outside are no unknowns, edges that cross the
+   boundary at fraction theta kill at W B(-theta P)/theta. Errors (user input): no cell inside, start outside. */
+PETSC_EXTERN PetscErrorCode FPGeneratorCreateKilled(FPProcess process, FPMesh mesh, PetscInt level,
+                                                    const FPGeneratorOptions *options, const PetscReal start[],
+                                                    FPRegion region, FPGenerator *gen);
+/* x = (shift - Q)^-1 rhs for functions (backward), or (shift - Q^T)^-1 rhs for measures; the factors of the last shift
+ * are kept. */
+PETSC_EXTERN PetscErrorCode FPGeneratorInvert(FPGenerator gen, PetscBool backward, PetscReal shift,
+                                              const PetscReal rhs[], PetscReal x[]);
+/* out[t*n + k] = (exp(times[t] Q) initial)_k, or with Q^T for measures; times ascending from 0 on. Shift-and-invert
+   Krylov with one real pole: one factorisation and one basis serve all times. error[t]: estimate of the absolute error
+   in the maximum (functions) or total variation (measures) norm. Measures keep their mass (unless killed) and
+   nonnegativity to that error. */
+PETSC_EXTERN PetscErrorCode FPGeneratorEvolve(FPGenerator gen, PetscBool backward, const PetscReal initial[],
+                                              PetscInt count, const PetscReal times[], PetscReal out[],
+                                              PetscReal error[]);
 PETSC_EXTERN PetscErrorCode FPGeneratorDestroy(FPGenerator *gen);
 
 /* Selling's decomposition (2-D, 3-D; 1-D is trivial): D = sum_k lambda_k e_k e_k^T, lambda_k >= 0, integer e_k. D[d*d]

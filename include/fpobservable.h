@@ -58,10 +58,18 @@ PETSC_EXTERN PetscErrorCode FPObservableGenerator(FPObservable observable, FPGen
 /* Give the answers of a coarser grid the names that they have on the finest. */
 PETSC_EXTERN PetscErrorCode FPObservableAlign(FPObservable observable, const FPQuantities *finest,
                                               FPQuantities *coarse);
+/* Particles of its own, for an observable that does not ask about the stationary law: all start at once, no burn-in. */
+typedef struct {
+  PetscBool  own;
+  PetscReal  duration; /* time, rounded up to SGD steps */
+  PetscReal *start;    /* z[particle*dim + k], FPParticlesCount() of them; freed by the run */
+} FPEnsemble;
+
 /* used = PETSC_FALSE: it has no particle estimator. Begin ... run ... Evaluate (any sums of groups) ... Fields ... End.
- */
+   options: of the run, for the number of particles and the seed; ensemble: zeroed before. */
 PETSC_EXTERN PetscErrorCode FPObservableParticlesBegin(FPObservable observable, FPProcess process, PetscReal dt,
-                                                       FPObserver *observer, PetscBool *used);
+                                                       const FPParticleOptions *options, FPObserver *observer,
+                                                       FPEnsemble *ensemble, PetscBool *used);
 PETSC_EXTERN PetscErrorCode FPObservableEvaluate(FPObservable observable, const double sums[], FPQuantities *q);
 PETSC_EXTERN PetscErrorCode FPObservableFields(FPObservable observable, const double sums[]);
 PETSC_EXTERN PetscErrorCode FPObservableParticlesEnd(FPObservable observable);

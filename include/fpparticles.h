@@ -23,6 +23,10 @@ typedef struct {
   PetscReal     dt;   /* time of one step */
   PetscInt64    step; /* counted from the end of the burn-in, 1 after the first step */
   const double *before, *after;
+  /* particle of lane 0, and the run's key: an observer may draw at stream indices from 1 << 62 up, which no step
+   * reaches */
+  unsigned long long first;
+  const unsigned    *key;
 } FPMove;
 
 /* What an observable hands to the engine: plain C, called from threads, one group by one thread in a fixed order. */

@@ -5,10 +5,10 @@
 
 #define FP_VERSION "0.1.0"
 #define FP_MAX_DIM 16 /* coordinates of a model, at most (2 x 2 factorisation of depth 4) */
-#define FP_MAX_MAP 4 /* entries of an end-to-end matrix, at most */
-#define FP_BLOCK 64  /* particles advanced together, the length of the vector loops */
-#define FP_NAME 64   /* characters of a name, with the final zero */
-#define FP_TEXT 512  /* characters of a value or path, with the final zero */
+#define FP_MAX_MAP 4  /* entries of an end-to-end matrix, at most */
+#define FP_BLOCK 64   /* particles advanced together, the length of the vector loops */
+#define FP_NAME 64    /* characters of a name, with the final zero */
+#define FP_TEXT 512   /* characters of a value or path, with the final zero */
 
 /* Wrong input by the user: one line on stderr, exit code 2. The message names file, key, value and what is accepted. */
 #define FPInputError(...) SETERRQ(PETSC_COMM_WORLD, PETSC_ERR_USER_INPUT, __VA_ARGS__)

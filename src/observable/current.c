@@ -372,8 +372,9 @@ static void Sample(const void *context, const FPMove *move, PETSC_UNUSED double 
   }
 }
 
-static PetscErrorCode Begin_Current(FPObservable obs, FPProcess process, PetscReal dt, FPObserver *observer,
-                                    PetscBool *used)
+static PetscErrorCode Begin_Current(FPObservable obs, FPProcess process, PetscReal dt,
+                                    PETSC_UNUSED const FPParticleOptions *options, FPObserver *observer,
+                                    PETSC_UNUSED FPEnsemble *ensemble, PetscBool *used)
 {
   Current *c = (Current *)obs->data;
 

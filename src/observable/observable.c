@@ -93,11 +93,13 @@ PetscErrorCode FPObservableAlign(FPObservable observable, const FPQuantities *fi
 }
 
 PetscErrorCode FPObservableParticlesBegin(FPObservable observable, FPProcess process, PetscReal dt,
-                                          FPObserver *observer, PetscBool *used)
+                                          const FPParticleOptions *options, FPObserver *observer, FPEnsemble *ensemble,
+                                          PetscBool *used)
 {
   PetscFunctionBegin;
   *used = PETSC_FALSE;
-  if (observable->ops.begin) PetscCall((*observable->ops.begin)(observable, process, dt, observer, used));
+  if (observable->ops.begin)
+    PetscCall((*observable->ops.begin)(observable, process, dt, options, observer, ensemble, used));
   PetscFunctionReturn(0);
 }
 

@@ -8,7 +8,8 @@ typedef struct {
   PetscErrorCode (*exact)(FPObservable);
   PetscErrorCode (*generator)(FPObservable, FPGenerator, PetscBool, FPQuantities *);
   PetscErrorCode (*align)(FPObservable, const FPQuantities *, FPQuantities *);
-  PetscErrorCode (*begin)(FPObservable, FPProcess, PetscReal, FPObserver *, PetscBool *);
+  PetscErrorCode (*begin)(FPObservable, FPProcess, PetscReal, const FPParticleOptions *, FPObserver *, FPEnsemble *,
+                          PetscBool *);
   PetscErrorCode (*evaluate)(FPObservable, const double[], FPQuantities *);
   PetscErrorCode (*fields)(FPObservable, const double[]);
   PetscErrorCode (*end)(FPObservable);

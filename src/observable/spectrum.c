@@ -320,8 +320,9 @@ static PetscErrorCode SetReference(Spectrum *s, const char name[])
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode Begin_Spectrum(FPObservable obs, FPProcess process, PetscReal dt, FPObserver *observer,
-                                     PetscBool *used)
+static PetscErrorCode Begin_Spectrum(FPObservable obs, FPProcess process, PetscReal dt,
+                                     PETSC_UNUSED const FPParticleOptions *options, FPObserver *observer,
+                                     PETSC_UNUSED FPEnsemble *ensemble, PetscBool *used)
 {
   Spectrum   *s = (Spectrum *)obs->data;
   const char *name;

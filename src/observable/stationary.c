@@ -355,8 +355,9 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
   }
 }
 
-static PetscErrorCode Begin_Stationary(FPObservable obs, FPProcess process, PetscReal dt, FPObserver *observer,
-                                       PetscBool *used)
+static PetscErrorCode Begin_Stationary(FPObservable obs, FPProcess process, PetscReal dt,
+                                       PETSC_UNUSED const FPParticleOptions *options, FPObserver *observer,
+                                       PETSC_UNUSED FPEnsemble *ensemble, PetscBool *used)
 {
   Stationary *s = (Stationary *)obs->data;
   FPTraining  training;

@@ -174,8 +174,8 @@ static void RunBlock(Run *run, FPWorkspace *ws, int group, PetscInt block)
 {
   const FPStepper   *s     = &run->stepper;
   const PetscInt64   total = run->burn_in + run->steps;
-  FPMove             move  = {.dim = s->dim, .dt = s->dt};
   unsigned long long first = ((unsigned long long)group * (unsigned)run->blocks + (unsigned)block) * FP_BLOCK;
+  FPMove             move  = {.dim = s->dim, .dt = s->dt, .first = first, .key = s->key};
   PetscInt64         told  = 0;
 
   FPWorkspaceStart(ws, first);

@@ -136,47 +136,87 @@ static PetscErrorCode StartPoints(FPRunObjects *run, PetscInt p, PetscReal **sta
   PetscFunctionReturn(0);
 }
 
+/* Observers that share one ensemble of particles. */
+typedef struct {
+  PetscInt   n, which[FP_MAX_OBSERVABLES];
+  FPObserver observer[FP_MAX_OBSERVABLES];
+} Watch;
+
+/* Run one ensemble under a watch and evaluate what it saw. */
+static PetscErrorCode RunWatch(FPRunObjects *run, PetscInt p, PetscReal dt, const FPParticleOptions *options,
+                               const PetscReal start[], const Watch *watch, PetscBool fields, Estimates estimates[],
+                               FPParticleReport *report)
+{
+  double      *acc[FP_MAX_OBSERVABLES] = {NULL};
+  const FPBox *box                     = NULL;
+
+  PetscFunctionBegin;
+  if (run->mesh) PetscCall(FPMeshGetBox(run->mesh, &box));
+  for (PetscInt w = 0; w < watch->n; w++) PetscCall(PetscCalloc1(FP_GROUPS * watch->observer[w].accumulator, &acc[w]));
+  PetscCall(FPParticlesRun(run->process[p], box, dt, options, start, watch->n, watch->observer, acc, report));
+  for (PetscInt w = 0; w < watch->n; w++) {
+    const size_t size       = watch->observer[w].accumulator;
+    FPObservable observable = run->observable[watch->which[w]];
+
+    PetscCall(Evaluate(observable, size, acc[w], &estimates[watch->which[w]]));
+    if (fields) {
+      for (PetscInt g = 1; g < FP_GROUPS; g++)
+        for (size_t k = 0; k < size; k++) acc[w][k] += acc[w][g * size + k];
+      PetscCall(FPObservableFields(observable, acc[w]));
+    }
+    PetscCall(FPObservableParticlesEnd(observable));
+    PetscCall(PetscFree(acc[w]));
+  }
+  PetscFunctionReturn(0);
+}
+
+/* An observable's own particles: from its starts, without burn-in, for its duration. */
+static PetscErrorCode RunOwn(FPRunObjects *run, PetscInt p, PetscReal dt, FPEnsemble *ensemble, const Watch *watch,
+                             PetscBool fields, Estimates estimates[])
+{
+  FPParticleOptions options = run->particles;
+  FPParticleReport  report;
+  FPTraining        training;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetTraining(run->process[p], &training));
+  options.burn_in = 0;
+  options.steps   = PetscMax(1, (PetscInt)ceil(ensemble->duration / training.learning_rate - 1e-9));
+  PetscCall(RunWatch(run, p, dt, &options, ensemble->start, watch, fields, estimates, &report));
+  PetscCall(PetscFree(ensemble->start));
+  PetscFunctionReturn(0);
+}
+
 /* Simulate with one step size; estimates[observables]. */
 static PetscErrorCode Simulate(FPRunObjects *run, PetscInt p, PetscReal dt, const PetscReal start[], PetscBool fields,
                                Estimates estimates[], PetscReal *crossings)
 {
-  FPObserver       observer[FP_MAX_OBSERVABLES];
-  double          *acc[FP_MAX_OBSERVABLES] = {NULL};
-  PetscInt         which[FP_MAX_OBSERVABLES], watching = 0;
+  Watch            common = {0};
   FPParticleReport report;
-  const FPBox     *box = NULL;
 
   PetscFunctionBegin;
-  PetscCall(PetscMemzero(observer, sizeof(observer)));
-  if (run->mesh) PetscCall(FPMeshGetBox(run->mesh, &box));
   for (PetscInt o = 0; o < run->observables; o++) {
+    Watch       own      = {.n = 1, .which = {o}};
+    FPEnsemble  ensemble = {0};
     PetscBool   used;
     const char *reason;
 
     PetscCall(FPRunUnsupported(run, p, o, &reason));
     if (reason) continue;
-    PetscCall(FPObservableParticlesBegin(run->observable[o], run->process[p], dt, &observer[watching], &used));
+    PetscCall(FPObservableParticlesBegin(run->observable[o], run->process[p], dt, &run->particles, &own.observer[0],
+                                         &ensemble, &used));
     if (!used) continue;
-    which[watching] = o;
-    PetscCall(PetscCalloc1(FP_GROUPS * observer[watching].accumulator, &acc[watching]));
-    watching++;
-  }
-  if (watching)
-    PetscCall(FPParticlesRun(run->process[p], box, dt, &run->particles, start, watching, observer, acc, &report));
-  *crossings = 0;
-  for (PetscInt g = 0; g < FP_GROUPS && watching; g++) *crossings += report.crossings[g] / FP_GROUPS / dt;
-  for (PetscInt w = 0; w < watching; w++) {
-    const size_t size = observer[w].accumulator;
-
-    PetscCall(Evaluate(run->observable[which[w]], size, acc[w], &estimates[which[w]]));
-    if (fields) {
-      for (PetscInt g = 1; g < FP_GROUPS; g++)
-        for (size_t k = 0; k < size; k++) acc[w][k] += acc[w][g * size + k];
-      PetscCall(FPObservableFields(run->observable[which[w]], acc[w]));
+    if (ensemble.own) {
+      PetscCall(RunOwn(run, p, dt, &ensemble, &own, fields, estimates));
+      continue;
     }
-    PetscCall(FPObservableParticlesEnd(run->observable[which[w]]));
-    PetscCall(PetscFree(acc[w]));
+    common.which[common.n]      = o;
+    common.observer[common.n++] = own.observer[0];
   }
+  *crossings = 0;
+  if (!common.n) PetscFunctionReturn(0);
+  PetscCall(RunWatch(run, p, dt, &run->particles, start, &common, fields, estimates, &report));
+  for (PetscInt g = 0; g < FP_GROUPS; g++) *crossings += report.crossings[g] / FP_GROUPS / dt;
   PetscFunctionReturn(0);
 }
 

@@ -1,0 +1,24 @@
+/* fpregion.h: sets of coordinates z, for absorbing boundaries anywhere: f(z) < 0 inside, f continuous, smooth near its
+   zero set. Types: ball, box, half_space, sublevel (of the excess loss); `inside: false` takes the complement; unions
+   name several. */
+#ifndef FPREGION_H
+#define FPREGION_H
+#include "fpmodel.h"
+
+typedef struct _p_FPRegion *FPRegion;
+
+/* Reads SECTION_PREFIXregion, SECTION_PREFIXcenter (numbers, or the name of a critical point), radius, normal, offset,
+   level, inside; region = NULL when SECTION_PREFIXregion is absent. prefix: "" or "b_" for a second region. Errors:
+   unknown type, wrong lengths, radius <= 0. */
+PETSC_EXTERN PetscErrorCode FPRegionCreate(FPConfig config, const char section[], const char prefix[], FPModel model,
+                                           FPRegion *region);
+PETSC_EXTERN void           FPRegionLevel(FPRegion region, int n, const double *z, double *f); /* z[dim][n] */
+/* Fraction of the segment from -> to (each [dim]) at which it first leaves the region; 1 if it does not. */
+PETSC_EXTERN double         FPRegionLeaves(FPRegion region, const double from[], const double to[]);
+PETSC_EXTERN PetscErrorCode FPRegionDestroy(FPRegion *region);
+
+/* A point given as numbers or as the name of a critical point ("saddle", "minimum", ...): n entries of words -> z[dim].
+   Errors: wrong number, unknown name (the message lists the names). */
+PETSC_EXTERN PetscErrorCode FPPointRead(FPConfig config, const char key[], const FPStrings *words, FPModel model,
+                                        PetscReal z[]);
+#endif
