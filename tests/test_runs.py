@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Every run file does what its head comment says: exit 0, and each number it promises. Short ones run whole, of the
+others the generator alone (their particles take longer than a test may)."""
+import glob
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PROGRAM = os.environ.get("DLNFP", os.path.join(ROOT, "bin", "dlnfp"))
+WHOLE = {"ou", "two_wells", "wide_valley", "asymmetric"}
+
+# (process, observable, quantity, value, largest bound): the generator's value must agree within its bound and half a unit of
+# the last digit of the promise, and the bound must be small, so that no answer passes by being vague.
+PROMISES = {
+    "ou": [
+        ("ald", "spectrum", "decay_rate[1]", 0.95, 1e-3),
+        ("ald", "spectrum", "frequency[1]", 0.6224949798994366, 1e-3),
+        ("ald", "spectrum", "frequency[2]", 0.6224949798994366, 1e-3),
+        ("ald", "stationary", "mean[0]", 0.3, 1e-9),
+        ("ald", "stationary", "mean[1]", -0.2, 1e-9),
+        ("ald", "stationary", "covariance[0][0]", 0.06646267, 1e-5),
+        ("ald", "stationary", "covariance[0][1]", 0.01138311, 1e-5),
+        ("ald", "stationary", "covariance[1][1]", 0.07955936, 1e-5),
+        ("ald", "current", "entropy_production", 1.6118421, 1e-3),
+        ("ald", "current", "rotation[0][1]", 0.1105263158, 1e-4),
+        ("ald", "current", "circulation", 0.1224640856, 1e-4),
+        ("ald", "current", "max_curl", 3.466833307, 1e-2),
+        ("ald", "current", "current_l1", 0.2600500416, 1e-4),
+    ],
+    "two_wells": [
+        ("langevin", "spectrum", "decay_rate[1]", 8.5153877460e-4, 1e-9),
+        ("langevin", "spectrum", "decay_rate[2]", 0.1177565947, 1e-5),
+        ("langevin", "spectrum", "decay_rate[3]", 0.1177652242, 1e-5),
+        ("langevin", "spectrum", "decay_rate[4]", 0.3577628871, 1e-5),
+        ("langevin", "spectrum", "decay_rate[5]", 0.3618906666, 1e-5),
+    ],
+    "wide_valley": [
+        ("langevin", "spectrum", "gap", 8.68764e-4, 1e-7),
+        ("langevin", "spectrum", "decay_rate[2]", 0.0435643, 1e-5),
+        ("langevin", "stationary", "covariance[0][0]", 2.55848, 1e-4),
+    ],
+    "asymmetric": [
+        ("langevin", "spectrum", "gap", 0.0060260, 1e-7),
+        ("ald", "spectrum", "gap", 0.0075107, 1e-7),
+        ("ald", "stationary", "mean_p", 0.2371, 1e-4),
+        ("langevin", "stationary", "mean_p", 0.3033, 1e-4),
+        ("ald", "stationary", "tv_gibbs", 0.1086, 1e-4),
+    ],
+    "invariant": [
+        ("langevin", "spectrum", "decay_rate[1]", 0.1000006, 1e-6),
+        ("ald", "spectrum", "decay_rate[1]", 0.11564, 1e-5),
+    ],
+    "balanced_gamma": [
+        ("ald", "stationary", "mean_p", 0.964, 1e-9),
+        ("ald", "stationary", "variance_p", 0.069408, 1e-9),
+        ("ald", "spectrum", "decay_rate[1]", 2.1408, 1e-4),
+        ("ald", "spectrum", "decay_rate[2]", 3.936, 1e-3),
+    ],
+    "modified": [
+        ("ald", "stationary", "mean_p", 0.97304, 1e-5),
+        ("ald2", "stationary", "mean_p", 0.97147, 1e-5),
+    ],
+    "diagonal": [
+        ("langevin", "spectrum", "decay_rate[1]", 7.1407e-4, 1e-8),
+        ("langevin", "spectrum", "decay_rate[2]", 0.018558, 1e-6),
+        ("langevin", "spectrum", "decay_rate[3]", 0.019272, 1e-6),
+        ("ald", "spectrum", "decay_rate[1]", 9.9988e-4, 1e-6),
+        ("ald", "spectrum", "decay_rate[2]", 0.019068, 1e-5),
+        ("ald", "spectrum", "decay_rate[3]", 0.020043, 1e-5),
+    ],
+    "symmetric": [
+        ("ald", "spectrum", "gap", 0.0028958, 1e-6),
+        ("langevin", "spectrum", "gap", 0.0020554, 1e-7),
+        ("ald", "current", "entropy_production", 0.0021768, 1e-5),
+    ],
+    "iris_2x2": [
+        ("ald", "spectrum", "gap", 1.3009e-5, 1e-7),
+        ("ald", "spectrum", "decay_rate[2]", 0.038929, 1e-5),
+    ],
+    "diabetes_chain2": [
+        ("ald", "current", "projection[ald]", 1.0, 0.05),
+        ("ald", "current", "circulation", 7.76e-4, 5e-5),
+        ("ald", "current", "entropy_production", 0.001888, 1e-5),
+        ("ald", "spectrum", "gap", 6.64e-7, 1e-7),
+        ("langevin", "spectrum", "gap", 6.576e-7, 1e-9),
+        ("ald", "spectrum", "decay_rate[2]", 0.05503, 1e-4),
+        ("langevin", "spectrum", "decay_rate[2]", 0.04004, 1e-4),
+        ("ald", "stationary", "mean[0]", 0.0, 1e-6),
+    ],
+}
+failures = []
+
+
+def check(condition, message):
+    if not condition:
+        failures.append(message)
+        print(message)
+
+
+def last_place(value):
+    """Half a unit of the last digit of a promise as it stands in a comment."""
+    text = f"{value:.15g}" if value else "0.0000000"
+    mantissa, _, exponent = text.partition("e")
+    return 0.5 * 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+
+
+names = sorted(os.path.basename(f)[:-5] for f in glob.glob(os.path.join(ROOT, "runs", "*.yaml")))
+check(set(names) == set(PROMISES), f"run files without promises: {set(names) ^ set(PROMISES)}")
+for name in names:
+    file = os.path.join(ROOT, "runs", name + ".yaml")
+    with open(file) as text:
+        check(text.readline().startswith(f"# runs/{name}.yaml: "), f"{name}: the first line does not say what it is")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [PROGRAM, "run", file, "-out", folder] + ([] if name in WHOLE else ["-engines", "generator"])
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        check(done.returncode == 0, f"{name}: exit {done.returncode}\n{done.stderr}")
+        if done.returncode:
+            continue
+        with open(os.path.join(folder, "results.json")) as text:
+            results = json.load(text)
+    rows = {(r["process"], r["observable"], r["quantity"]): r for r in results["results"] if r["engine"] == "generator"}
+    for process, observable, quantity, value, vague in PROMISES[name]:
+        row = rows[process, observable, quantity]
+        distance = abs(row["value"] - value)
+        check(distance <= row["error"] + last_place(value),
+              f"{name}: {process} {quantity} = {row['value']} +- {row['error']}, promised {value}")
+        check(row["error"] < vague, f"{name}: {process} {quantity} is known to {row['error']} only, not {vague}")
+    if name in WHOLE:
+        check(all(c["agree"] for c in results["crosscheck"]), f"{name}: a cross-check disagrees")
+print(f"{len(names)} run files")
+sys.exit(bool(failures))
