@@ -42,6 +42,9 @@ PETSC_EXTERN PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, Pe
                                               FPGenerator *gen);
 PETSC_EXTERN PetscErrorCode FPGeneratorGetInfo(FPGenerator gen, FPGeneratorInfo *info);
 PETSC_EXTERN PetscErrorCode FPGeneratorGetProcess(FPGenerator gen, FPProcess *process);
+/* What it was created with, to build another chain of the process on the same grid. */
+PETSC_EXTERN PetscErrorCode FPGeneratorGetSetting(FPGenerator gen, FPMesh *mesh, PetscInt *level,
+                                                  const FPGeneratorOptions **options);
 PETSC_EXTERN PetscErrorCode FPGeneratorGetGrid(FPGenerator gen, PetscInt *dim, const PetscInt **cells,
                                                PetscReal *ratio);
 /* Unknown k: lattice index node[k] (first coordinate fastest), coordinates z[i*n + k], measure of its cell, volume in

@@ -46,6 +46,10 @@ typedef struct _p_FPObservable *FPObservable;
 
 PETSC_EXTERN PetscErrorCode FPObservableCreate(FPConfig config, const char name[],
                                                FPObservable *observable); /* section NAME */
+/* Keys that need the model or the mesh (NULL: no box), before any work: regions, points by name. wanted: the run asks
+   for the observable; else its keys are only checked. */
+PETSC_EXTERN PetscErrorCode FPObservableRead(FPObservable observable, FPConfig config, FPModel model, FPMesh mesh,
+                                             PetscBool wanted);
 PETSC_EXTERN PetscErrorCode FPObservableGetName(FPObservable observable, const char **name);
 PETSC_EXTERN PetscErrorCode FPObservableSetScene(FPObservable observable, const FPScene *scene);
 /* Modes beyond the slowest that it needs. */

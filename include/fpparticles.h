@@ -36,12 +36,17 @@ typedef struct {
   void (*start)(const void *context, const FPMove *move,
                 double *scratch); /* a block's burn-in has ended; NULL: nothing to do */
   void (*sample)(const void *context, const FPMove *move, double *scratch, double *accumulator);
+  /* Asked after every sample(): has the block nothing left to show? NULL: never. A block ends when all observers say
+   * so.
+   */
+  PetscBool (*finished)(const void *context, const double *scratch);
   const void *context;
 } FPObserver;
 
 typedef struct {
   double particle_steps, seconds, cpu_seconds;
-  double crossings[FP_GROUPS]; /* mean number of wall crossings per particle and step, burn-in excluded */
+  /* mean number of wall crossings per particle and step, burn-in excluded; steps not taken once finished count too */
+  double crossings[FP_GROUPS];
 } FPParticleReport;
 
 /* Simulate. dt: step of an SDE (must divide eta); ignored for discrete algorithms. start: z[particle*dim + k], or NULL:

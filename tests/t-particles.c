@@ -576,11 +576,12 @@ static void test_observer_calls(void **state)
 {
   static const char *const keys[]   = {LINE, NULL};
   const FPParticleOptions  options  = {.count = 2 * COUNT, .steps = 11, .burn_in = 7, .seed = 3, .threads = 2};
-  const FPObserver         observer = {4, 2, 3, StartCounting, SampleCounting, NULL};
-  const double             point = 0.2, expected = P - (P - 0.2) * pow(1 - eta * s, 7);
-  double                  *sums = malloc(4 * FP_GROUPS * sizeof(double)), *start = Repeat(1, &point, 2 * COUNT);
-  FPParticleReport         report;
-  Case                     c;
+  const FPObserver         observer = {
+              .accumulator = 4, .scratch = 2, .every = 3, .start = StartCounting, .sample = SampleCounting};
+  const double     point = 0.2, expected = P - (P - 0.2) * pow(1 - eta * s, 7);
+  double          *sums = malloc(4 * FP_GROUPS * sizeof(double)), *start = Repeat(1, &point, 2 * COUNT);
+  FPParticleReport report;
+  Case             c;
 
   (void)state;
   Open("gd", keys, &c);
@@ -590,6 +591,35 @@ static void test_observer_calls(void **state)
     check(fabs(sums[4 * g + 2] - expected) < 1e-14, "after the burn-in %g, not %g", sums[4 * g + 2], expected);
   }
   check(report.particle_steps == 2. * COUNT * 18, "%g particle-steps", report.particle_steps);
+  Close(&c);
+  free(start);
+  free(sums);
+}
+
+static PetscBool FinishedCounting(const void *context, const double *scratch)
+{
+  (void)context;
+  return (PetscBool)(scratch[1] == 2);
+}
+
+/* A block ends when every observer has seen enough: samples at steps 3 and 6, then the next block. */
+static void test_finished(void **state)
+{
+  static const char *const keys[]  = {LINE, NULL};
+  const FPParticleOptions  options = {.count = 2 * COUNT, .steps = 11, .burn_in = 7, .seed = 3, .threads = 2};
+  const double             point   = 0.2;
+  double                  *sums = malloc(4 * FP_GROUPS * sizeof(double)), *start = Repeat(1, &point, 2 * COUNT);
+  FPParticleReport         report;
+  FPObserver               observer = {.accumulator = 4, .scratch = 2, .every = 3, .start = StartCounting};
+  Case                     c;
+
+  (void)state;
+  observer.sample   = SampleCounting;
+  observer.finished = FinishedCounting;
+  Open("gd", keys, &c);
+  must(FPParticlesRun(c.process, NULL, 0, &options, start, 1, &observer, &sums, &report));
+  for (int g = 0; g < FP_GROUPS; g++) assert_true(sums[4 * g] == 4 && sums[4 * g + 1] == 18);
+  check(report.particle_steps == 2. * COUNT * 13, "%g particle-steps", report.particle_steps);
   Close(&c);
   free(start);
   free(sums);
@@ -611,7 +641,8 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_walls_uniform),
                                      cmocka_unit_test(test_mirror),
                                      cmocka_unit_test(test_refused),
-                                     cmocka_unit_test(test_observer_calls)};
+                                     cmocka_unit_test(test_observer_calls),
+                                     cmocka_unit_test(test_finished)};
   int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

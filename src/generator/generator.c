@@ -182,6 +182,15 @@ PetscErrorCode FPGeneratorGetProcess(FPGenerator gen, FPProcess *process)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPGeneratorGetSetting(FPGenerator gen, FPMesh *mesh, PetscInt *level, const FPGeneratorOptions **options)
+{
+  PetscFunctionBegin;
+  *mesh    = gen->mesh;
+  *level   = gen->level;
+  *options = &gen->options;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPGeneratorGetGrid(FPGenerator gen, PetscInt *dim, const PetscInt **cells, PetscReal *ratio)
 {
   PetscFunctionBegin;

@@ -49,6 +49,13 @@ PetscErrorCode FPObservableCreate(FPConfig config, const char name[], FPObservab
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPObservableRead(FPObservable observable, FPConfig config, FPModel model, FPMesh mesh, PetscBool wanted)
+{
+  PetscFunctionBegin;
+  if (observable->ops.read) PetscCall((*observable->ops.read)(observable, config, model, mesh, wanted));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPObservableGetName(FPObservable observable, const char **name)
 {
   PetscFunctionBegin;

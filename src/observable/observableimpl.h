@@ -4,6 +4,7 @@
 #include "fpobservable.h"
 
 typedef struct {
+  PetscErrorCode (*read)(FPObservable, FPConfig, FPModel, FPMesh, PetscBool);
   PetscErrorCode (*pairs)(FPObservable, PetscInt *);
   PetscErrorCode (*exact)(FPObservable);
   PetscErrorCode (*generator)(FPObservable, FPGenerator, PetscBool, FPQuantities *);

@@ -123,15 +123,20 @@ static int Finite(int dim, const double *z)
   return isfinite(sum);
 }
 
-static void Observe(const Run *run, int group, const FPMove *move, double *scratch)
+/* true: no observer needs another step of the block */
+static PetscBool Observe(const Run *run, int group, const FPMove *move, double *scratch)
 {
+  PetscBool finished = (PetscBool)(run->observers > 0);
+
   for (PetscInt o = 0; o < run->observers; o++) {
     const FPObserver *observer = &run->observer[o];
 
     if (move->step % observer->every == 0)
       observer->sample(observer->context, move, scratch, run->accumulators[o] + (size_t)group * observer->accumulator);
+    if (!observer->finished || !observer->finished(observer->context, scratch)) finished = PETSC_FALSE;
     scratch += observer->scratch;
   }
+  return finished;
 }
 
 static void ObserveStart(const Run *run, const FPMove *move, double *scratch)
@@ -200,7 +205,11 @@ static void RunBlock(Run *run, FPWorkspace *ws, int group, PetscInt block)
     move.before = before;
     move.after  = after;
     move.step   = n + 1 - run->burn_in;
-    Observe(run, group, &move, ws->scratch);
+    if (Observe(run, group, &move, ws->scratch)) {
+      if (!Finite(s->dim, after)) Fail(run, n + 1);
+      (void)Continue(run, n + 1 - told);
+      return;
+    }
   }
 }
 
@@ -251,7 +260,7 @@ static PetscErrorCode Simulate(Run *run, int threads, const char name[], FPParti
   FPProgressBegin(label, particles * (double)(run->burn_in + run->steps));
   RunGroups(run, threads, ws);
   FPProgressEnd();
-  report->particle_steps = particles * (double)(run->burn_in + run->steps);
+  report->particle_steps = run->done;
   report->seconds        = omp_get_wtime() - start;
   report->cpu_seconds    = 0;
   for (int t = 0; t < threads; t++) {

@@ -71,6 +71,7 @@ static PetscErrorCode ReadUnusedObservables(FPConfig config, FPRunObjects *run)
     PetscCall(FPConfigHas(config, names[k], &has));
     if (used || !has) continue;
     PetscCall(FPObservableCreate(config, names[k], &observable));
+    PetscCall(FPObservableRead(observable, config, run->model, run->mesh, PETSC_FALSE));
     PetscCall(FPObservableDestroy(&observable));
   }
   PetscFunctionReturn(0);
@@ -167,6 +168,7 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
   for (PetscInt o = 0; o < run->options.observables.n; o++) {
     PetscCall(FPObservableCreate(config, run->options.observables.value[o], &run->observable[o]));
     run->observables++;
+    PetscCall(FPObservableRead(run->observable[o], config, run->model, run->mesh, PETSC_TRUE));
   }
   PetscCall(ReadUnusedObservables(config, run));
   PetscCall(FPConfigCheckUnknown(config));
