@@ -22,6 +22,9 @@ typedef struct {
   /* under the stationary law, after FPGeneratorSolve(): mean of the largest eigenvalue of the diffusion that the
      stencil adds (w^2/time), and probability of the nodes whose stencil was narrowed */
   PetscReal added_diffusion, capped_share;
+  /* share of each number of the stationary law that rounding may move between parts of a nearly reducible chain */
+  PetscReal mixing_error;
+  PetscBool metastable; /* more than that: the law is the one of the part around the start */
   PetscBool reversible, degenerate;
 } FPGeneratorInfo;
 

@@ -5,8 +5,9 @@
 #include "generatorimpl.h"
 
 #define INNER_TOLERANCE 1e-12
-#define SHIFT 1e-2     /* of the sharpness: close to 0 on the side where the factorisation cannot break down */
-#define ROUNDING 4e-15 /* absolute accuracy of an eigenvalue, of the largest rate */
+#define SHIFT 1e-2      /* of the sharpness: close to 0 on the side where the factorisation cannot break down */
+#define MAX_MIXING 1e-3 /* rounding of the stationary law through a small gap that is still an error and no choice */
+#define ROUNDING 4e-15  /* absolute accuracy of an eigenvalue, of the largest rate */
 
 static PetscErrorCode Assemble(FPGenerator gen, Mat *A)
 {
@@ -193,8 +194,8 @@ static PetscErrorCode StoreModes(FPGenerator gen, EPS eps, Mat A, PetscInt conve
   PetscFunctionReturn(0);
 }
 
-/* Where the chain is so nearly reducible that two rates are 0 to rounding and any mixture solves the equations: the law
-   of the part the start lies in, by inverse iteration from there. The inverse of an M-matrix has no negative entry. */
+/* Where the chain is so nearly reducible that rounding decides how the law is shared between its parts: the law of the
+   part the start lies in, by inverse iteration from there. The inverse of an M-matrix has no negative entry. */
 static PetscErrorCode IterateFromHome(FPGenerator gen, KSP ksp)
 {
   Vec                x, y;
@@ -272,9 +273,12 @@ static PetscErrorCode StoreStationary(FPGenerator gen, EPS eps, Mat A)
     PetscCall(VecRestoreArray(x, &a));
     PetscCall(VecDestroy(&x));
     PetscCall(VecDestroy(&y));
-    if (!gen->absorbing && gen->modes > 1 &&
-        (gen->rate[1] < 10 * ROUNDING * gen->info.largest_rate || MostNegative(gen) < -1e-9))
-      PetscCall(IterateFromHome(gen, ksp));
+    if (!gen->absorbing && gen->modes > 1) {
+      gen->info.mixing_error = ROUNDING * gen->info.largest_rate / PetscMax(gen->rate[1], 1e-300);
+      gen->info.metastable   = (PetscBool)(gen->info.mixing_error > MAX_MIXING || MostNegative(gen) < -1e-9);
+      if (gen->info.metastable) PetscCall(IterateFromHome(gen, ksp));
+      if (gen->info.metastable) gen->info.mixing_error = 0;
+    }
   }
   negative = MostNegative(gen);
   PetscCheck(negative > -1e-9, PETSC_COMM_SELF, PETSC_ERR_NOT_CONVERGED,

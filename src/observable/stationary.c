@@ -150,33 +150,37 @@ static void BinnedDistances(const FPBins *bins, const PetscReal p[], const Petsc
   Distances(n, wide[0], wide[1], kl, tv);
 }
 
-/* Names and values of the moments, from sums divided by the count. */
-static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], FPQuantities *q)
+/* Names and values of the moments, from sums divided by the count; mixing: relative error of the law's shares. */
+static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], PetscReal mixing, FPQuantities *q)
 {
   const PetscInt   d    = s->dim;
   const PetscReal *mean = m + MOMENTS, *second = mean + d, *M = second + d * (d + 1) / 2, *M2 = M + s->nm;
   PetscInt         at = 0, inputs, targets, dim;
+  PetscReal        square[FP_MAX_DIM];
   FPData           data;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetData(s->model, &data));
   PetscCall(FPModelGetSizes(s->model, &dim, &inputs, &targets));
-  for (PetscInt i = 0; i < d; i++) PetscCall(FPQuantitiesAdd(q, mean[i], 0, "weight", "mean[%d]", (int)i));
+  for (PetscInt i = 0, diagonal = 0; i < d; diagonal += d - i, i++) {
+    square[i] = second[diagonal];
+    PetscCall(FPQuantitiesAdd(q, mean[i], mixing * PetscSqrtReal(square[i]), "weight", "mean[%d]", (int)i));
+  }
   for (PetscInt i = 0; i < d; i++)
     for (PetscInt j = i; j < d; j++)
-      PetscCall(
-          FPQuantitiesAdd(q, second[at++] - mean[i] * mean[j], 0, "weight^2", "covariance[%d][%d]", (int)i, (int)j));
+      PetscCall(FPQuantitiesAdd(q, second[at++] - mean[i] * mean[j], mixing * PetscSqrtReal(square[i] * square[j]),
+                                "weight^2", "covariance[%d][%d]", (int)i, (int)j));
   if (data) {
     for (PetscInt a = 0; a < s->nm; a++) {
       char entry[24] = "p";
 
       if (s->nm > 1) PetscCall(PetscSNPrintf(entry, sizeof(entry), "p[%d][%d]", (int)(a / inputs), (int)(a % inputs)));
-      PetscCall(FPQuantitiesAdd(q, M[a], 0, "1", "mean_%s", entry));
-      PetscCall(FPQuantitiesAdd(q, M2[a] - M[a] * M[a], 0, "1", "variance_%s", entry));
+      PetscCall(FPQuantitiesAdd(q, M[a], mixing * PetscSqrtReal(M2[a]), "1", "mean_%s", entry));
+      PetscCall(FPQuantitiesAdd(q, M2[a] - M[a] * M[a], mixing * M2[a], "1", "variance_%s", entry));
     }
-    PetscCall(FPQuantitiesAdd(q, m[LOSS], 0, "loss", "loss"));
+    PetscCall(FPQuantitiesAdd(q, m[LOSS], mixing * m[LOSS], "loss", "loss"));
   }
-  if (s->bounded) PetscCall(FPQuantitiesAdd(q, m[WALL], 0, "1", "wall_mass"));
+  if (s->bounded) PetscCall(FPQuantitiesAdd(q, m[WALL], mixing * m[WALL], "1", "wall_mass"));
   PetscFunctionReturn(0);
 }
 
@@ -300,7 +304,7 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(PetscCalloc1(AccumulatorSize(s), &m));
   PetscCall(GeneratorMoments(s, gen, pi, m));
-  PetscCall(AddMoments(s, m, q));
+  PetscCall(AddMoments(s, m, info.mixing_error, q));
   if (s->temperature > 0) PetscCall(FPQuantitiesAdd(q, s->temperature, 0, "weight^2/time", "gibbs_temperature"));
   if (s->gibbs && !info.degenerate) PetscCall(GeneratorDistances(s, gen, pi, q));
   if (finest) {
@@ -384,7 +388,7 @@ static PetscErrorCode Evaluate_Stationary(FPObservable obs, const double sums[],
   PetscFunctionBegin;
   PetscCall(PetscMalloc1(size, &m));
   for (size_t k = 0; k < size; k++) m[k] = sums[k] / sums[COUNT];
-  PetscCall(AddMoments(s, m, q));
+  PetscCall(AddMoments(s, m, 0, q));
   if (s->gibbs) {
     PetscReal kl, tv;
 

@@ -60,6 +60,11 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
                             " closed classes; gap and stationary law are those of the one reached from the minimum",
                             process, info.closed_classes));
   }
+  if (info.metastable)
+    PetscCall(FPResultsWarn(run->results,
+                            "%s: the gap is below what rounding resolves; the stationary law, and what particles start "
+                            "from, is that of the metastable part around the minimum",
+                            process));
   if (info.added_diffusion > 0 || info.degenerate)
     PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "added_diffusion", info.added_diffusion, 0,
                            FP_BOUND, "weight^2/time"));
