@@ -10,7 +10,7 @@
 
 typedef struct {
   char      name[FP_NAME], unit[24];
-  PetscReal value, error; /* error: of the solver, on one grid; zero for particles */
+  PetscReal value, error; /* error: of the solver, on one grid; particles: what their scatter does not show */
 } FPQuantity;
 
 typedef struct {

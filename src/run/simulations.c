@@ -45,8 +45,8 @@ static PetscErrorCode FreeEstimates(Estimates *estimates)
   PetscFunctionReturn(0);
 }
 
-/* Row k of a x + b y (y NULL: of a x) with its standard error. The two runs share starts and random numbers, so a group
-   is left out of both. */
+/* Row k of a x + b y (y NULL: of a x) with its standard error: the scatter of the groups and the row's own error in
+   squares. The two runs share starts and random numbers, so a group is left out of both. */
 static FPQuantity Jackknife(PetscReal a, const Estimates *x, PetscReal b, const Estimates *y, PetscInt k)
 {
   FPQuantity item = x->all.list[k];
@@ -58,7 +58,7 @@ static FPQuantity Jackknife(PetscReal a, const Estimates *x, PetscReal b, const 
   }
   for (PetscInt g = 0; g < FP_GROUPS; g++) square += PetscSqr(part[g] - mean);
   item.value = FP_GROUPS * (a * item.value + (y ? b * y->all.list[k].value : 0)) - (FP_GROUPS - 1) * mean;
-  item.error = PetscSqrtReal(square * (FP_GROUPS - 1) / FP_GROUPS);
+  item.error = PetscSqrtReal(square * (FP_GROUPS - 1) / FP_GROUPS + PetscSqr(item.error));
   return item;
 }
 
