@@ -267,6 +267,7 @@ PetscErrorCode FPGeneratorDestroy(FPGenerator *gen)
   PetscCall(PetscFree3(g->rate, g->frequency, g->residual));
   PetscCall(PetscFree2(g->right, g->left));
   PetscCall(PetscFree(g->stationary));
+  PetscCall(FPGeneratorForget(g));
   PetscCall(PetscFree(*gen));
   PetscFunctionReturn(0);
 }

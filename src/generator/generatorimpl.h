@@ -39,6 +39,10 @@ struct _p_FPGenerator {
   PetscInt   modes;
   PetscReal *rate, *frequency, *residual, *right, *left; /* right, left: [modes][n] */
   PetscReal *stationary;
+  /* evolve.c: factors of shift - Q, in the symmetric form where root, [n], the root of pi, is not NULL */
+  Mat       shifted;
+  KSP       solver;
+  PetscReal shift, *root;
 };
 
 PETSC_INTERN PetscErrorCode FPGeneratorBuildNodes(FPGenerator gen);
@@ -53,6 +57,19 @@ PETSC_INTERN PetscErrorCode FPGeneratorAddEdge(FPGenerator gen, const FPEdge *ed
 PETSC_INTERN PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start[]);
 PETSC_INTERN PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen);
 PETSC_INTERN PetscErrorCode FPGeneratorDropTails(FPGenerator gen, const PetscReal start[]);
+/* -Q with its rates, or symmetrised with those of a reversible chain; direct solver or multigrid for such a matrix. */
+PETSC_INTERN PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symmetric, Mat *A);
+PETSC_INTERN PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symmetric, KSP ksp);
+/* First column of f(t Q) for t Q = tau (I - H^-1), H[m*m] by columns: what FPGeneratorFunction() needs to know of f.
+   stops: f(s + t) = f(s) f(t), so that a long time may be reached by a stop on the way. */
+typedef PetscErrorCode (*FPSmallFunction)(PetscInt m, const PetscReal H[], PetscReal tau, void *context, PetscReal y[]);
+PETSC_INTERN PetscErrorCode FPSmallExponential(PetscInt m, const PetscReal H[], PetscReal tau, void *context,
+                                               PetscReal y[]);
+PETSC_INTERN PetscErrorCode FPGeneratorFunction(FPGenerator gen, PetscBool backward, FPSmallFunction function,
+                                                void *context, PetscBool stops, const PetscReal initial[],
+                                                PetscInt count, const PetscReal times[], PetscReal out[],
+                                                PetscReal error[]);
+PETSC_INTERN PetscErrorCode FPGeneratorForget(FPGenerator gen); /* the factors */
 /* Position of a node on the lattice, and the neighbour at an offset: its unknown, or -1 with the reason. */
 typedef enum { FP_INSIDE, FP_MASKED, FP_BEYOND_REFLECTING, FP_BEYOND_ABSORBING } FPWhere;
 PETSC_INTERN FPWhere FPGeneratorNeighbour(FPGenerator gen, PetscInt k, const short offset[3], PetscInt sign,

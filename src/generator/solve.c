@@ -9,7 +9,7 @@
 #define MAX_MIXING 1e-3 /* rounding of the stationary law through a small gap that is still an error and no choice */
 #define ROUNDING 4e-15  /* absolute accuracy of an eigenvalue, of the largest rate */
 
-static PetscErrorCode Assemble(FPGenerator gen, Mat *A)
+PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symmetric, Mat *A)
 {
   const PetscInt n = gen->n, E = gen->edges;
   PetscInt      *row, *column;
@@ -29,8 +29,8 @@ static PetscErrorCode Assemble(FPGenerator gen, Mat *A)
 
     row[at] = column[at + 1] = e->i;
     column[at] = row[at + 1] = e->j;
-    value[at]                = gen->logpi ? -common : -e->qij;
-    value[at + 1]            = gen->logpi ? -common : -e->qji;
+    value[at]                = symmetric ? -common : -e->qij;
+    value[at + 1]            = symmetric ? -common : -e->qji;
     value[e->i] += e->qij;
     value[e->j] += e->qji;
   }
@@ -55,11 +55,28 @@ static PetscErrorCode Scale(FPGenerator gen, PetscReal *scale)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symmetric, KSP ksp)
+{
+  PC pc;
+
+  PetscFunctionBegin;
+  PetscCall(KSPGetPC(ksp, &pc));
+  if (symmetric && gen->dim > 2 && gen->n > FP_DIRECT_LIMIT) {
+    PetscCall(KSPSetType(ksp, KSPCG)); /* a symmetric M-matrix: algebraic multigrid works and needs far less memory */
+    PetscCall(KSPSetTolerances(ksp, INNER_TOLERANCE, PETSC_DEFAULT, PETSC_DEFAULT, 500));
+    PetscCall(PCSetType(pc, PCHYPRE));
+  } else {
+    PetscCall(KSPSetType(ksp, KSPPREONLY));
+    PetscCall(PCSetType(pc, symmetric ? PCCHOLESKY : PCLU));
+    PetscCall(PCFactorSetMatSolverType(pc, MATSOLVERMUMPS));
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode CreateSolver(FPGenerator gen, Mat A, PetscInt pairs, EPS *eps)
 {
   ST        st;
   KSP       ksp;
-  PC        pc;
   PetscReal scale;
 
   PetscFunctionBegin;
@@ -77,16 +94,7 @@ static PetscErrorCode CreateSolver(FPGenerator gen, Mat A, PetscInt pairs, EPS *
   PetscCall(EPSGetST(*eps, &st));
   PetscCall(STSetType(st, STSINVERT));
   PetscCall(STGetKSP(st, &ksp));
-  PetscCall(KSPGetPC(ksp, &pc));
-  if (gen->logpi && gen->dim > 2 && gen->n > FP_DIRECT_LIMIT) {
-    PetscCall(KSPSetType(ksp, KSPCG)); /* a symmetric M-matrix: algebraic multigrid works and needs far less memory */
-    PetscCall(KSPSetTolerances(ksp, INNER_TOLERANCE, PETSC_DEFAULT, PETSC_DEFAULT, 500));
-    PetscCall(PCSetType(pc, PCHYPRE));
-  } else {
-    PetscCall(KSPSetType(ksp, KSPPREONLY));
-    PetscCall(PCSetType(pc, gen->logpi ? PCCHOLESKY : PCLU));
-    PetscCall(PCFactorSetMatSolverType(pc, MATSOLVERMUMPS));
-  }
+  PetscCall(FPGeneratorSetSolver(gen, (PetscBool)(gen->logpi != NULL), ksp));
   PetscCall(EPSSetFromOptions(*eps));
   PetscFunctionReturn(0);
 }
@@ -306,7 +314,7 @@ PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs)
 
   PetscFunctionBegin;
   if (gen->modes) PetscFunctionReturn(0);
-  PetscCall(Assemble(gen, &A));
+  PetscCall(FPGeneratorAssemble(gen, (PetscBool)(gen->logpi != NULL), &A));
   PetscCall(CreateSolver(gen, A, wanted, &eps));
   PetscCall(StartVector(gen, A, eps));
   PetscCall(EPSSolve(eps));
