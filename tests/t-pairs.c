@@ -125,7 +125,7 @@ static FPConfig MakeConfig(const Setting *setting)
 
   must(FPConfigCreate(&config));
   must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2"));
-  must(FPConfigSet(config, "observables", "spectrum,stationary,current,noise,reduction"));
+  must(FPConfigSet(config, "observables", "spectrum,stationary,current,noise,reduction,free_energy"));
   must(FPConfigSet(config, "spectrum_pairs", "3"));
   must(FPConfigSet(config, "particles_count", "4096"));
   must(FPConfigSet(config, "particles_steps", "80"));
@@ -270,6 +270,7 @@ static void RunSetting(const Setting *s)
   }
   CheckNoise(s, root);
   Promise(root, s->title, "sgd", "particles", "reduction", "difference_loss");
+  Promise(root, s->title, "model", "exact", "free_energy", "learning_coefficient");
   check(s->exact !=
             (json_object_get(FindRow(root, "sgd", "particles", "reduction", "difference_loss"), "value") != NULL),
         "%s: difference_loss has a value where it should not, or none where it should", s->title);

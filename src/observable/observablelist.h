@@ -7,3 +7,5 @@ FP_OBSERVABLE("noise", FPObservableCreate_Noise,
               "gradient noise covariance at points: spectrum, rank, alignment with the Hessian")
 FP_OBSERVABLE("reduction", FPObservableCreate_Reduction,
               "how wrong reduced coordinates are: SGD of all weights beside SGD of the coordinates")
+FP_OBSERVABLE("free_energy", FPObservableCreate_FreeEnergy,
+              "free energy and learning coefficient of the Gibbs law over a prior in all weights")
