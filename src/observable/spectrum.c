@@ -6,13 +6,16 @@
    Numbering: by rate on the finest grid. Everything else (coarser grids, particles, groups left out) is numbered by the
    nearest eigenvalues in the complex plane, since sorting would swap modes of nearly equal rates and other frequencies.
    Modes that the particles cannot tell apart are reported by their mean, as sorted estimates of equal rates are biased,
-   with the distance of the reference from that mean in the error. */
+   with the distance of the reference from that mean in the error.
+   A basis borrowed from another process is saturated: where that one hardly ever is, its eigenfunctions grow without
+   bound, and a few particles there would decide the answer. */
 #include "observableimpl.h"
 #include <petscblaslapack.h>
 #include <stdio.h>
 
 #define MAX_BASIS 48
 #define LAGS 2
+#define SATURATION 5   /* a borrowed basis levels off at this many standard deviations */
 #define BLUR 3         /* modes closer than this many standard errors are reported by their mean */
 #define STILL 1e-9     /* frequencies below this share of the rate are zero */
 #define CONDITION 1e-9 /* directions of C_0 below this share of its largest eigenvalue are dropped */
@@ -22,6 +25,7 @@ typedef struct {
   char       process[FP_NAME];
   PetscInt   modes, cells[3], lattice;
   PetscReal *function, *rate, *frequency; /* rate, frequency [modes + 1] */
+  PetscReal  mean[3], deviation[3];       /* of the coordinates under the stationary law */
   PetscBool  reversible;
 } ModeBasis;
 
@@ -39,7 +43,7 @@ typedef struct {
   const ModeBasis *modes; /* for the process at hand; NULL: polynomials only */
   FPMesh           mesh;
   PetscReal        centre[FP_MAX_DIM], scale[FP_MAX_DIM], tau;
-  PetscBool        reversible, clustered;
+  PetscBool        reversible, clustered, borrowed;
   Modes            reference; /* by which modes are numbered: the generator's, or those of the first evaluation */
   char             numbered[FP_NAME];  /* process that the reference belongs to */
   PetscInt         cluster[MAX_BASIS]; /* number of its first mode */
@@ -109,6 +113,14 @@ static PetscErrorCode KeepModes(Spectrum *s, FPGenerator gen, PetscInt modes)
     PetscCall(FPGeneratorGetMode(gen, m + 1, &right, &left));
     for (PetscInt k = 0; k < n; k++) norm += pi[k] * right[k] * right[k];
     for (PetscInt k = 0; k < n; k++) b->function[(size_t)m * b->lattice + node[k]] = right[k] / PetscSqrtReal(norm);
+  }
+  for (PetscInt a = 0; a < dim; a++) {
+    PetscReal first = 0, second = 0;
+
+    for (PetscInt k = 0; k < n; k++) first += pi[k] * z[a * n + k];
+    for (PetscInt k = 0; k < n; k++) second += pi[k] * PetscSqr(z[a * n + k] - first);
+    b->mean[a]      = first;
+    b->deviation[a] = PetscSqrtReal(second);
   }
   s->known++;
   PetscFunctionReturn(0);
@@ -225,19 +237,32 @@ static void Interpolate(const Spectrum *s, const double *z, double *psi)
   }
 }
 
+static double Saturated(double x)
+{
+  return x / sqrt(1 + x * x / (SATURATION * SATURATION));
+}
+
 /* psi[size][FP_BLOCK] */
 static void EvaluateBasis(const Spectrum *s, const double *z, double *psi)
 {
+  double x[FP_MAX_DIM][FP_BLOCK], *own = psi + s->polynomials * FP_BLOCK;
+
+  for (PetscInt a = 0; a < s->dim; a++)
+    for (PetscInt l = 0; l < FP_BLOCK; l++) {
+      x[a][l] = (z[a * FP_BLOCK + l] - s->centre[a]) / s->scale[a];
+      if (s->borrowed) x[a][l] = Saturated(x[a][l]);
+    }
   for (PetscInt m = 0; m < s->polynomials; m++) {
     double *row = psi + m * FP_BLOCK;
 
     for (PetscInt l = 0; l < FP_BLOCK; l++) row[l] = 1;
     for (PetscInt a = 0; a < s->dim; a++)
       for (PetscInt k = 0; k < s->exponent[m][a]; k++)
-        for (PetscInt l = 0; l < FP_BLOCK; l++) row[l] *= (z[a * FP_BLOCK + l] - s->centre[a]) / s->scale[a];
+        for (PetscInt l = 0; l < FP_BLOCK; l++) row[l] *= x[a][l];
   }
   if (!s->modes) return;
-  for (PetscInt l = 0; l < FP_BLOCK; l++) Interpolate(s, z + l, psi + s->polynomials * FP_BLOCK + l);
+  for (PetscInt l = 0; l < FP_BLOCK; l++) Interpolate(s, z + l, own + l);
+  for (PetscInt k = 0; s->borrowed && k < s->modes->modes * FP_BLOCK; k++) own[k] = Saturated(own[k]);
 }
 
 /* Scratch: counter, then LAGS + 1 generations of psi, newest at counter % (LAGS + 1). */
@@ -320,6 +345,23 @@ static PetscErrorCode SetReference(Spectrum *s, const char name[])
   PetscFunctionReturn(0);
 }
 
+/* Polynomials are in coordinates about the middle of the law the basis is borrowed from, else about that of the box. */
+static PetscErrorCode ScaleCoordinates(Spectrum *s)
+{
+  PetscFunctionBegin;
+  for (PetscInt a = 0; a < s->dim; a++) {
+    const FPBox *box;
+
+    s->centre[a] = 0;
+    s->scale[a]  = 1;
+    if (!s->mesh) continue;
+    PetscCall(FPMeshGetBox(s->mesh, &box));
+    s->centre[a] = s->borrowed ? s->modes->mean[a] : (box->lower[a] + box->upper[a]) / 2;
+    s->scale[a]  = s->borrowed ? s->modes->deviation[a] : (box->upper[a] - box->lower[a]) / 4;
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode Begin_Spectrum(FPObservable obs, FPProcess process, PetscReal dt,
                                      PETSC_UNUSED const FPParticleOptions *options, FPObserver *observer,
                                      PETSC_UNUSED FPEnsemble *ensemble, PetscBool *used)
@@ -337,17 +379,9 @@ static PetscErrorCode Begin_Spectrum(FPObservable obs, FPProcess process, PetscR
   PetscCall(DefaultLag(s, obs->scene.model, &s->tau));
   ChooseMonomials(s, MAX_BASIS - (s->modes ? s->modes->modes : 0));
   s->size       = s->polynomials + (s->modes ? s->modes->modes : 0);
-  s->reversible = (PetscBool)(s->modes && s->modes->reversible && !strcmp(s->modes->process, name));
-  for (PetscInt a = 0; a < s->dim; a++) {
-    const FPBox *box;
-
-    s->centre[a] = 0;
-    s->scale[a]  = 1;
-    if (!s->mesh) continue;
-    PetscCall(FPMeshGetBox(s->mesh, &box));
-    s->centre[a] = (box->lower[a] + box->upper[a]) / 2;
-    s->scale[a]  = (box->upper[a] - box->lower[a]) / 4;
-  }
+  s->borrowed   = (PetscBool)(s->modes && strcmp(s->modes->process, name));
+  s->reversible = (PetscBool)(s->modes && s->modes->reversible && !s->borrowed);
+  PetscCall(ScaleCoordinates(s));
   observer->every       = FPStepsOf(s->tau, dt);
   s->tau                = observer->every * dt;
   observer->accumulator = (size_t)((LAGS + 1) * s->size * s->size + LAGS + 1);
