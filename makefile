@@ -30,6 +30,7 @@ notebook_runs := $(patsubst %,out/%/results.json,diabetes_chain2)
 
 export OMPI_ALLOW_RUN_AS_ROOT=1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_orte_create_session_dirs=0
 export OMP_NUM_THREADS ?= 2
 export OPENBLAS_NUM_THREADS ?= 1
 export PYTHON

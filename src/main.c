@@ -34,7 +34,8 @@ static PetscBool IsSolverInput(const char fun[], PetscErrorCode code)
   return (PetscBool)(code == PETSC_ERR_ARG_UNKNOWN_TYPE || !strncmp(fun, "PetscOptions", 12));
 }
 
-/* Bad input and missed convergence are one line, printed at the end; all else also leaves PETSc's trace. */
+/* Bad input, missed convergence and diverged particles are one line, printed at the end; all else also leaves PETSc's
+ * trace. */
 static PetscErrorCode HandleError(MPI_Comm comm, int line, const char *fun, const char *file, PetscErrorCode code,
                                   PetscErrorType type, const char *message, void *context)
 {
@@ -49,7 +50,7 @@ static PetscErrorCode HandleError(MPI_Comm comm, int line, const char *fun, cons
     for (char *c = failure->message; *c; c++)
       if (*c == '\n' || *c == '\r') *c = ' ';
   }
-  if (failure->input || code == PETSC_ERR_NOT_CONVERGED) return code;
+  if (failure->input || code == PETSC_ERR_NOT_CONVERGED || code == PETSC_ERR_FP) return code;
   return PetscTraceBackErrorHandler(comm, line, fun, file, code, type, message, NULL);
 }
 
@@ -214,12 +215,13 @@ static void SplitWords(int argc, char *argv[], int *petsc, char *theirs[], int *
 }
 
 /* Started without mpiexec, Open MPI sets up a daemon and network drivers that one process never uses: 0.4 s a start,
-   0.1 s without them. What the user has set stays. */
+   0.1 s without them. Its folders in /tmp are shared by all programs of a user and removed by the last that leaves, so
+   that one in a hundred programs started beside others failed to start. What the user has set stays. */
 static int SetAlone(void)
 {
   if (getenv("OMPI_COMM_WORLD_SIZE")) return 0;
   return setenv("OMPI_MCA_ess_singleton_isolated", "1", 0) || setenv("OMPI_MCA_pml", "ob1", 0) ||
-         setenv("OMPI_MCA_btl", "self", 0);
+         setenv("OMPI_MCA_btl", "self", 0) || setenv("OMPI_MCA_orte_create_session_dirs", "0", 0);
 }
 
 static int Start(int petsc, char *theirs[], int own, char *ours[])

@@ -152,7 +152,9 @@ PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, PetscInt level,
   else
     PetscCall(FPGeneratorBuildFitted(g, D));
   PetscCall(PetscFree(D));
-  PetscCheck(g->edges > 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "the process does not move on this mesh");
+  FPInputCheck(g->edges > 0,
+               "mesh_cells is too coarse for this temperature: the law of a process lies in one cell of a grid, where "
+               "nothing moves; give more cells, or a map that is fine at the minimum");
   if (!start) {
     PetscCall(DefaultStart(g, minimum));
     start = minimum;

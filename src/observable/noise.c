@@ -40,6 +40,23 @@ static PetscErrorCode SetPoint(FPModel model, const PetscReal z[], PetscInt k, c
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode Read_Noise(FPObservable obs, FPConfig config, FPModel model, PETSC_UNUSED FPMesh mesh,
+                                 PetscBool wanted)
+{
+  const Noise *noise = (const Noise *)obs->data;
+  const char  *where;
+  PetscInt     dim, inputs, targets;
+
+  PetscFunctionBegin;
+  if (!wanted) PetscFunctionReturn(0);
+  PetscCall(FPModelGetSizes(model, &dim, &inputs, &targets));
+  PetscCall(FPConfigWhere(config, "noise_at", &where));
+  FPInputCheck(noise->at.n % dim == 0,
+               "%s has %" PetscInt_FMT " numbers; accepted are multiples of the %" PetscInt_FMT " coordinates", where,
+               noise->at.n, dim);
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode GetPoints(FPObservable obs, PetscInt *count, Point **points)
 {
   Noise                 *noise = (Noise *)obs->data;
@@ -49,9 +66,6 @@ static PetscErrorCode GetPoints(FPObservable obs, PetscInt *count, Point **point
 
   PetscFunctionBegin;
   PetscCall(FPModelGetSizes(model, &dim, &inputs, &targets));
-  FPInputCheck(noise->at.n % dim == 0,
-               "noise_at has %" PetscInt_FMT " numbers; accepted are multiples of the %" PetscInt_FMT " coordinates",
-               noise->at.n, dim);
   *count = noise->at.n / dim;
   if (*count > 0) {
     PetscCall(PetscMalloc1(*count, points));
@@ -237,6 +251,6 @@ PetscErrorCode FPObservableCreate_Noise(FPObservable obs)
   PetscCall(PetscNew(&noise));
   obs->data       = noise;
   obs->parameters = NoiseParameters;
-  obs->ops        = (FPObservableOps){.exact = Exact_Noise};
+  obs->ops        = (FPObservableOps){.read = Read_Noise, .exact = Exact_Noise};
   PetscFunctionReturn(0);
 }

@@ -118,6 +118,7 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   for (PetscInt o = 0; o < run->observables; o++)
     PetscCall(AddRows(run, name, o, levels, answers, ratio, info.degenerate && info.added_diffusion > 0 ? 1 : 2));
   PetscCall(AddDiagnostics(run, name, gen));
+  PetscCall(FPRunWarnResolution(run, p));
   for (PetscInt l = 0; l < levels; l++)
     for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPQuantitiesFree(&answers[l].q[o]));
   run->generator[p] = gen;

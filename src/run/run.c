@@ -119,7 +119,26 @@ static PetscErrorCode CheckGenerators(FPRunObjects *run)
     FPInputCheck(available == 0 || bytes < 0.8 * available,
                  "mesh_cells: the generator would need about %.3g GiB of memory, %.3g GiB are available",
                  (double)(bytes / 1073741824), (double)(available / 1073741824));
+    PetscCall(FPRunCheckResolution(run, p));
   }
+  PetscFunctionReturn(0);
+}
+
+/* Particles need a step, and have no answer to an absorbing face. */
+static PetscErrorCode CheckParticles(FPRunObjects *run)
+{
+  const FPBox *box;
+  PetscReal    dt;
+
+  PetscFunctionBegin;
+  for (PetscInt p = 0; p < run->processes; p++) PetscCall(FPProcessGetParticleStep(run->process[p], &dt));
+  if (!run->mesh) PetscFunctionReturn(0);
+  PetscCall(FPMeshGetBox(run->mesh, &box));
+  for (PetscInt f = 0; f < 2 * box->dim; f++)
+    FPInputCheck(box->face[f] == FP_REFLECTING,
+                 "mesh_faces: the %s face of coordinate %" PetscInt_FMT
+                 " is absorbing, which engine particles does not know; give engines: [generator] or reflecting faces",
+                 f % 2 ? "upper" : "lower", f / 2 + 1);
   PetscFunctionReturn(0);
 }
 
@@ -173,6 +192,7 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
   PetscCall(ReadUnusedObservables(config, run));
   PetscCall(FPConfigCheckUnknown(config));
   if (run->use_generator) PetscCall(CheckGenerators(run));
+  if (run->use_particles) PetscCall(CheckParticles(run));
   if (!run->mesh) PetscCall(CheckNormalisable(run));
   PetscFunctionReturn(0);
 }

@@ -35,6 +35,9 @@ PETSC_INTERN void FPExtrapolateGrids(PetscInt levels, const PetscReal value[], c
 /* Generators of all grids of one process -> rows; the finest one is kept in run->generator[p]. */
 PETSC_INTERN PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p);
 PETSC_INTERN PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p);
+/* Is the mesh fine enough for the law of process p at the minimum? Far from it: bad input; nearly: a warning. */
+PETSC_INTERN PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p);
+PETSC_INTERN PetscErrorCode FPRunWarnResolution(FPRunObjects *run, PetscInt p);
 /* Why observable o cannot be had from particles of process p; *reason = NULL: it can. */
 PETSC_INTERN PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char **reason);
 PETSC_INTERN PetscErrorCode FPRunListUnsupported(FILE *out);

@@ -1,0 +1,71 @@
+/* resolution.c: are the cells fine enough for the law at the minimum? There it is a Gaussian of variance D/lambda along
+   a direction of the Hessian with eigenvalue lambda, so sqrt(tr D/(d lambda_max)) is how narrow it gets. Beyond a few
+   cells per width the answers converge with order two; with fewer the bounds of a refinement sequence may be too small,
+   and far below one cell nothing moves. Where D vanishes at the minimum, or coordinates are curved, nothing is said. */
+#include "runimpl.h"
+
+#define WIDE 1.5 /* widths of the law in one cell, beyond which a warning is due */
+#define USELESS 30.0
+
+static PetscErrorCode CellsPerLaw(FPRunObjects *run, PetscInt p, PetscReal *ratio)
+{
+  const FPCriticalPoint *points;
+  PetscInt               count, dim, inputs, targets, weights, cells[FP_MAX_DIM];
+  PetscReal              D[FP_MAX_DIM * FP_MAX_DIM], trace = 0, sharpness, spacing;
+  PetscBool              mapped;
+
+  PetscFunctionBegin;
+  *ratio = 0;
+  PetscCall(FPModelGetParent(run->model, &mapped, &weights));
+  PetscCall(FPModelGetSizes(run->model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetCriticalPoints(run->model, &count, &points));
+  if (mapped || count == 0 || points[0].index > 0) PetscFunctionReturn(0);
+  FPProcessDiffusion(run->process[p], 1, points[0].z, D);
+  for (PetscInt a = 0; a < dim; a++) trace += D[a * dim + a];
+  sharpness = points[0].eigenvalue[dim - 1];
+  if (!(trace > 0) || !(sharpness > 0)) PetscFunctionReturn(0);
+  PetscCall(FPMeshGetCells(run->mesh, 0, cells, &spacing));
+  for (PetscInt a = 0; a < dim; a++) {
+    PetscReal xi, z, slope;
+
+    FPMeshUnmap(run->mesh, a, points[0].z[a], &xi);
+    if (!(xi > 0 && xi < 1)) {
+      *ratio = 0; /* the minimum is not in the box */
+      PetscFunctionReturn(0);
+    }
+    FPMeshMap(run->mesh, a, xi, &z, &slope);
+    *ratio = PetscMax(*ratio, slope / cells[a] / PetscSqrtReal(trace / dim / sharpness));
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p)
+{
+  PetscReal   ratio;
+  const char *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetName(run->process[p], &name));
+  PetscCall(CellsPerLaw(run, p, &ratio));
+  FPInputCheck(ratio < USELESS,
+               "mesh_cells: too coarse for %s: a cell is %.3g times as wide as its law at the minimum; %.2g times the "
+               "cells per axis would do, or a map that is fine there",
+               name, (double)ratio, (double)(ratio / WIDE));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunWarnResolution(FPRunObjects *run, PetscInt p)
+{
+  PetscReal   ratio;
+  const char *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetName(run->process[p], &name));
+  PetscCall(CellsPerLaw(run, p, &ratio));
+  if (ratio > WIDE)
+    PetscCall(FPResultsWarn(run->results,
+                            "the mesh is coarse for %s: a cell is %.2g times as wide as its law at the minimum, so the "
+                            "bounds of the generator may be too small",
+                            name, (double)ratio));
+  PetscFunctionReturn(0);
+}
