@@ -7,15 +7,17 @@
 
 typedef struct _p_FPRegion *FPRegion;
 
-/* Reads SECTION_PREFIXregion, SECTION_PREFIXcenter (numbers, or the name of a critical point), radius, normal, offset,
-   level, inside; region = NULL when SECTION_PREFIXregion is absent. prefix: "" or "b_" for a second region. Errors:
-   unknown type, wrong lengths, radius <= 0. */
+/* Reads SECTION_PREFIXregion (one type, or a list: their union), SECTION_PREFIXcenter (numbers, or the name of a
+   critical point), radius, normal, offset, level, inside; region = NULL when SECTION_PREFIXregion is absent. prefix: ""
+   or "b_" for a second region. Errors: unknown type, wrong lengths, radius <= 0. */
 PETSC_EXTERN PetscErrorCode FPRegionCreate(FPConfig config, const char section[], const char prefix[], FPModel model,
                                            FPRegion *region);
 PETSC_EXTERN void           FPRegionLevel(FPRegion region, int n, const double *z, double *f); /* z[dim][n] */
-/* Fraction of the segment from -> to (each [dim]) at which it first leaves the region; 1 if it does not. */
+/* Fraction of the segment from -> to (each [dim]) at which it first leaves the region; 1 if it does not, 0 if it
+   starts outside. Looks at 17 points, so a gap narrower than a sixteenth may be missed. */
 PETSC_EXTERN double         FPRegionLeaves(FPRegion region, const double from[], const double to[]);
 PETSC_EXTERN PetscErrorCode FPRegionDestroy(FPRegion *region);
+PETSC_EXTERN PetscErrorCode FPRegionList(FILE *out); /* types and keys, for `dlnfp list` */
 
 /* A point given as numbers or as the name of a critical point ("saddle", "minimum", ...): n entries of words -> z[dim].
    Errors: wrong number, unknown name (the message lists the names). */
