@@ -18,7 +18,7 @@
 #define SATURATION 5   /* a borrowed basis levels off at this many standard deviations */
 #define BLUR 3         /* modes closer than this many standard errors are reported by their mean */
 #define STILL 1e-9     /* frequencies below this share of the rate are zero */
-#define CONDITION 1e-9 /* directions of C_0 below this share of its largest eigenvalue are dropped */
+#define CONDITION 1e-7 /* directions of C_0 below this share of its largest eigenvalue are dropped */
 
 /* Eigenfunctions of one process on its grid, [modes][lattice]. */
 typedef struct {
