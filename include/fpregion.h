@@ -12,6 +12,8 @@ typedef struct _p_FPRegion *FPRegion;
    or "b_" for a second region. Errors: unknown type, wrong lengths, radius <= 0. */
 PETSC_EXTERN PetscErrorCode FPRegionCreate(FPConfig config, const char section[], const char prefix[], FPModel model,
                                            FPRegion *region);
+/* The part of `region` that is not in `without`; both must outlive it. */
+PETSC_EXTERN PetscErrorCode FPRegionCreateDifference(FPRegion region, FPRegion without, FPRegion *difference);
 PETSC_EXTERN void           FPRegionLevel(FPRegion region, int n, const double *z, double *f); /* z[dim][n] */
 /* Fraction of the segment from -> to (each [dim]) at which it first leaves the region; 1 if it does not, 0 if it
    starts outside. Looks at 17 points, so a gap narrower than a sixteenth may be missed. */

@@ -219,13 +219,45 @@ static void test_bad_input(PETSC_UNUSED void **none)
   }
 }
 
+/* A ball without a half-space: negative where both say so, on more points than a block. */
+static void test_difference(void **state)
+{
+  enum { N = 3 * FP_BLOCK + 5 };
+  Stage    s;
+  FPRegion ball, half, rest;
+  double   z[2 * N], f[N];
+  PetscInt inside = 0;
+
+  (void)state;
+  Open(&s, "exit_region=ball exit_center=0.3,-0.2 exit_radius=0.7 exit_b_region=half_space exit_b_normal=1,0.5 "
+           "exit_b_offset=0.1");
+  must(FPRegionCreate(s.config, "exit", "", s.model, &ball));
+  must(FPRegionCreate(s.config, "exit", "b_", s.model, &half));
+  must(FPRegionCreateDifference(ball, half, &rest));
+  for (int l = 0; l < N; l++) {
+    z[l]     = -0.5 + 1.7 * fmod(0.618034 * l, 1);
+    z[N + l] = -1.1 + 1.7 * fmod(0.754878 * l, 1);
+  }
+  FPRegionLevel(rest, N, z, f);
+  for (int l = 0; l < N; l++) {
+    const double point[2] = {z[l], z[N + l]};
+    const int    in       = Ball(point) < 0 && point[0] + 0.5 * point[1] > 0.1;
+
+    check((f[l] < 0) == in, "(%g, %g): level %g", point[0], point[1], f[l]);
+    inside += in;
+  }
+  check(inside > 20 && inside < N - 20, "%d of %d points inside", (int)inside, N);
+  must(FPRegionDestroy(&rest));
+  must(FPRegionDestroy(&half));
+  must(FPRegionDestroy(&ball));
+  Close(&s);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_levels),
-      cmocka_unit_test(test_kinds),
-      cmocka_unit_test(test_points),
-      cmocka_unit_test(test_bad_input),
+      cmocka_unit_test(test_levels),    cmocka_unit_test(test_kinds),      cmocka_unit_test(test_points),
+      cmocka_unit_test(test_bad_input), cmocka_unit_test(test_difference),
   };
   int failed;
 

@@ -17,6 +17,7 @@ struct _p_FPRegion {
   PetscInt  parts, dim;
   FPPart   *part; /* their union, or its complement */
   PetscBool inside;
+  FPRegion  first, without; /* of a difference, which has no parts */
 };
 
 typedef struct {
@@ -227,6 +228,16 @@ PetscErrorCode FPRegionCreate(FPConfig config, const char section[], const char 
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPRegionCreateDifference(FPRegion region, FPRegion without, FPRegion *difference)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscNew(difference));
+  (*difference)->dim     = region->dim;
+  (*difference)->first   = region;
+  (*difference)->without = without;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPRegionList(FILE *out)
 {
   PetscFunctionBegin;
@@ -238,10 +249,30 @@ PetscErrorCode FPRegionList(FILE *out)
   PetscFunctionReturn(0);
 }
 
+/* max(f of the first, -f of the other) */
+static void LevelOfDifference(FPRegion region, int n, const double *z, double *f)
+{
+  double zb[FP_MAX_DIM * FP_BLOCK], fb[FP_BLOCK];
+
+  FPRegionLevel(region->first, n, z, f);
+  for (int first = 0; first < n; first += FP_BLOCK) {
+    const int m = PetscMin(FP_BLOCK, n - first);
+
+    for (PetscInt i = 0; i < region->dim; i++)
+      memcpy(zb + i * m, z + (size_t)i * (size_t)n + first, (size_t)m * sizeof(double));
+    FPRegionLevel(region->without, m, zb, fb);
+    for (int l = 0; l < m; l++) f[first + l] = PetscMax(f[first + l], -fb[l]);
+  }
+}
+
 void FPRegionLevel(FPRegion region, int n, const double *z, double *f)
 {
   double zb[FP_MAX_DIM * FP_BLOCK], fb[FP_BLOCK];
 
+  if (region->first) {
+    LevelOfDifference(region, n, z, f);
+    return;
+  }
   for (int first = 0; first < n; first += FP_BLOCK) {
     const int m = PetscMin(FP_BLOCK, n - first);
 
