@@ -31,6 +31,7 @@ typedef struct {
 typedef struct {
   PetscInt  stencil_width; /* longest offset in cells; 0: chosen by the scheme */
   PetscBool verify;
+  PetscBool transient; /* no correction for slow modes, which would drive the law too fast down steep slopes */
 } FPGeneratorOptions;
 PETSC_EXTERN PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *options);
 PETSC_EXTERN PetscErrorCode FPGeneratorList(FILE *out);

@@ -200,7 +200,7 @@ static PetscErrorCode Follow(FPGenerator gen, PetscInt k, const short e[3], Pets
 
 /* Rate of a jump along a line to which the noise is tangent: the fitted edge of one dimension, with the same weights as
    in fitted.c. Zero where the noise vanishes on the way, as the process doesn't cross such a point. */
-static PetscReal LineRate(const Profile *line)
+static PetscReal LineRate(const Profile *line, PetscBool transient)
 {
   const PetscReal *lambda  = line->lambda;
   PetscReal        half[2] = {0}, least = lambda[0], most = lambda[0], P, W, c;
@@ -223,6 +223,7 @@ static PetscReal LineRate(const Profile *line)
   P = half[0] + half[1];
   W = 6 / (1 / lambda[0] + 4 / lambda[SAMPLES / 2] + 1 / lambda[SAMPLES]);
   c = PetscClipInterval(exp((half[0] - half[1]) / 2), 0.5, 2.0);
+  if (transient) return W * FPBernoulli(-P);
   return W * c * FPFittedGrowth(P) * FPBernoulli(-P);
 }
 
@@ -281,7 +282,7 @@ static PetscErrorCode NodeJumps(FPGenerator gen, PetscInt k, const PetscReal D[]
         Profile line;
 
         PetscCall(Follow(gen, k, s.offset[c], sign, &line));
-        if (line.straight) rate = LineRate(&line);
+        if (line.straight) rate = LineRate(&line, gen->options.transient);
       }
       PetscCall(AddJump(gen, jumps, k, s.offset[c], sign, rate));
     }

@@ -13,6 +13,7 @@ PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *optio
 {
   PetscFunctionBegin;
   PetscCall(FPConfigRead(config, "generator", GeneratorParameters, options));
+  options->transient = PETSC_FALSE;
   PetscFunctionReturn(0);
 }
 
