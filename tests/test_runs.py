@@ -80,6 +80,13 @@ PROMISES = {
         ("ald", "spectrum", "gap", 1.3009e-5, 1e-7),
         ("ald", "spectrum", "decay_rate[2]", 0.038929, 1e-5),
     ],
+    "training_curve": [
+        ("ald", "evolution", "mean_p[t=0]", 0.06, 1e-9),
+        ("ald", "evolution", "mean_p[t=8]", 0.6438, 2e-4),
+        ("langevin", "evolution", "mean_p[t=8]", 0.6258, 1e-4),
+        ("langevin", "evolution", "free_energy[t=1]", 0.1863, 1e-4),
+        ("langevin", "evolution", "free_energy[t=16]", 0.07843, 2e-5),
+    ],
     "diabetes_chain2": [
         ("ald", "current", "projection[ald]", 1.0, 0.05),
         ("ald", "current", "circulation", 7.76e-4, 5e-5),

@@ -9,3 +9,5 @@ FP_OBSERVABLE("reduction", FPObservableCreate_Reduction,
               "how wrong reduced coordinates are: SGD of all weights beside SGD of the coordinates")
 FP_OBSERVABLE("free_energy", FPObservableCreate_FreeEnergy,
               "free energy and learning coefficient of the Gibbs law over a prior in all weights")
+FP_OBSERVABLE("evolution", FPObservableCreate_Evolution,
+              "loss, moments, entropy, free energy, KL to the stationary law at times after a start")

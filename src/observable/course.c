@@ -1,0 +1,241 @@
+/* course.c: times and starts of the observables along time. */
+#include "course.h"
+#include <gsl/gsl_randist.h>
+#include <gsl/gsl_rng.h>
+#include <stdlib.h>
+
+#define GAUSSIAN_REACH 8 /* standard deviations */
+
+static PetscErrorCode ReadTimes(FPCourse *course, const char section[])
+{
+  const PetscInt n = course->times.n;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(n, &course->t));
+  for (PetscInt k = 0; k < n; k++) {
+    const char *word = course->times.value[k];
+    char       *end;
+
+    course->t[k] = strtod(word, &end);
+    FPInputCheck(end != word && !*end && isfinite(course->t[k]) && course->t[k] >= 0,
+                 "%s_times: '%s' is no time; numbers from 0 on are accepted", section, word);
+    FPInputCheck(k == 0 || course->t[k] > course->t[k - 1], "%s_times: %s after %s; ascending times are accepted",
+                 section, word, course->times.value[k - 1]);
+    FPInputCheck(strlen(word) < 20, "%s_times: '%s' is longer than 19 characters", section, word);
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPCourseRead(FPCourse *course, const char section[], FPConfig config, FPModel model, FPMesh mesh,
+                            PetscBool needs_start, PetscBool wanted)
+{
+  char     key[2 * FP_NAME];
+  PetscInt dim;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetSizes(model, &dim, NULL, NULL));
+  FPInputCheck(!wanted || course->times.n > 0,
+               "%s_times is not given: a list of times, ascending from 0 on, is accepted", section);
+  FPInputCheck(!wanted || !needs_start || course->start.n > 0,
+               "%s_start is not given: %" PetscInt_FMT " coordinates or the name of a critical point are accepted",
+               section, dim);
+  if (course->times.n > 0) PetscCall(ReadTimes(course, section));
+  if (course->start.n == 0) PetscFunctionReturn(0);
+  PetscCall(PetscSNPrintf(key, sizeof(key), "%s_start", section));
+  PetscCall(FPPointRead(config, key, &course->start, model, course->z));
+  course->started = PETSC_TRUE;
+  if (mesh) {
+    const FPBox *box;
+
+    PetscCall(FPMeshGetBox(mesh, &box));
+    for (PetscInt a = 0; a < dim; a++)
+      FPInputCheck(course->z[a] > box->lower[a] && course->z[a] < box->upper[a],
+                   "%s: coordinate %" PetscInt_FMT " is %g, outside the box from %g to %g", key, a + 1,
+                   (double)course->z[a], (double)box->lower[a], (double)box->upper[a]);
+  }
+  PetscFunctionReturn(0);
+}
+
+/* x mirrored into [0, 1] */
+static PetscReal Mirror(PetscReal x)
+{
+  x = PetscAbsReal(x) - 2 * PetscFloorReal(PetscAbsReal(x) / 2);
+  return x > 1 ? 2 - x : x;
+}
+
+/* Add a weight at xi in [0, 1] of an axis of n cells: cubic B-spline, mirrored at the ends. */
+static void Deposit(PetscInt n, PetscReal xi, PetscReal weight, PetscReal share[])
+{
+  const PetscReal x = xi * n - 0.5, f = x - PetscFloorReal(x), g = 1 - f;
+  const PetscInt  i    = (PetscInt)PetscFloorReal(x);
+  const PetscReal w[4] = {g * g * g / 6, 2.0 / 3 - f * f * (2 - f) / 2, 2.0 / 3 - g * g * (2 - g) / 2, f * f * f / 6};
+
+  for (PetscInt k = 0; k < 4; k++) {
+    PetscInt j = i - 1 + k;
+
+    if (j < 0) j = -1 - j;
+    if (j >= n) j = 2 * n - 1 - j;
+    share[PetscClipInterval(j, 0, n - 1)] += weight * w[k];
+  }
+}
+
+/* Law of one coordinate on the cells of its axis. */
+static void AxisLaw(const FPCourse *course, FPMesh mesh, const FPBox *box, PetscInt a, PetscInt n, PetscReal share[])
+{
+  const PetscReal length = box->upper[a] - box->lower[a], s = course->spread;
+  const PetscReal step  = s > 0 ? PetscMin(0.25 * length / n, s / 4) : 1;
+  const PetscInt  reach = s > 0 ? (PetscInt)PetscCeilReal(GAUSSIAN_REACH * s / step) : 0;
+  PetscReal       sum   = 0;
+
+  for (PetscInt k = -reach; k <= reach; k++) sum += exp(s > 0 ? -0.5 * PetscSqr(k * step / s) : 0);
+  for (PetscInt k = -reach; k <= reach; k++) {
+    const PetscReal z = Mirror((course->z[a] + k * step - box->lower[a]) / length) * length + box->lower[a];
+    PetscReal       xi;
+
+    FPMeshUnmap(mesh, a, z, &xi);
+    Deposit(n, xi, exp(s > 0 ? -0.5 * PetscSqr(k * step / s) : 0) / sum, share);
+  }
+}
+
+PetscErrorCode FPCourseLaw(const FPCourse *course, FPGenerator gen, PetscReal law[], PetscReal *missing)
+{
+  const PetscInt           *cells, *node;
+  const PetscReal          *z, *measure, *volume;
+  const FPGeneratorOptions *options;
+  const FPBox              *box;
+  PetscReal                 ratio, *share[3], sum = 0;
+  PetscInt                  dim, n, level;
+  FPMesh                    mesh;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  PetscCall(FPMeshGetBox(mesh, &box));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  for (PetscInt a = 0; a < dim; a++) {
+    PetscCall(PetscCalloc1(cells[a], &share[a]));
+    AxisLaw(course, mesh, box, a, cells[a], share[a]);
+  }
+  for (PetscInt k = 0; k < n; k++) {
+    PetscInt rest = node[k];
+
+    law[k] = 1;
+    for (PetscInt a = 0; a < dim; a++) {
+      law[k] *= share[a][rest % cells[a]];
+      rest /= cells[a];
+    }
+    sum += law[k];
+  }
+  *missing = PetscMax(0, 1 - sum);
+  for (PetscInt k = 0; k < n && sum > 0; k++) law[k] /= sum;
+  for (PetscInt a = 0; a < dim; a++) PetscCall(PetscFree(share[a]));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPCourseMover(FPGenerator gen, FPGenerator *mover)
+{
+  const FPGeneratorOptions *same;
+  FPGeneratorOptions        options;
+  FPGeneratorInfo           info[2];
+  const PetscInt           *cells;
+  PetscReal                 ratio;
+  FPProcess                 process;
+  FPMesh                    mesh;
+  PetscInt                  level, dim;
+  PetscBool                 potential;
+
+  PetscFunctionBegin;
+  *mover = NULL;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessHasPotential(process, &potential));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetInfo(gen, &info[0]));
+  if (!potential && dim > 1 && !info[0].degenerate) PetscFunctionReturn(0);
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &same));
+  options           = *same;
+  options.transient = PETSC_TRUE;
+  PetscCall(FPGeneratorCreate(process, mesh, level, &options, NULL, mover));
+  PetscCall(FPGeneratorGetInfo(*mover, &info[1]));
+  PetscCheck(info[0].unknowns == info[1].unknowns, PETSC_COMM_SELF, PETSC_ERR_PLIB,
+             "two chains on one grid have %" PetscInt_FMT " and %" PetscInt_FMT " unknowns", info[0].unknowns,
+             info[1].unknowns);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPCoursePoints(const FPCourse *course, FPModel model, FPMesh mesh, const FPParticleOptions *options,
+                              PetscReal **points)
+{
+  const FPBox *box = NULL;
+  PetscInt     count, dim;
+  gsl_rng     *rng = gsl_rng_alloc(gsl_rng_mt19937);
+
+  PetscFunctionBegin;
+  if (mesh) PetscCall(FPMeshGetBox(mesh, &box));
+  PetscCall(FPModelGetSizes(model, &dim, NULL, NULL));
+  PetscCall(FPParticlesCount(options, &count));
+  PetscCall(PetscMalloc1((size_t)count * dim, points));
+  gsl_rng_set(rng, (unsigned long)options->seed + 1);
+  for (PetscInt k = 0; k < count; k++)
+    for (PetscInt a = 0; a < dim; a++) {
+      PetscReal z = course->z[a];
+
+      if (course->spread > 0) z += gsl_ran_gaussian(rng, course->spread);
+      if (course->spread > 0 && box)
+        z = box->lower[a] +
+            (box->upper[a] - box->lower[a]) * Mirror((z - box->lower[a]) / (box->upper[a] - box->lower[a]));
+      (*points)[(size_t)k * dim + a] = z;
+    }
+  gsl_rng_free(rng);
+  PetscFunctionReturn(0);
+}
+
+PetscInt FPCourseDue(const FPCourse *course, PetscInt64 step, PetscReal dt, PetscInt *first)
+{
+  const PetscReal slack = 1e-6 * dt, from = step == 1 ? -1 : (PetscReal)(step - 1) * dt + slack,
+                  to = (PetscReal)step * dt + slack;
+  PetscInt low = 0, high = course->times.n, last;
+
+  while (low < high) { /* the first time beyond `from` */
+    const PetscInt middle = (low + high) / 2;
+
+    if (course->t[middle] > from)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  *first = last = low;
+  while (last < course->times.n && course->t[last] <= to) last++;
+  return last - low;
+}
+
+PetscErrorCode FPCourseDestroy(FPCourse *course)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFree(course->t));
+  PetscFunctionReturn(0);
+}
+
+void FPBinsWiden(const FPBins *bins, FPBins *wide)
+{
+  const PetscInt merge = bins->dim < 3 ? 4 : 2;
+
+  *wide       = *bins;
+  wide->total = 1;
+  for (PetscInt a = 0; a < bins->dim; a++) {
+    wide->count[a] /= merge;
+    wide->width[a] *= merge;
+    wide->volume *= merge;
+    wide->total *= wide->count[a];
+  }
+}
+
+PetscErrorCode FPEntryName(FPModel model, PetscInt a, char name[24])
+{
+  PetscInt inputs, targets;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetSizes(model, NULL, &inputs, &targets));
+  PetscCall(PetscStrncpy(name, "p", 24));
+  if (inputs * targets > 1) PetscCall(PetscSNPrintf(name, 24, "p[%d][%d]", (int)(a / inputs), (int)(a % inputs)));
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,383 @@
+/* t-evolution.c: laws along time against closed forms. OU: mean exp(-A t) z0, covariance S - exp(-A t) (S - S0)
+   exp(-A^T t), Gaussian entropy and KL. 2-chain: Saxe's sigmoid for the gradient flow, and w1^2 - w2^2, which decays at
+   twice the weight decay under Langevin noise. Depth 1: the exact recursion of the moments of SGD. */
+#include "scene.h"
+#include "fprun.h"
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/dlnfp-evolution-XXXXXX";
+
+static FPConfig MakeConfig(const char keys[])
+{
+  FPConfig config;
+
+  must(FPConfigCreate(&config));
+  must(FPConfigSet(config, "particles_threads", "1"));
+  SceneSet(config, keys);
+  return config;
+}
+
+/* Results of a whole run, without its tables. */
+static json_t *Run(const char format[], ...)
+{
+  const int      null = open("/dev/null", O_WRONLY), out = dup(1), err = dup(2);
+  char           path[128], keys[4096];
+  PetscInt       disagreements;
+  FPConfig       config;
+  PetscErrorCode ierr;
+  json_t        *root;
+  va_list        args;
+
+  va_start(args, format);
+  (void)vsnprintf(keys, sizeof(keys), format, args);
+  va_end(args);
+  config = MakeConfig(keys);
+  (void)fflush(stdout);
+  (void)dup2(null, 1);
+  (void)dup2(null, 2);
+  ierr = FPRunExecute(config, folder, &disagreements);
+  (void)fflush(stdout);
+  (void)dup2(out, 1);
+  (void)dup2(err, 2);
+  (void)close(null);
+  (void)close(out);
+  (void)close(err);
+  must(ierr);
+  must(FPConfigDestroy(&config));
+  (void)snprintf(path, sizeof(path), "%s/results.json", folder);
+  root = json_load_file(path, 0, NULL);
+  assert_non_null(root);
+  return root;
+}
+
+static const json_t *Row(const json_t *root, const char *process, const char *engine, const char *observable,
+                         const char *quantity)
+{
+  size_t  i;
+  json_t *row;
+
+  json_array_foreach(json_object_get(root, "results"), i, row)
+  {
+    if (!strcmp(json_string_value(json_object_get(row, "process")), process) &&
+        !strcmp(json_string_value(json_object_get(row, "engine")), engine) &&
+        !strcmp(json_string_value(json_object_get(row, "observable")), observable) &&
+        !strcmp(json_string_value(json_object_get(row, "quantity")), quantity))
+      return row;
+  }
+  fail_msg("no %s of %s by %s of %s", quantity, observable, engine, process);
+  return NULL;
+}
+
+static double Value(const json_t *root, const char *process, const char *engine, const char *observable,
+                    const char *quantity, double *error)
+{
+  const json_t *row = Row(root, process, engine, observable, quantity);
+
+  check(json_object_get(row, "value"), "%s of %s by %s of %s has no value", quantity, observable, engine, process);
+  *error = json_number_value(json_object_get(row, "error"));
+  return json_number_value(json_object_get(row, "value"));
+}
+
+/* Within its bound (generator; no wider than `useful`), within 5 standard errors (particles). */
+static void Meets(const json_t *root, const char *process, const char *engine, const char *observable, double exact,
+                  double useful, const char *format, ...)
+{
+  const double reach = strcmp(engine, "particles") ? 1 : 5;
+  char         quantity[64];
+  double       value, error;
+  va_list      args;
+
+  va_start(args, format);
+  (void)vsnprintf(quantity, sizeof(quantity), format, args);
+  va_end(args);
+  value = Value(root, process, engine, observable, quantity, &error);
+  check(fabs(value - exact) <= reach * error + 1e-12, "%s of %s by %s: %.9g +- %.2g, exact %.9g", quantity, process,
+        engine, value, error, exact);
+  check(error <= useful, "%s of %s by %s: error %g is of no use", quantity, process, engine, error);
+}
+
+/* 2 x 2 matrices by rows */
+static void Multiply(const double a[4], const double b[4], double c[4])
+{
+  const double d[4] = {a[0] * b[0] + a[1] * b[2], a[0] * b[1] + a[1] * b[3], a[2] * b[0] + a[3] * b[2],
+                       a[2] * b[1] + a[3] * b[3]};
+
+  memcpy(c, d, sizeof(d));
+}
+
+/* exp(-A t), Taylor's series of exp(-A t/256) squared eight times */
+static void Exponential(const double A[4], double t, double E[4])
+{
+  double term[4] = {1, 0, 0, 1}, step[4];
+
+  for (int i = 0; i < 4; i++) {
+    step[i] = -A[i] * t / 256;
+    E[i]    = term[i];
+  }
+  for (int k = 1; k < 12; k++) {
+    Multiply(term, step, term);
+    for (int i = 0; i < 4; i++) E[i] += term[i] /= k;
+  }
+  for (int k = 0; k < 8; k++) Multiply(E, E, E);
+}
+
+/* A S + S A^T = 2 D in two dimensions. */
+static void Lyapunov(const double A[4], const double D[4], double S[4])
+{
+  const double trace = A[0] + A[3], det = A[0] * A[3] - A[1] * A[2];
+  const double J[4] = {A[3], -A[1], -A[2], A[0]}; /* adjugate; S = (det D + J D J^T)/(trace det) */
+  const double K[4] = {J[0], J[2], J[1], J[3]};
+  double       M[4];
+
+  Multiply(J, D, M);
+  Multiply(M, K, M);
+  for (int i = 0; i < 4; i++) S[i] = (det * D[i] + M[i]) / (trace * det);
+}
+
+#define OU                                                                                                             \
+  "model_type=ou model_drift=1.3,-0.9,0.4,0.7 model_diffusion=0.12,0.03,0.03,0.08 training_learning_rate=0.05 "        \
+  "mesh_lower=-2.1,-2.2 mesh_upper=2.2,2.0 particles_count=16384 particles_steps=400 particles_burn_in=100 "           \
+  "processes=ald "
+static const double ouA[4] = {1.3, -0.9, 0.4, 0.7}, ouD[4] = {0.12, 0.03, 0.03, 0.08};
+
+/* Mean and covariance at time t from a Gaussian of variance s0 around z0. */
+static void OuLaw(const double z0[2], double s0, double t, double m[2], double S[4])
+{
+  double E[4], ET[4], inf[4];
+
+  Exponential(ouA, t, E);
+  Lyapunov(ouA, ouD, inf);
+  for (int i = 0; i < 4; i++) ET[i] = E[i % 2 * 2 + i / 2];
+  for (int i = 0; i < 2; i++) m[i] = E[2 * i] * z0[0] + E[2 * i + 1] * z0[1];
+  for (int i = 0; i < 4; i++) S[i] = inf[i] - (i % 3 ? 0 : s0);
+  Multiply(E, S, S);
+  Multiply(S, ET, S);
+  for (int i = 0; i < 4; i++) S[i] = inf[i] - S[i];
+}
+
+static void test_ou(void **state)
+{
+  static const char *const times[] = {"0", "0.3", "1.05", "4"};
+  const double             z0[2] = {0.53, -0.41}, s0 = 0.2 * 0.2;
+  double                   inf[4], det;
+  json_t                  *root = Run(OU "mesh_cells=72,64 observables=evolution evolution_times=0,0.3,1.05,4 "
+                                                          "evolution_start=0.53,-0.41 evolution_spread=0.2");
+
+  (void)state;
+  Lyapunov(ouA, ouD, inf);
+  det = inf[0] * inf[3] - inf[1] * inf[2];
+  for (int k = 0; k < 4; k++) {
+    double m[2], S[4], entropy, kl;
+
+    OuLaw(z0, s0, atof(times[k]), m, S);
+    for (int i = 0; i < 2; i++) {
+      Meets(root, "ald", "generator", "evolution", m[i], 3e-3, "mean[%d][t=%s]", i, times[k]);
+      Meets(root, "ald", "particles", "evolution", m[i], 2e-2, "mean[%d][t=%s]", i, times[k]);
+      Meets(root, "ald", "generator", "evolution", m[i] * m[i] + S[3 * i], 3e-3, "second_moment[%d][t=%s]", i,
+            times[k]);
+      Meets(root, "ald", "particles", "evolution", m[i] * m[i] + S[3 * i], 2e-2, "second_moment[%d][t=%s]", i,
+            times[k]);
+    }
+    entropy = 1 + log(2 * PETSC_PI) + 0.5 * log(S[0] * S[3] - S[1] * S[2]);
+    kl      = 0.5 * ((S[0] * inf[3] + S[3] * inf[0] - S[1] * inf[2] - S[2] * inf[1] + m[0] * m[0] * inf[3] -
+                 2 * m[0] * m[1] * inf[1] + m[1] * m[1] * inf[0]) /
+                    det -
+                2 + log(det / (S[0] * S[3] - S[1] * S[2])));
+    Meets(root, "ald", "generator", "evolution", entropy, 2e-2, "entropy[t=%s]", times[k]);
+    Meets(root, "ald", "generator", "evolution", kl, 2e-2, "kl_stationary[t=%s]", times[k]);
+  }
+  json_decref(root);
+}
+
+/* One grid after the other: the errors of a point start go with h^2, however the grids lie about the start. */
+static void test_order(void **state)
+{
+  static const char *const names[] = {"mean[0][t=0.7]", "second_moment[1][t=0.7]", "entropy[t=0.7]"};
+  const double             z0[2]   = {0.53, -0.41};
+  double                   m[2], S[4], exact[3], error[3][SCENE_LEVELS], h[SCENE_LEVELS];
+  Scene                    s;
+  FPScene                  scene;
+  const FPBox             *box;
+
+  (void)state;
+  SceneOpen(&s, "ald", OU "mesh_cells=96,88 evolution_times=0.7 evolution_start=0.53,-0.41");
+  OuLaw(z0, 0, 0.7, m, S);
+  exact[0] = m[0];
+  exact[1] = m[1] * m[1] + S[3];
+  exact[2] = 1 + log(2 * PETSC_PI) + 0.5 * log(S[0] * S[3] - S[1] * S[2]);
+  scene    = (FPScene){.model = s.model, .mesh = s.mesh, .processes = 1, .process = &s.process};
+  must(FPMeshGetBox(s.mesh, &box));
+  must(FPBinsCreate(box, &scene.bins));
+  for (PetscInt l = 0; l < SCENE_LEVELS; l++) {
+    FPQuantities    q = {0};
+    FPObservable    o;
+    const PetscInt *cells;
+
+    (void)SceneGrid(&s, l);
+    must(FPGeneratorGetGrid(s.gen, &s.dim, &cells, &h[l]));
+    must(FPGeneratorSolve(s.gen, 1));
+    must(FPObservableCreate(s.config, "evolution", &o));
+    must(FPObservableRead(o, s.config, s.model, s.mesh, PETSC_TRUE));
+    must(FPObservableSetScene(o, &scene));
+    must(FPObservableGenerator(o, s.gen, PETSC_FALSE, &q));
+    for (int k = 0; k < 3; k++) error[k][l] = SceneValue(&q, names[k], NULL) - exact[k];
+    must(FPQuantitiesFree(&q));
+    must(FPObservableDestroy(&o));
+  }
+  for (int k = 0; k < 3; k++)
+    for (int l = 1; l < SCENE_LEVELS; l++) {
+      const double order = log(error[k][l] / error[k][l - 1]) / log(h[l] / h[l - 1]);
+
+      check(order > 1.8 && order < 2.2, "%s: order %g, errors %g, %g", names[k], order, error[k][l - 1], error[k][l]);
+    }
+  SceneClose(&s);
+}
+
+#define CHAIN "data_type=rademacher model_type=chain model_depth=2 particles_count=4096 observables=evolution "
+
+/* P(t) = p/(1 + (p/P0 - 1) exp(-2 s p t)): gradient descent extrapolated in its step, ALD in its temperature. */
+static void test_saxe(void **state)
+{
+  const double             p = 0.9, s = 1.1, w0 = 0.35;
+  static const char *const times[] = {"0.8", "1.6", "3.2"}, *const process[] = {"gd", "ald"},
+                           *const engine[] = {"particles", "generator"};
+  json_t                         *root[2][2];
+  double                          error;
+
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    root[0][k] = Run(CHAIN "data_teacher=0.9 data_second_moment=1.1 processes=gd engines=particles "
+                           "training_learning_rate=%s evolution_times=0.8,1.6,3.2 evolution_start=0.35,0.35 "
+                           "mesh_lower=-2,-2 mesh_upper=2,2 mesh_cells=16,16",
+                     k ? "0.004" : "0.008");
+    root[1][k] = Run(CHAIN "model_coordinates=balanced data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.3 "
+                           "processes=ald engines=generator training_learning_rate=%s training_temperature=%s "
+                           "mesh_lower=-0.1 mesh_upper=1.4 mesh_cells=1024 evolution_times=0.8,1.6,3.2 "
+                           "evolution_start=0.35",
+                     k ? "0.001" : "0.002", k ? "0.001" : "0.002");
+  }
+  for (int r = 0; r < 2; r++)
+    for (int k = 0; k < 3; k++) {
+      const double exact = p / (1 + (p / (w0 * w0) - 1) * exp(-2 * s * p * atof(times[k])));
+      char         name[32];
+      double       P[2];
+
+      (void)snprintf(name, sizeof(name), "mean_p[t=%s]", times[k]);
+      for (int i = 0; i < 2; i++) P[i] = Value(root[r][i], process[r], engine[r], "evolution", name, &error);
+      check(fabs(P[0] - exact) > 1e-4 && fabs(2 * P[1] - P[0] - exact) < 5e-5 + error && error < 1e-3,
+            "%s %s: %g, %g +- %g, Saxe %g", process[r], name, P[0], P[1], error, exact);
+    }
+  for (int r = 0; r < 2; r++)
+    for (int k = 0; k < 2; k++) json_decref(root[r][k]);
+}
+
+/* E (w1^2 - w2^2) = (w1^2 - w2^2)(0) exp(-2 decay t), whatever the temperature. */
+static void test_invariant(void **state)
+{
+  const double exact = (0.9 * 0.9 - 0.3 * 0.3) * exp(-2 * 0.15 * 1.5);
+  double       error[2], value;
+  json_t      *root = Run(CHAIN "data_teacher=0.7 data_label_noise=0.4 processes=langevin langevin_temperature=0.06 "
+                                     "training_learning_rate=0.05 training_weight_decay=0.15 mesh_lower=-2.6,-2.7 "
+                                     "mesh_upper=2.7,2.5 mesh_cells=80,72 evolution_times=1.5 evolution_start=0.9,0.3");
+
+  (void)state;
+  for (int e = 0; e < 2; e++) {
+    const char *engine = e ? "particles" : "generator";
+
+    value = Value(root, "langevin", engine, "evolution", "second_moment[0][t=1.5]", &error[0]) -
+            Value(root, "langevin", engine, "evolution", "second_moment[1][t=1.5]", &error[1]);
+    check(fabs(value - exact) < (e ? 5 : 1) * (error[0] + error[1]) && (e || error[0] < 1e-3),
+          "w1^2 - w2^2 by %s: %g +- %g, exact %g", engine, value, error[0] + error[1], exact);
+  }
+  json_decref(root);
+}
+
+/* Depth 1: e = w - p goes to (1 - eta (X + l)) e + eta (Z - l p), X and Z means over the batch, E X^2 = s^2 (1 + 2/B),
+   E Z^2 = sigma^2 s/B, E X Z = 0. Between steps expectations are interpolated. */
+static void test_sgd(void **state)
+{
+  const double p = 0.8, s = 0.9, sigma = 0.5, eta = 0.1, l = 0.05, B = 2;
+  double       e = -1.1, square = 1.1 * 1.1, before = 0, before2 = 0;
+  json_t      *root = Run("data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.5 "
+                               "model_type=chain model_depth=1 processes=sgd engines=particles training_learning_rate=0.1 "
+                               "training_batch_size=2 training_weight_decay=0.05 particles_count=65536 "
+                               "observables=evolution mesh_lower=-9 mesh_upper=9 mesh_cells=32 "
+                               "evolution_start=-0.3 evolution_times=0.1,0.5,2.03");
+
+  (void)state;
+  for (int k = 1; k <= 21; k++) {
+    const double c = 1 - eta * (s + l);
+
+    before  = e;
+    before2 = square;
+    square  = (c * c + eta * eta * 2 * s * s / B) * square - 2 * c * eta * l * p * e +
+             eta * eta * sigma * sigma * s / B + eta * eta * l * l * p * p;
+    e = c * e - eta * l * p;
+    if (k == 1 || k == 5) {
+      const char *t = k == 1 ? "0.1" : "0.5";
+
+      Meets(root, "sgd", "particles", "evolution", p + e, 1e-2, "mean[0][t=%s]", t);
+      Meets(root, "sgd", "particles", "evolution", square + 2 * p * e + p * p, 1e-2, "second_moment[0][t=%s]", t);
+      Meets(root, "sgd", "particles", "evolution", 0.5 * s * square, 1e-2, "loss[t=%s]", t);
+    }
+  }
+  Meets(root, "sgd", "particles", "evolution", p + 0.7 * before + 0.3 * e, 1e-2, "mean_p[t=2.03]");
+  Meets(root, "sgd", "particles", "evolution", 0.5 * s * (0.7 * before2 + 0.3 * square), 1e-2, "loss[t=2.03]");
+  json_decref(root);
+}
+
+static void test_refused(void **state)
+{
+  static const char *const cases[] = {"evolution_start=0.3,0.4",
+                                      "evolution_times=1",
+                                      "evolution_times=1,0.5 evolution_start=0.3,0.4",
+                                      "evolution_times=-1,0.5 evolution_start=0.3,0.4",
+                                      "evolution_times=1,soon evolution_start=0.3,0.4",
+                                      "evolution_times=1 evolution_start=0.3",
+                                      "evolution_times=1 evolution_start=nowhere",
+                                      "evolution_times=1 evolution_start=0.3,2.7",
+                                      "evolution_times=1 evolution_start=0.3,0.4 evolution_spread=-1"};
+
+  (void)state;
+  for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+    FPConfig config = MakeConfig(CHAIN "data_teacher=0.7 processes=langevin langevin_temperature=0.1 mesh_lower=-2,-2 "
+                                       "mesh_upper=2,2 mesh_cells=16,16");
+
+    SceneSet(config, cases[k]);
+    must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
+    check(FPRunCheck(config) == PETSC_ERR_USER_INPUT, "%s was not refused as bad input", cases[k]);
+    must(PetscPopErrorHandler());
+    must(FPConfigDestroy(&config));
+  }
+}
+
+static int MakeFolder(void **state)
+{
+  (void)state;
+  return mkdtemp(folder) ? 0 : -1;
+}
+
+static int RemoveFolder(void **state)
+{
+  char command[64];
+
+  (void)state;
+  (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
+  return system(command);
+}
+
+int main(int argc, char **argv)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),   cmocka_unit_test(test_order),
+                                     cmocka_unit_test(test_saxe), cmocka_unit_test(test_invariant),
+                                     cmocka_unit_test(test_sgd),  cmocka_unit_test(test_refused)};
+  int                     failed;
+
+  must(SlepcInitialize(&argc, &argv, NULL, NULL));
+  failed = cmocka_run_group_tests(tests, MakeFolder, RemoveFolder);
+  must(SlepcFinalize());
+  return failed;
+}
