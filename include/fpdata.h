@@ -7,6 +7,7 @@ typedef struct _p_FPData *FPData;
 
 /* Reads section "data"; without one *data is NULL, and every model but ou refuses it. */
 PETSC_EXTERN PetscErrorCode FPDataCreate(FPConfig config, FPData *data);
+PETSC_EXTERN PetscErrorCode FPDataGetType(FPData data, const char **type);
 PETSC_EXTERN PetscErrorCode FPDataGetSizes(FPData data, PetscInt *inputs, PetscInt *targets);
 /* Exact moments of u = (x, y), n = inputs + targets: second[a*n + b] = E u_a u_b, fourth[((a*n + b)*n + c)*n + d]. */
 PETSC_EXTERN PetscErrorCode FPDataGetMoments(FPData data, const PetscReal **second, const PetscReal **fourth);

@@ -126,7 +126,8 @@ static FPConfig MakeConfig(const Setting *setting)
 
   must(FPConfigCreate(&config));
   must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2"));
-  must(FPConfigSet(config, "observables", "spectrum,stationary,current,noise,reduction,free_energy,evolution"));
+  must(
+      FPConfigSet(config, "observables", "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution"));
   must(FPConfigSet(config, "evolution_times", "0,0.4,3.02"));
   must(PetscStrncpy(start, "0.31,-0.27,0.42,0.22,-0.35,0.4,0.38,0.29", sizeof(start)));
   for (PetscInt k = 0, seen = 0; start[k]; k++)
@@ -282,6 +283,10 @@ static void RunSetting(const Setting *s)
   CheckNoise(s, root);
   Promise(root, s->title, "sgd", "particles", "reduction", "difference_loss");
   Promise(root, s->title, "model", "exact", "free_energy", "learning_coefficient");
+  for (size_t p = 0; p < sizeof(processes) / sizeof(processes[0]); p++) {
+    Promise(root, s->title, processes[p], "exact", "lyapunov", "exponent_at[minimum]");
+    Promise(root, s->title, processes[p], "particles", "lyapunov", "exponent_orbit");
+  }
   check(s->exact !=
             (json_object_get(FindRow(root, "sgd", "particles", "reduction", "difference_loss"), "value") != NULL),
         "%s: difference_loss has a value where it should not, or none where it should", s->title);

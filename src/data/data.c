@@ -44,6 +44,13 @@ PetscErrorCode FPDataCreate(FPConfig config, FPData *data)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPDataGetType(FPData data, const char **type)
+{
+  PetscFunctionBegin;
+  *type = data->type;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPDataGetSizes(FPData data, PetscInt *inputs, PetscInt *targets)
 {
   PetscFunctionBegin;

@@ -29,6 +29,20 @@ struct _p_FPObservable {
 #include "observablelist.h"
 #undef FP_OBSERVABLE
 
+/* logmean.c: E ln |a + b U| over the data law of one input and one target, U the mean over a batch of x y (squares:
+   x^2), as a value and a bound; minus infinity where a + b U = 0 has positive probability. U's own mean and variance are
+   those of one sample. */
+typedef struct {
+  FPData    data;
+  PetscBool squares;
+  PetscInt  batch;
+} FPBatchMean;
+PETSC_INTERN PetscErrorCode FPBatchMeanMoments(const FPBatchMean *law, PetscReal *mean, PetscReal *variance);
+PETSC_INTERN PetscErrorCode FPBatchMeanLog(const FPBatchMean *law, PetscReal a, PetscReal b, PetscReal *value,
+                                           PetscReal *error);
+/* E ln |u + xi|, xi ~ N(0, 1) */
+PETSC_INTERN PetscReal FPNormalLog(PetscReal u);
+
 /* w[weights*n] of z[dim*n]: identity unless the model is mapped. Returns the array to use. */
 static inline const double *FPWeightsOf(FPModel model, PetscBool mapped, int n, const double *z, double *w)
 {

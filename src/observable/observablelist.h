@@ -11,3 +11,5 @@ FP_OBSERVABLE("free_energy", FPObservableCreate_FreeEnergy,
               "free energy and learning coefficient of the Gibbs law over a prior in all weights")
 FP_OBSERVABLE("evolution", FPObservableCreate_Evolution,
               "loss, moments, entropy, free energy, KL to the stationary law at times after a start")
+FP_OBSERVABLE("lyapunov", FPObservableCreate_Lyapunov,
+              "exponents of small differences, at critical points and along the orbit of sgd and gd")

@@ -45,6 +45,11 @@ static const Unsupported Table[] = {
     {"free_energy", "particles", "every process", "the Gibbs law is known: its integrals are quadratures", NULL},
     {"free_energy", "exact", "other models", "only chains and diagonal networks reduce to integrals over a line", NULL},
     {"free_energy", "exact", "correlated inputs", "the paths of a diagonal network are not independent then", NULL},
+    {"lyapunov", "generator", "every process", "exponents belong to maps and their noise, not to the generator", NULL},
+    {"lyapunov", "particles", "svag, SDEs",
+     "tangent vectors follow sgd and gd; of an SDE they depend on how its noise is coupled", NULL},
+    {"lyapunov", "exact", "temperature above 0", "injected noise leaves no point where it is", NULL},
+    {"lyapunov", "exact", "sgd, SDEs beyond chains", "the directions do not separate", NULL},
     {"reduction", "generator", "every process", "SGD is discrete, and all the weights are too many for a grid", NULL},
     {"reduction", "particles", "weights, invariant", "these coordinates reduce nothing", NULL},
     {"reduction", "particles", "diagonal, over 8 weights", "all the weights are not among the coordinates of the model",
@@ -72,6 +77,6 @@ PetscErrorCode FPRunListUnsupported(FILE *out)
   PetscFunctionBegin;
   fprintf(out, "\nunsupported:\n");
   for (size_t k = 0; k < sizeof(Table) / sizeof(Table[0]); k++)
-    fprintf(out, "  %-10s by %-9s %-24s %s\n", Table[k].observable, Table[k].engine, Table[k].when, Table[k].reason);
+    fprintf(out, "  %-11s by %-9s %-24s %s\n", Table[k].observable, Table[k].engine, Table[k].when, Table[k].reason);
   PetscFunctionReturn(0);
 }
