@@ -120,8 +120,8 @@ static PetscInt ReachClosed(const Graph *g, PetscInt n, PetscInt node, const Pet
   return found;
 }
 
-/* Drop every unknown outside one component; nothing leaves a closed class, so rates and row sums stay what they are. */
-static PetscErrorCode Keep(FPGenerator gen, const PetscInt component[], PetscInt wanted)
+/* Drop every unknown outside one component with its edges; rates stay what they are. */
+PetscErrorCode FPGeneratorKeep(FPGenerator gen, const PetscInt component[], PetscInt wanted)
 {
   PetscInt      *renumber, kept = 0, edges = 0;
   const PetscInt n = gen->n;
@@ -178,10 +178,55 @@ PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start
       if (component[graph.to[s]] != component[k]) closed[component[k]] = PETSC_FALSE;
   gen->info.closed_classes = 0;
   for (PetscInt c = 0; c < count; c++) gen->info.closed_classes += closed[c];
-  if (count > 1) PetscCall(Keep(gen, component, ReachClosed(&graph, gen->n, Nearest(gen, start), component, closed)));
+  if (count > 1)
+    PetscCall(FPGeneratorKeep(gen, component, ReachClosed(&graph, gen->n, Nearest(gen, start), component, closed)));
   gen->home = Nearest(gen, start);
   PetscCall(PetscFree(closed));
   PetscCall(PetscFree(component));
+  PetscCall(PetscFree(graph.first));
+  PetscCall(PetscFree(graph.to));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorRestrictToReachable(FPGenerator gen, const PetscReal start[])
+{
+  const PetscInt n = gen->n;
+  Graph          graph;
+  PetscInt      *component, *seen, *queue, count = 0, head = 0, tail = 0;
+  PetscBool     *open;
+
+  PetscFunctionBegin;
+  PetscCall(BuildGraph(gen, &graph));
+  PetscCall(PetscMalloc2(n, &component, n, &queue));
+  PetscCall(PetscCalloc1(n, &seen));
+  PetscCall(Components(n, &graph, component, &count));
+  PetscCall(PetscCalloc1(count, &open));
+  queue[tail]         = Nearest(gen, start);
+  seen[queue[tail++]] = 1;
+  while (head < tail) {
+    const PetscInt k = queue[head++];
+
+    if (gen->kill[k] > 0) open[component[k]] = PETSC_TRUE;
+    for (PetscInt s = graph.first[k]; s < graph.first[k + 1]; s++) {
+      const PetscInt to = graph.to[s];
+
+      if (component[to] != component[k]) open[component[k]] = PETSC_TRUE;
+      if (!seen[to]) queue[tail++] = to;
+      seen[to] = 1;
+    }
+  }
+  gen->info.closed_classes = 0;
+  for (PetscInt k = 0; k < tail; k++) {
+    PetscBool *opens = &open[component[queue[k]]];
+
+    gen->info.closed_classes += !*opens;
+    *opens = PETSC_TRUE;
+  }
+  if (tail < n) PetscCall(FPGeneratorKeep(gen, seen, 1));
+  gen->home = Nearest(gen, start);
+  PetscCall(PetscFree(open));
+  PetscCall(PetscFree(seen));
+  PetscCall(PetscFree2(component, queue));
   PetscCall(PetscFree(graph.first));
   PetscCall(PetscFree(graph.to));
   PetscFunctionReturn(0);
@@ -292,7 +337,7 @@ PetscErrorCode FPGeneratorDropTails(FPGenerator gen, const PetscReal start[])
   while (gen->logpi[last] - log(gen->volume[last]) < least && noise[last] < UNRESOLVED * noise[last - 1]) last--;
   for (PetscInt k = 0; k < n; k++) tail[k] = k < first || k > last;
   if (last - first + 1 < n) {
-    PetscCall(Keep(gen, tail, 0));
+    PetscCall(FPGeneratorKeep(gen, tail, 0));
     PetscCall(FPGeneratorRestrictToClass(gen, start));
     gen->info.closed_classes = classes;
     gen->info.masked += n - gen->n;

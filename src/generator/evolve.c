@@ -19,16 +19,17 @@
 #include <petscblaslapack.h>
 
 #define TOLERANCE 1e-10
-#define POLE 0.1      /* gamma of the last time */
-#define FIRST 12      /* vectors before the first look at the error */
-#define EVERY 4       /* vectors between two looks */
-#define MOST 60       /* vectors of a space */
-#define RATIO 20.0    /* last time over first that share a space */
-#define DEEPEST 8     /* splits of a list of times */
-#define UNIFORM 1e-3  /* share of the uniform law in the weights */
-#define SQUARINGS 10  /* of the rational approximation to exp */
-#define WIDEST 1200.0 /* of -ln pi that the symmetric form can hold */
-#define ROUNDING 1e-15
+#define POLE 0.1       /* gamma of the last time */
+#define FIRST 12       /* vectors before the first look at the error */
+#define EVERY 4        /* vectors between two looks */
+#define MOST 60        /* vectors of a space */
+#define RATIO 20.0     /* last time over first that share a space */
+#define DEEPEST 8      /* splits of a list of times */
+#define UNIFORM 1e-3   /* share of the uniform law in the weights */
+#define SQUARINGS 10   /* of the rational approximation to exp */
+#define WIDEST 1200.0  /* of -ln pi that the symmetric form can hold */
+#define ROUNDING 2e-15 /* of the norm of the start, put into the error */
+#define STILL 5e-14    /* and below which nothing is asked */
 
 /* (shift - Q) in the symmetric form of reversible chains, factored. */
 static PetscErrorCode Factor(FPGenerator gen, PetscReal shift)
@@ -283,26 +284,30 @@ static PetscReal Norm(const Space *s, const PetscReal y[], PetscReal large, Pets
   return norm;
 }
 
-/* Grow the space until the answers at all times stand still; error[count] is by how much they still moved. size: norm
-   of the start. */
-static PetscErrorCode Converge(Space *s, PetscInt count, const PetscReal times[], PetscReal size, PetscReal work[],
-                               PetscReal error[], PetscReal *worst)
+/* Grow the space until the answers at all times stand still but for `goal`; error[count] is by how much they still
+   moved. */
+static PetscErrorCode Converge(Space *s, PetscInt count, const PetscReal times[], PetscReal goal, PetscReal work[],
+                               PetscReal error[], PetscBool *converged)
 {
   PetscFunctionBegin;
   PetscCall(PetscArrayzero(s->before, count * MOST));
-  for (PetscInt target = FIRST;; target = s->m + EVERY) {
+  *converged = PETSC_FALSE;
+  for (PetscInt target = FIRST; !*converged; target = s->m + EVERY) {
+    PetscReal worst = 0;
+
     while (s->m < PetscMin(target, s->most) && !s->complete) PetscCall(Extend(s));
-    *worst = 0;
     for (PetscInt t = 0; t < count; t++) {
       PetscReal *y = s->y + t * MOST, *before = s->before + t * MOST;
 
       PetscCall(Coefficients(s, times[t], y));
       for (PetscInt j = 0; j < MOST; j++) before[j] = y[j] - before[j];
-      error[t] = (s->complete ? 0 : Norm(s, before, TOLERANCE * size, work)) + ROUNDING * s->beta;
-      *worst   = PetscMax(*worst, error[t]);
+      error[t] = s->complete ? 0 : Norm(s, before, goal, work);
+      worst    = PetscMax(worst, error[t]);
+      error[t] += ROUNDING * s->beta;
       PetscCall(PetscArraycpy(before, y, MOST));
     }
-    if (*worst <= TOLERANCE * size || s->m >= s->most || s->complete) break;
+    *converged = (PetscBool)(worst <= goal);
+    if (s->m >= s->most) break;
   }
   PetscFunctionReturn(0);
 }
@@ -320,15 +325,16 @@ static PetscReal Size(const Space *s, const PetscReal x[])
 static PetscErrorCode Stretch(Space *s, const PetscReal initial[], PetscInt count, const PetscReal times[],
                               PetscReal out[], PetscReal error[], PetscInt depth)
 {
-  const PetscInt n     = s->gen->n;
-  PetscReal      worst = 0, size = Size(s, initial), *work;
-  PetscInt       half = 0;
+  const PetscInt n = s->gen->n;
+  PetscReal     *work;
+  PetscInt       half      = 0;
+  PetscBool      converged = PETSC_FALSE;
 
   PetscFunctionBegin;
   PetscCall(PetscMalloc1(n, &work));
   PetscCall(Begin(s, initial, POLE * times[count - 1]));
-  PetscCall(Converge(s, count, times, size, work, error, &worst));
-  if (worst <= TOLERANCE * size || s->complete || depth >= DEEPEST || !s->stops) {
+  PetscCall(Converge(s, count, times, TOLERANCE * Size(s, initial) + STILL * s->beta, work, error, &converged));
+  if (converged || depth >= DEEPEST || !s->stops) {
     for (PetscInt t = 0; t < count; t++) Combine(s, s->y + t * MOST, out + (size_t)t * n);
   } else if (times[count - 1] > 3 * times[0]) {
     while (times[half] * times[half] <= times[0] * times[count - 1]) half++;

@@ -346,47 +346,65 @@ static void SetRates(FPGenerator gen, const PetscReal first[], const PetscReal s
     const PetscReal P = first[s] + second[s];
     PetscReal       W = e->qij * cell;
 
-    if (halves && !gen->options.transient)
-      W *= PetscClipInterval(exp((first[s] - second[s]) / 2), 0.5, 2.0) * FPFittedGrowth(P);
+    if (halves && !gen->options.transient) W *= FPFittedFactor(first[s], second[s]);
     e->P   = P;
     e->qij = W * FPBernoulli(-P) / gen->measure[e->i];
     e->qji = W * FPBernoulli(P) / gen->measure[e->j];
   }
 }
 
+PetscErrorCode FPGeneratorPartForce(FPGenerator gen, PetscInt k, const short offset[3], PetscInt sign,
+                                    PetscReal fraction, PetscReal *first, PetscReal *second)
+{
+  const PetscReal w[3] = {1. / 12, 4. / 12, 1. / 12};
+  PetscReal       Phi[5], f;
+
+  PetscFunctionBegin;
+  *first = *second = 0;
+  for (PetscInt p = 0; p < 5; p++) {
+    PetscReal z[3], dz[3];
+    PetscInt  rest = gen->node[k];
+
+    for (PetscInt a = 0; a < gen->dim; a++) {
+      const PetscReal step = fraction * sign * offset[a] * gen->h[a];
+
+      FPMeshMap(gen->mesh, a, (rest % gen->cells[a] + 0.5) * gen->h[a] + 0.25 * p * step, &z[a], &dz[a]);
+      dz[a] *= step;
+      rest /= gen->cells[a];
+    }
+    if (gen->potential) {
+      FPProcessPotential(gen->process, 1, z, &Phi[p]);
+      continue;
+    }
+    PetscCall(Forces(gen, 1, z, dz, &f));
+    if (p <= 2) *first += w[p] * f;
+    if (p >= 2) *second += w[p - 2] * f;
+  }
+  if (gen->potential) {
+    *first  = Phi[0] - Phi[2];
+    *second = Phi[2] - Phi[4];
+  }
+  PetscFunctionReturn(0);
+}
+
 /* Rates into absorbing walls: an edge that meets the wall at fraction theta kills at W B(-theta P)/theta. */
 static PetscErrorCode AbsorbAtWalls(FPGenerator gen, const FPStencil stencil[])
 {
-  const PetscInt d    = gen->dim;
-  PetscReal      cell = 1;
+  PetscReal cell = 1;
 
   PetscFunctionBegin;
-  for (PetscInt a = 0; a < d; a++) cell *= gen->h[a];
+  for (PetscInt a = 0; a < gen->dim; a++) cell *= gen->h[a];
   for (PetscInt k = 0; k < gen->n; k++) {
     for (PetscInt c = 0; c < 2 * stencil[k].count; c++) {
-      const short    *e    = stencil[k].offset[c / 2];
-      const PetscInt  sign = c % 2 ? -1 : 1;
-      const PetscReal w[3] = {1. / 6, 4. / 6, 1. / 6};
-      PetscReal       theta, P = 0;
-      PetscInt        other;
+      const short   *e    = stencil[k].offset[c / 2];
+      const PetscInt sign = c % 2 ? -1 : 1;
+      PetscReal      theta, first, second;
+      PetscInt       other;
 
       if (FPGeneratorNeighbour(gen, k, e, sign, &other, &theta) != FP_BEYOND_ABSORBING) continue;
-      for (PetscInt p = 0; p < 3; p++) {
-        PetscReal z[3], dz[3], f;
-        PetscInt  rest = gen->node[k];
-
-        for (PetscInt a = 0; a < d; a++) {
-          const PetscReal step = theta * sign * e[a] * gen->h[a];
-
-          FPMeshMap(gen->mesh, a, (rest % gen->cells[a] + 0.5) * gen->h[a] + 0.5 * p * step, &z[a], &dz[a]);
-          dz[a] *= step;
-          rest /= gen->cells[a];
-        }
-        PetscCall(Forces(gen, 1, z, dz, &f));
-        P += w[p] * f;
-      }
-      if (!isfinite(P)) continue; /* D is singular on the way */
-      gen->kill[k] += stencil[k].lambda[c / 2] * cell * FPBernoulli(-P) / theta / gen->measure[k];
+      PetscCall(FPGeneratorPartForce(gen, k, e, sign, theta, &first, &second));
+      if (!isfinite(first + second)) continue; /* D is singular on the way */
+      gen->kill[k] += stencil[k].lambda[c / 2] * cell * FPBernoulli(-first - second) / theta / gen->measure[k];
     }
   }
   PetscFunctionReturn(0);

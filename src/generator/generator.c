@@ -2,6 +2,8 @@
 #include "generatorimpl.h"
 #include <stdio.h>
 
+#define FEWEST ((PetscInt)4) /* cells of a region */
+
 static const FPParameter GeneratorParameters[] = {
     {"stencil_width", FP_INT, offsetof(FPGeneratorOptions, stencil_width), "0", 0, 32, NULL, "cells",
      "longest stencil offset; 0: 4 cells for nondegenerate D, growing as the square root of the cells else"},
@@ -63,8 +65,9 @@ static PetscErrorCode CheckMarkov(FPGenerator gen)
   for (PetscInt k = 0; k < gen->n; k++) {
     PetscCheck(isfinite(gen->kill[k]) && gen->kill[k] >= 0, PETSC_COMM_SELF, PETSC_ERR_FP,
                "generator of grid level %" PetscInt_FMT ": killed at rate %g", gen->level, (double)gen->kill[k]);
-    sum[k]                 = -(outflow[k] + gen->kill[k]);
-    gen->info.largest_rate = PetscMax(gen->info.largest_rate, -sum[k]);
+    sum[k] = -(outflow[k] + gen->kill[k]);
+    /* killing faster than all jumps, beside a boundary, puts no rounding into anything slow */
+    gen->info.largest_rate = PetscMax(gen->info.largest_rate, outflow[k] + PetscMin(gen->kill[k], outflow[k]));
   }
   for (PetscInt s = gen->edges - 1; s >= 0; s--) { /* another order than above, so that rounding shows */
     sum[gen->edge[s].i] += gen->edge[s].qij;
@@ -72,8 +75,8 @@ static PetscErrorCode CheckMarkov(FPGenerator gen)
   }
   gen->info.worst_row_sum = 0;
   for (PetscInt k = 0; k < gen->n; k++)
-    gen->info.worst_row_sum =
-        PetscMax(gen->info.worst_row_sum, PetscAbsReal(sum[k] + gen->kill[k]) / gen->info.largest_rate);
+    gen->info.worst_row_sum = PetscMax(gen->info.worst_row_sum, PetscAbsReal(sum[k] + gen->kill[k]) /
+                                                                    PetscMax(gen->info.largest_rate, gen->kill[k]));
   PetscCall(PetscFree2(sum, outflow));
   PetscCheck(gen->info.most_negative_rate >= 0, PETSC_COMM_SELF, PETSC_ERR_PLIB, "negative rate %g",
              (double)gen->info.most_negative_rate);
@@ -118,23 +121,64 @@ static PetscErrorCode SetUpLattice(FPGenerator gen)
   PetscFunctionReturn(0);
 }
 
+/* The first critical point, the minimum; inside the region where there is one. */
 static PetscErrorCode DefaultStart(FPGenerator gen, PetscReal start[])
 {
   const FPCriticalPoint *points;
-  PetscInt               count;
+  PetscInt               count, k = 0;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetCriticalPoints(gen->model, &count, &points));
   PetscCheck(count > 0, PETSC_COMM_SELF, PETSC_ERR_PLIB, "the model has no critical point to start from");
-  for (PetscInt a = 0; a < gen->dim; a++) start[a] = points[0].z[a];
+  for (; gen->region && k < count; k++) {
+    double level;
+
+    FPRegionLevel(gen->region, 1, points[k].z, &level);
+    if (level < 0) break;
+  }
+  FPInputCheck(k < count, "the region contains no critical point to start from; name a start");
+  for (PetscInt a = 0; a < gen->dim; a++) start[a] = points[k].z[a];
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, PetscInt level, const FPGeneratorOptions *options,
-                                 const PetscReal start[], FPGenerator *gen)
+static PetscErrorCode CheckStart(FPGenerator gen)
+{
+  const FPBox *box;
+  double       level;
+
+  PetscFunctionBegin;
+  PetscCall(FPMeshGetBox(gen->mesh, &box));
+  for (PetscInt a = 0; a < gen->dim; a++)
+    FPInputCheck(gen->start[a] >= box->lower[a] && gen->start[a] <= box->upper[a],
+                 "the start lies outside the mesh: coordinate %" PetscInt_FMT " = %g is outside [%g, %g]", a + 1,
+                 (double)gen->start[a], (double)box->lower[a], (double)box->upper[a]);
+  FPRegionLevel(gen->region, 1, gen->start, &level);
+  FPInputCheck(level<0, "the start (%g%s%g) lies outside the region", (double)gen->start[0], gen->dim> 1 ? ", " : "",
+               gen->dim > 1 ? (double)gen->start[1] : 0.);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode BuildEdges(FPGenerator g)
+{
+  PetscReal *D;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(g->dim * g->dim * g->n, &D));
+  FPProcessDiffusion(g->process, (int)g->n, g->z, D);
+  PetscCall(FPGeneratorIsDegenerate(g, D, &g->info.degenerate));
+  if (g->info.degenerate)
+    PetscCall(FPGeneratorBuildDegenerate(g, D));
+  else
+    PetscCall(FPGeneratorBuildFitted(g, D));
+  PetscCall(PetscFree(D));
+  PetscCheck(g->edges > 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "the process does not move on this mesh");
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, const FPGeneratorOptions *options,
+                             const PetscReal start[], FPRegion region, FPGenerator *gen)
 {
   FPGenerator g;
-  PetscReal  *D, minimum[3];
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&g));
@@ -142,32 +186,53 @@ PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, PetscInt level,
   g->mesh    = mesh;
   g->level   = level;
   g->options = *options;
+  g->region  = region;
   PetscCall(FPProcessGetModel(process, &g->model));
   PetscCall(SetUpLattice(g));
-  PetscCall(FPGeneratorBuildNodes(g));
-  PetscCall(PetscMalloc1(g->dim * g->dim * g->n, &D));
-  FPProcessDiffusion(process, (int)g->n, g->z, D);
-  PetscCall(FPGeneratorIsDegenerate(g, D, &g->info.degenerate));
-  if (g->info.degenerate)
-    PetscCall(FPGeneratorBuildDegenerate(g, D));
+  if (start)
+    PetscCall(PetscArraycpy(g->start, start, g->dim));
   else
-    PetscCall(FPGeneratorBuildFitted(g, D));
-  PetscCall(PetscFree(D));
-  FPInputCheck(g->edges > 0,
-               "mesh_cells is too coarse for this temperature: the law of a process lies in one cell of a grid, where "
-               "nothing moves; give more cells, or a map that is fine at the minimum");
-  if (!start) {
-    PetscCall(DefaultStart(g, minimum));
-    start = minimum;
+    PetscCall(DefaultStart(g, g->start));
+  if (region) PetscCall(CheckStart(g));
+  PetscCall(FPGeneratorBuildNodes(g));
+  PetscCall(BuildEdges(g));
+  if (region) {
+    PetscCall(FPGeneratorKillOutside(g));
+    PetscCall(FPGeneratorRestrictToReachable(g, g->start));
+    FPInputCheck(g->n >= FEWEST,
+                 "the region holds %" PetscInt_FMT " of the %" PetscInt_FMT
+                 " cells that are needed; choose a larger region or more cells",
+                 g->n, FEWEST);
+    g->info.masked = g->lattice - g->n;
+    g->absorbing   = PETSC_TRUE;
+    g->region      = NULL;
+  } else {
+    PetscCall(FPGeneratorRestrictToClass(g, g->start));
   }
-  PetscCall(FPGeneratorRestrictToClass(g, start));
   PetscCall(FPGeneratorRecogniseReversible(g));
-  PetscCall(FPGeneratorDropTails(g, start));
+  PetscCall(FPGeneratorDropTails(g, g->start));
   PetscCall(CheckMarkov(g));
   g->info.unknowns = g->n;
   g->info.edges    = g->edges;
   if (options->verify) PetscCall(PrintVerification(g));
   *gen = g;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, PetscInt level, const FPGeneratorOptions *options,
+                                 const PetscReal start[], FPGenerator *gen)
+{
+  PetscFunctionBegin;
+  PetscCall(Create(process, mesh, level, options, start, NULL, gen));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorCreateKilled(FPProcess process, FPMesh mesh, PetscInt level,
+                                       const FPGeneratorOptions *options, const PetscReal start[], FPRegion region,
+                                       FPGenerator *gen)
+{
+  PetscFunctionBegin;
+  PetscCall(Create(process, mesh, level, options, start, region, gen));
   PetscFunctionReturn(0);
 }
 

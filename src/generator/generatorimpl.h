@@ -23,6 +23,8 @@ struct _p_FPGenerator {
   PetscReal          h[3], ratio;                              /* spacing in xi, 1/cells */
   PetscReal          fill; /* rank-deficient D: diffusion added, of the largest eigenvalue */
   PetscBool          absorbing;
+  FPRegion           region; /* while the chain is built: killed outside; NULL: nowhere */
+  PetscReal          start[3];
   /* unknowns */
   PetscInt   n, *node, *unknown; /* node[n]: lattice index; unknown[lattice]: -1 where masked */
   PetscReal *z, *slope;          /* [dim][n]: coordinates, dz/dxi */
@@ -53,8 +55,16 @@ PETSC_INTERN PetscErrorCode FPGeneratorBuildStencils(FPGenerator gen, const Pets
 PETSC_INTERN PetscErrorCode FPGeneratorBuildFitted(FPGenerator     gen,
                                                    const PetscReal D[]); /* exponentially fitted edges */
 PETSC_INTERN PetscErrorCode FPGeneratorBuildDegenerate(FPGenerator gen, const PetscReal D[]); /* rank-deficient D */
+/* Integral of D^-1 v from node k along sign offset to a fraction of it, as its two halves; infinite where D becomes
+   singular on the way. */
+PETSC_INTERN PetscErrorCode FPGeneratorPartForce(FPGenerator gen, PetscInt k, const short offset[3], PetscInt sign,
+                                                 PetscReal fraction, PetscReal *first, PetscReal *second);
+PETSC_INTERN PetscErrorCode FPGeneratorKillOutside(FPGenerator gen); /* cut the edges that leave gen->region */
 PETSC_INTERN PetscErrorCode FPGeneratorAddEdge(FPGenerator gen, const FPEdge *edge);
 PETSC_INTERN PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start[]);
+PETSC_INTERN PetscErrorCode FPGeneratorKeep(FPGenerator gen, const PetscInt component[], PetscInt wanted);
+/* Keep what can be reached from the start inside gen->region. */
+PETSC_INTERN PetscErrorCode FPGeneratorRestrictToReachable(FPGenerator gen, const PetscReal start[]);
 PETSC_INTERN PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen);
 PETSC_INTERN PetscErrorCode FPGeneratorDropTails(FPGenerator gen, const PetscReal start[]);
 /* -Q with its rates, or symmetrised with those of a reversible chain; direct solver or multigrid for such a matrix. */
@@ -80,11 +90,15 @@ static inline PetscReal FPBernoulli(PetscReal z)
 {
   return PetscAbsReal(z) < 1e-8 ? 1 - z / 2 : z / expm1(z);
 }
-/* min(sinh(|P|/2)/(|P|/2), 5/4): part of the factor c of fitted.c */
+/* min(sinh(|P|/2)/(|P|/2), 5/4): part of the factor c of fitted.c, with P the sum of its halves */
 static inline PetscReal FPFittedGrowth(PetscReal P)
 {
   const PetscReal half = PetscAbsReal(P) / 2;
 
   return half < 1e-4 ? 1 : half > 3 ? 1.25 : PetscMin(sinh(half) / half, 1.25);
+}
+static inline PetscReal FPFittedFactor(PetscReal first, PetscReal second)
+{
+  return PetscClipInterval(exp((first - second) / 2), 0.5, 2.0) * FPFittedGrowth(first + second);
 }
 #endif

@@ -4,6 +4,7 @@
 
 #define MASK_DEPTH                                                                                                     \
   45.0 /* cells with exp(-Phi) below e^-45 of the largest carry no mass: no eigenvalue moves by 1e-12 */
+#define START_DEPTH 25.0
 
 static PetscErrorCode LatticeAxes(FPGenerator gen, PetscReal *center[], PetscReal *slope[])
 {
@@ -41,11 +42,37 @@ static PetscErrorCode FillNodes(FPGenerator gen, PetscReal *center[], PetscReal 
   PetscFunctionReturn(0);
 }
 
+/* Where to mask: MASK_DEPTH above the least potential; that inside the region where there is one, and at least
+   START_DEPTH above the start, as what passes there before it is killed is the answer. */
+static PetscErrorCode MaskLevel(FPGenerator gen, const PetscReal z[], const PetscReal Phi[], PetscReal *level)
+{
+  const PetscInt N = gen->lattice;
+  PetscReal     *f, least = PETSC_MAX_REAL, start;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(N, &f));
+  for (PetscInt l = 0; l < N; l++) f[l] = -1;
+  if (gen->region) FPRegionLevel(gen->region, (int)N, z, f);
+  for (PetscInt l = 0; l < N; l++)
+    if (f[l] < 0) least = PetscMin(least, Phi[l]);
+  PetscCall(PetscFree(f));
+  FPInputCheck(least < PETSC_MAX_REAL,
+               "the region holds no cell of the grid of %" PetscInt_FMT
+               " cells; choose a larger region, a mesh that contains it, or more cells",
+               N);
+  *level = least + MASK_DEPTH;
+  if (gen->region && gen->potential) {
+    FPProcessPotential(gen->process, 1, gen->start, &start);
+    *level = PetscMax(*level, start + START_DEPTH);
+  }
+  PetscFunctionReturn(0);
+}
+
 /* Keep the cells that carry mass under exp(-Phi). */
 static PetscErrorCode Mask(FPGenerator gen, PetscReal *center[], PetscBool has)
 {
   const PetscInt N = gen->lattice;
-  PetscReal     *z, *Phi, least = PETSC_MAX_REAL;
+  PetscReal     *z, *Phi, level = 0;
 
   PetscFunctionBegin;
   PetscCall(PetscMalloc2(gen->dim * N, &z, N, &Phi));
@@ -58,13 +85,15 @@ static PetscErrorCode Mask(FPGenerator gen, PetscReal *center[], PetscBool has)
     }
     Phi[l] = 0;
   }
-  if (has) FPProcessPotential(gen->process, N, z, Phi);
-  for (PetscInt l = 0; l < N; l++) least = PetscMin(least, Phi[l]);
+  if (has) {
+    FPProcessPotential(gen->process, N, z, Phi);
+    PetscCall(PetscMalloc1(N, &gen->potential));
+  }
+  PetscCall(MaskLevel(gen, z, Phi, &level));
   gen->n = 0;
-  for (PetscInt l = 0; l < N; l++) gen->unknown[l] = Phi[l] - least > MASK_DEPTH ? -1 : gen->n++;
+  for (PetscInt l = 0; l < N; l++) gen->unknown[l] = Phi[l] > level ? -1 : gen->n++;
   gen->info.masked = N - gen->n;
   PetscCall(PetscMalloc1(gen->n, &gen->node));
-  if (has) PetscCall(PetscMalloc1(gen->n, &gen->potential));
   for (PetscInt l = 0; l < N; l++) {
     if (gen->unknown[l] < 0) continue;
     gen->node[gen->unknown[l]] = l;
