@@ -278,6 +278,28 @@ static void test_exit_codes(void **state)
   check(WIFEXITED(status) && WEXITSTATUS(status) == 3, "status %d with a threshold of a millionth", status);
 }
 
+/* A barrier of ten temperatures, so no particle passes it: the rate that is measured, 0, is not known to better than
+   one event in all the time simulated. */
+static void test_rare(void **state)
+{
+  static const char Rare[] = "data: {type: gaussian, teacher: 1.3, label_noise: 0.4}\n"
+                             "model: {type: chain, depth: 2}\n"
+                             "training: {learning_rate: 0.05, batch_size: 2, weight_decay: 0.1, temperature: 0.05}\n"
+                             "processes: [langevin]\n"
+                             "mesh: {lower: [-2.5, -2.5], upper: [2.5, 2.5], cells: [40, 40]}\n"
+                             "engines: [particles]\n"
+                             "particles: {count: 512, steps: 400, burn_in: 100, seed: 3, threads: 1}\n"
+                             "observables: [spectrum]\n";
+  const double      event  = 1 / (512 * 400 * 0.05);
+  double            value, error;
+  json_t           *root = Run(Rare, 0, NULL);
+
+  (void)state;
+  Number(root, "langevin", "gap", &value, &error);
+  check(fabs(value) < 10 * event && error >= event, "gap %g, error %g, one event %g", value, error, event);
+  json_decref(root);
+}
+
 /* Long enough to be alive after a second; killed, it must leave what was there. */
 static void test_killed(void **state)
 {
@@ -326,9 +348,10 @@ static int RemoveFolder(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits),   cmocka_unit_test(test_override),
-                                     cmocka_unit_test(test_exact),  cmocka_unit_test(test_scaling),
-                                     cmocka_unit_test(test_killed), cmocka_unit_test(test_exit_codes)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits),      cmocka_unit_test(test_override),
+                                     cmocka_unit_test(test_exact),     cmocka_unit_test(test_scaling),
+                                     cmocka_unit_test(test_rare),      cmocka_unit_test(test_killed),
+                                     cmocka_unit_test(test_exit_codes)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

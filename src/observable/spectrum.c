@@ -576,7 +576,7 @@ static PetscErrorCode Evaluate_Spectrum(FPObservable obs, const double sums[], F
   Spectrum      *s      = (Spectrum *)obs->data;
   const PetscInt square = s->size * s->size, wanted = PetscMin(s->pairs + 1, s->size);
   Modes          modes[LAGS];
-  PetscReal     *C0, *Ct, spread[2][MAX_BASIS] = {{0}};
+  PetscReal      rare[MAX_BASIS], *C0, *Ct, spread[2][MAX_BASIS] = {{0}};
 
   PetscFunctionBegin;
   PetscCall(PetscMalloc2(square, &C0, square, &Ct));
@@ -603,7 +603,9 @@ static PetscErrorCode Evaluate_Spectrum(FPObservable obs, const double sums[], F
     MeanOfClusters(s, s->reference.frequency, modes[lag - 1].frequency, spread[1]);
   }
   modes[0].rate[0] = modes[1].rate[0] = 0;
-  PetscCall(AddRates(modes[0].n, modes[0].rate, modes[0].frequency, NULL, 1, q));
+  rare[0]                             = 0; /* of all the time simulated: a rate is not known to better than one event */
+  for (PetscInt k = 1; k < modes[0].n; k++) rare[k] = 1 / (sums[(LAGS + 1) * square] * s->tau);
+  PetscCall(AddRates(modes[0].n, modes[0].rate, modes[0].frequency, rare, 1, q));
   for (PetscInt k = 1; k < modes[0].n; k++) {
     PetscCall(AddDoubt(q, modes[0].rate[k] - modes[1].rate[k], spread[0][k], "decay_rate", (int)k));
     PetscCall(AddDoubt(q, modes[0].frequency[k] - modes[1].frequency[k], hypot(spread[1][k], s->blur[k]), "frequency",

@@ -222,6 +222,44 @@ static PetscErrorCode Simulate(FPRunObjects *run, PetscInt p, PetscReal dt, cons
   PetscFunctionReturn(0);
 }
 
+/* What extrapolation may leave of the bias it removes, as far as that bias is beyond noise. The bias over the value,
+   and the step times the largest curvature where particles start, say how far the next order is; entropy production is
+   quadratic in the current and keeps all of it. */
+static PetscReal StepDoubt(const FPQuantity *item, const FPQuantity *bias, PetscReal stiffness)
+{
+  const PetscReal beyond = PetscMax(0, PetscSqr(bias->value) - 2 * PetscSqr(bias->error));
+  PetscReal       share  = stiffness;
+
+  if (beyond == 0) return 0;
+  share = PetscMax(share, PetscAbsReal(bias->value) / PetscMax(PetscAbsReal(item->value), PETSC_SQRT_MACHINE_EPSILON));
+  if (!strncmp(item->name, "entropy_production", 18)) share = 1;
+  return PetscSqr(PetscMin(1, share)) * beyond;
+}
+
+/* Largest Hessian of the potential, by its Frobenius norm, over the starting points; 0: they are not known. */
+static PetscErrorCode LargestCurvature(const FPRunObjects *run, const PetscReal start[], PetscReal *curvature)
+{
+  PetscInt  count, dim, inputs, targets, weights;
+  PetscReal w[FP_MAX_DIM], H[FP_MAX_DIM * FP_MAX_DIM];
+  PetscBool mapped;
+
+  PetscFunctionBegin;
+  *curvature = 0;
+  if (!start) PetscFunctionReturn(0);
+  PetscCall(FPParticlesCount(&run->particles, &count));
+  PetscCall(FPModelGetSizes(run->model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetParent(run->model, &mapped, &weights));
+  for (PetscInt k = 0; k < count; k++) {
+    PetscReal sum = 0;
+
+    FPModelLift(run->model, 1, start + (size_t)k * dim, w);
+    FPModelHessian(run->model, 1, w, H);
+    for (PetscInt i = 0; i < weights * weights; i++) sum += PetscSqr(H[i]);
+    *curvature = PetscMax(*curvature, PetscSqrtReal(sum));
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode Sharpness(FPModel model, PetscReal *sharpness)
 {
   const FPCriticalPoint *points;
@@ -264,7 +302,7 @@ static PetscReal ShareLeft(const FPQuantity *item, PetscReal bias, PetscReal sha
 
 /* Extrapolate in the step (fine is at dt/2, NULL for discrete algorithms) and store the rows of one observable. */
 static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt o, const Estimates *coarse,
-                              const Estimates *fine, PetscReal share)
+                              const Estimates *fine, PetscReal share, PetscReal stiffness)
 {
   const PetscBool gap = GapUnresolved(coarse, fine);
   const char     *name;
@@ -278,14 +316,15 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt 
     const PetscReal extra = wall ? WALL_SHARE : 0;
     FPQuantity      item  = fine ? Jackknife(2 + extra, fine, -1 - extra, coarse, k) : Jackknife(1, coarse, 0, NULL, k);
     FPQuantity      bias  = {.value = 0};
-    PetscReal       doubt;
+    PetscReal       doubt, left;
     char            label[FP_NAME];
 
     if (item.name[0] == '~') continue;
     if (fine) bias = Jackknife(-1, fine, 1, coarse, k);
     PetscCall(Doubt(fine ? fine : coarse, item.name, &doubt));
-    item.error = PetscSqrtReal(PetscSqr(item.error) + doubt +
-                               PetscSqr(PetscMax(ShareLeft(&item, bias.value, share), extra) * bias.value));
+    left = PetscSqr(PetscMax(ShareLeft(&item, bias.value, share), extra) * bias.value);
+    if (fine) left = PetscMax(left, StepDoubt(&item, &bias, stiffness));
+    item.error = PetscSqrtReal(PetscSqr(item.error) + doubt + left);
     if (wall && item.error == 0) item.error = 1.0 / particles; /* seen by none of them */
     if (Unresolved(&item, gap)) {
       PetscCall(FPResultsAddStatus(run->results, process, "particles", name, item.name, "unresolved",
@@ -321,7 +360,7 @@ static PetscErrorCode AddUnsupported(FPRunObjects *run, PetscInt p, const char p
 PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p)
 {
   Estimates      coarse[FP_MAX_OBSERVABLES], fine[FP_MAX_OBSERVABLES];
-  PetscReal     *start, dt, sharpness = 1, crossings = 0;
+  PetscReal     *start, dt, sharpness = 1, curvature, crossings = 0;
   PetscLogDouble begin, end;
   FPAlgorithm    algorithm;
   PetscInt       order;
@@ -336,6 +375,7 @@ PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p)
   PetscCall(Sharpness(run->model, &sharpness));
   PetscCall(AddUnsupported(run, p, name));
   PetscCall(StartPoints(run, p, &start));
+  PetscCall(LargestCurvature(run, start, &curvature));
   if (algorithm == FP_SDE) {
     PetscCall(FPProcessGetParticleStep(run->process[p], &dt));
     PetscCall(Simulate(run, p, dt, start, PETSC_FALSE, coarse, &crossings));
@@ -345,7 +385,7 @@ PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p)
     PetscCall(Simulate(run, p, dt, start, PETSC_TRUE, coarse, &crossings));
   }
   for (PetscInt o = 0; o < run->observables; o++) {
-    PetscCall(AddRows(run, name, o, &coarse[o], algorithm == FP_SDE ? &fine[o] : NULL, dt * sharpness));
+    PetscCall(AddRows(run, name, o, &coarse[o], algorithm == FP_SDE ? &fine[o] : NULL, dt * sharpness, dt * curvature));
     PetscCall(FreeEstimates(&coarse[o]));
     PetscCall(FreeEstimates(&fine[o]));
   }
