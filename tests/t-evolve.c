@@ -291,13 +291,70 @@ static void test_moments(PETSC_UNUSED void **none)
   }
 }
 
+/* Long against the fastest rates by 10 decades: measures become the stationary law, functions their mean. */
+static void test_long_times(PETSC_UNUSED void **none)
+{
+  const PetscReal time   = 3e7;
+  const int       list[] = {0, 2, 3};
+
+  for (int l = 0; l < 3; l++)
+    for (int backward = 0; backward < 2; backward++) {
+      const Case      *k = &Cases[list[l]];
+      const PetscReal *pi;
+      PetscReal       *x, *y, error, off = 0, mean = 0;
+      Scene            s;
+      Chain            c;
+
+      SceneOpen(&s, k->process, "%s", k->keys);
+      (void)SceneGrid(&s, 0);
+      c = View(&s);
+      must(PetscCalloc2(c.n, &x, c.n, &y));
+      for (PetscInt i = 0; i < c.n; i++) x[i] = backward ? sin(1.3 * c.z[i]) : i % 7 == 0;
+      must(FPGeneratorEvolve(s.gen, (PetscBool)backward, x, 1, &time, y, &error));
+      must(FPGeneratorSolve(s.gen, 1));
+      must(FPGeneratorStationary(s.gen, &pi));
+      for (PetscInt i = 0; i < c.n; i++) mean += backward ? pi[i] * x[i] : x[i];
+      for (PetscInt i = 0; i < c.n; i++)
+        off = backward ? PetscMax(off, PetscAbsReal(y[i] - mean)) : off + PetscAbsReal(y[i] / mean - pi[i]);
+      print_message("  case %d, backward %d: off by %.1e\n", list[l], backward, (double)off);
+      check(off < 1e-9, "case %d, backward %d: off by %.2e", list[l], backward, (double)off);
+      must(PetscFree2(x, y));
+      SceneClose(&s);
+    }
+}
+
+/* A law that decays as one: the quasi-stationary one of a well whose rate is 1e-7 of the fastest. */
+static void test_slow_decay(PETSC_UNUSED void **none)
+{
+  const PetscReal *pi, *rate, *frequency, *residual;
+  PetscReal       *y, time, error, sum = 0;
+  PetscInt         count;
+  Scene            s;
+  Chain            c;
+
+  SceneOpen(&s, "langevin", "%s",
+            "model_type=ou model_drift=1.3 model_diffusion=1 langevin_temperature=0.06 mesh_lower=-1 mesh_upper=1.1 "
+            "mesh_cells=128 mesh_faces=absorbing");
+  (void)SceneGrid(&s, 0);
+  c = View(&s);
+  must(FPGeneratorSolve(s.gen, 2));
+  must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+  must(FPGeneratorStationary(s.gen, &pi));
+  time = 1.7 / rate[0];
+  must(PetscMalloc1(c.n, &y));
+  must(FPGeneratorEvolve(s.gen, PETSC_FALSE, pi, 1, &time, y, &error));
+  for (PetscInt i = 0; i < c.n; i++) sum += y[i];
+  print_message("  rate %.3e: %.12g left, exp(-1.7) = %.12g\n", (double)rate[0], (double)sum, exp(-1.7));
+  check(fabs(sum - exp(-1.7)) < 1e-9, "%.12g left", (double)sum);
+  must(PetscFree(y));
+  SceneClose(&s);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_uniformisation),
-      cmocka_unit_test(test_semigroup),
-      cmocka_unit_test(test_invert),
-      cmocka_unit_test(test_moments),
+      cmocka_unit_test(test_uniformisation), cmocka_unit_test(test_semigroup),  cmocka_unit_test(test_invert),
+      cmocka_unit_test(test_moments),        cmocka_unit_test(test_long_times), cmocka_unit_test(test_slow_decay),
   };
   int failed;
 

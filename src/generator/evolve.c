@@ -26,6 +26,7 @@
 #define RATIO 20.0     /* last time over first that share a space */
 #define DEEPEST 8      /* splits of a list of times */
 #define UNIFORM 1e-3   /* share of the uniform law in the weights */
+#define STIFF 1e4      /* gamma times the largest rate */
 #define SQUARINGS 10   /* of the rational approximation to exp */
 #define WIDEST 1200.0  /* of -ln pi that the symmetric form can hold */
 #define ROUNDING 2e-15 /* of the norm of the start, put into the error */
@@ -217,6 +218,47 @@ static PetscErrorCode Begin(Space *s, const PetscReal initial[], PetscReal gamma
   PetscFunctionReturn(0);
 }
 
+/* r = u - (I - gamma Q) v, from the edges, so that what the process conserves is conserved to rounding. */
+static void Residual(const Space *s, const PetscReal u[], const PetscReal v[], PetscReal r[])
+{
+  const FPGenerator gen   = s->gen;
+  const PetscReal   gamma = s->gamma;
+
+  for (PetscInt k = 0; k < gen->n; k++) r[k] = u[k] - v[k] - gamma * gen->kill[k] * v[k];
+  for (PetscInt e = 0; e < gen->edges; e++) {
+    const FPEdge *edge = &gen->edge[e];
+
+    if (s->backward) {
+      r[edge->i] += gamma * edge->qij * (v[edge->j] - v[edge->i]);
+      r[edge->j] += gamma * edge->qji * (v[edge->i] - v[edge->j]);
+    } else {
+      const PetscReal net = gamma * (edge->qij * v[edge->i] - edge->qji * v[edge->j]);
+
+      r[edge->i] -= net;
+      r[edge->j] += net;
+    }
+  }
+}
+
+/* v = (I - gamma Q)^-1 u, refined once where gamma is long against the fastest rates: slow modes lose what the
+   condition of the matrix takes from them. */
+static PetscErrorCode Resolve(const Space *s, const PetscReal u[], PetscReal v[])
+{
+  const PetscInt n = s->gen->n;
+  PetscReal     *r;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorInvert(s->gen, s->backward, 1 / s->gamma, u, v));
+  for (PetscInt k = 0; k < n; k++) v[k] /= s->gamma;
+  if (s->gamma * s->gen->info.largest_rate < STIFF) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc1(n, &r));
+  Residual(s, u, v, r);
+  PetscCall(FPGeneratorInvert(s->gen, s->backward, 1 / s->gamma, r, r));
+  for (PetscInt k = 0; k < n; k++) v[k] += r[k] / s->gamma;
+  PetscCall(PetscFree(r));
+  PetscFunctionReturn(0);
+}
+
 /* One vector more, by Arnoldi's method; Gram-Schmidt twice. */
 static PetscErrorCode Extend(Space *s)
 {
@@ -224,9 +266,8 @@ static PetscErrorCode Extend(Space *s)
   PetscReal     *v = s->V + (size_t)(m + 1) * n, *h = s->H + (size_t)m * (MOST + 1), norm, all = 0;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorInvert(s->gen, s->backward, 1 / s->gamma, s->V + (size_t)m * n, v));
+  PetscCall(Resolve(s, s->V + (size_t)m * n, v));
   PetscCall(PetscArrayzero(h, MOST + 1));
-  for (PetscInt k = 0; k < n; k++) v[k] /= s->gamma;
   for (PetscInt pass = 0; pass < 2; pass++)
     for (PetscInt j = 0; j <= m; j++) {
       const PetscReal *u = s->V + (size_t)j * n, along = Product(s, u, v);
