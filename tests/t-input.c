@@ -22,6 +22,8 @@ extern char **environ;
 #define MESH "mesh: {lower: [-3.0, -2.5], upper: [3.0, 2.5], cells: [24, 20]}\n"
 #define ENGINES "engines: [generator]\n"
 #define OBSERVABLES "observables: [stationary]\n"
+#define EXIT(keys) "observables: [exit]\nexit: {" keys "}\n"
+#define BALL(center, radius) "region: ball, center: [0, " #center "], radius: " #radius
 #define ROWS "bmi,progress\n0.5,1.25\n-0.25,-1\n1.5,2\n-1,-0.75\n"
 
 /* NULL: the line above, or no words, no rows.csv. expected: pieces of text separated by '|', one of which must occur.
@@ -126,6 +128,20 @@ static const Case cases[] = {
     {"no particles", "particles_count", .rest = "particles: {count: 0}\n"},
     {"no steps", "particles_steps", .rest = "particles: {steps: 0}\n"},
     {"threshold 0", "crosscheck_threshold", .rest = "crosscheck: {threshold: 0}\n"},
+    /* regions and times */
+    {"exit without a region", "exit_region is missing", .observables = "observables: [exit]\n"},
+    {"exit from an unknown region", "exit_region", .observables = EXIT("region: cube")},
+    {"exit from an empty region", "exit_radius", .observables = EXIT(BALL(0, 0))},
+    {"exit from a region below the grid", "exit_region holds", .observables = EXIT(BALL(0.1, 0.05))},
+    {"exit from a region outside the mesh", "outside the mesh", .observables = EXIT(BALL(9, 1))},
+    {"exit from a start outside", "exit_start", .observables = EXIT(BALL(0, 1) ", start: [1.2, 0]")},
+    {"exit from a start outside the mesh", "outside the mesh", .observables = EXIT(BALL(0, 9) ", start: [0, 3]")},
+    {"exit from a start unknown", "known are minimum", .observables = EXIT(BALL(0, 1) ", start: summit")},
+    {"exit at a negative time", "exit_times", .observables = EXIT(BALL(0, 1) ", times: [-1, 2]")},
+    {"exit at times that fall", "exit_times", .observables = EXIT(BALL(0, 1) ", times: [2, 1]")},
+    {"exit after a negative duration", "exit_duration", .observables = EXIT(BALL(0, 1) ", duration: -3")},
+    {"start in the second region", "exit_b_region",
+     .observables = EXIT(BALL(0, 1) ", b_region: half_space, b_normal: [1, 0], b_offset: 0.5")},
     /* the command line */
     {"unknown key in a word", "training_batch_size?", .words = {"-training_batch_sze", "4"}},
     {"word out of range", "command line: -training_learning_rate = -1", .words = {"-training_learning_rate", "-1"}},

@@ -126,13 +126,17 @@ static FPConfig MakeConfig(const Setting *setting)
 
   must(FPConfigCreate(&config));
   must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2"));
-  must(
-      FPConfigSet(config, "observables", "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution"));
+  must(FPConfigSet(config, "observables",
+                   "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit"));
   must(FPConfigSet(config, "evolution_times", "0,0.4,3.02"));
   must(PetscStrncpy(start, "0.31,-0.27,0.42,0.22,-0.35,0.4,0.38,0.29", sizeof(start)));
   for (PetscInt k = 0, seen = 0; start[k]; k++)
     if (start[k] == ',' && ++seen == setting->dim) start[k] = 0;
   must(FPConfigSet(config, "evolution_start", start));
+  must(FPConfigSet(config, "exit_region", "ball"));
+  must(FPConfigSet(config, "exit_center", start));
+  must(FPConfigSet(config, "exit_radius", "0.7"));
+  must(FPConfigSet(config, "exit_times", "0.4,1.9"));
   must(FPConfigSet(config, "spectrum_pairs", "3"));
   must(FPConfigSet(config, "particles_count", "4096"));
   must(FPConfigSet(config, "particles_steps", "80"));
@@ -213,6 +217,10 @@ static void CheckPromises(const Setting *s, const json_t *root, const char *proc
   if (s->dim > 1)
     Promise(root, s->title, process, engine, "current", "rotation[0][1]|entropy_production_binned|entropy_production");
   if (generator) Promise(root, s->title, process, engine, "current", "current_l1|entropy_production");
+  Promise(root, s->title, process, engine, "exit", "mean_time");
+  Promise(root, s->title, process, engine, "exit", "rate|mean_time");
+  Promise(root, s->title, process, engine, "exit", "survival[t=1.9]|mean_time");
+  Promise(root, s->title, process, engine, "exit", "median_time|mean_time");
   Promise(root, s->title, process, engine, "evolution", s->maps ? "loss[t=0]|loss" : "mean[0][t=0]|loss");
   Promise(root, s->title, process, engine, "evolution", "second_moment[0][t=3.02]|loss");
   Promise(root, s->title, process, engine, "evolution", "kl_stationary[t=3.02]|kl_stationary|loss");

@@ -3,6 +3,8 @@ FP_OBSERVABLE("spectrum", FPObservableCreate_Spectrum, "slowest decay rates, fre
 FP_OBSERVABLE("stationary", FPObservableCreate_Stationary, "density, moments, loss, distance to the Gibbs law")
 FP_OBSERVABLE("current", FPObservableCreate_Current,
               "probability current, its curl and circulation, entropy production")
+FP_OBSERVABLE("exit", FPObservableCreate_Exit,
+              "when and where a process leaves a region: times, survival, rates, committor")
 FP_OBSERVABLE("noise", FPObservableCreate_Noise,
               "gradient noise covariance at points: spectrum, rank, alignment with the Hessian")
 FP_OBSERVABLE("reduction", FPObservableCreate_Reduction,

@@ -1,0 +1,430 @@
+/* exit_generator.c: times of leaving a region from the generator Q of the process killed at its boundary:
+     mean T = -Q^-1 1, second moment -2 Q^-1 T, survival exp(t Q) 1, slowest rates and quasi-stationary law from the
+     spectrum, each at the start by interpolation between cell centres.
+   Where it leaves: the flux at node k is g_k kill_k with g = -Q^-T delta_start, the mean time spent at each node; the
+   share of a cell that lies along negative curvature is the mean over points of the cell.
+   Committor: q = -Q^-1 kill_b with Q of the process killed at both boundaries and kill_b what the second one adds. */
+#include "exitimpl.h"
+#include <gsl/gsl_errno.h>
+#include <gsl/gsl_spline.h>
+#include <math.h>
+
+#define RAREST 1e-12 /* of the largest rate: the slowest that is told from 0 */
+#define STEPS 48     /* times at which the survival curve is known for its median */
+#define SUBPOINTS 6  /* per axis and cell */
+#define NODES 4      /* per axis of the interpolation: of third order, beyond the grid's second */
+
+/* Weights at the start for values on the unknowns of a killed generator, outside of which functions vanish. */
+typedef struct {
+  PetscInt  n, node[NODES * NODES * NODES];
+  PetscReal weight[NODES * NODES * NODES];
+} Stencil;
+
+static PetscReal At(const Stencil *s, const PetscReal value[])
+{
+  PetscReal sum = 0;
+
+  for (PetscInt k = 0; k < s->n; k++) sum += s->weight[k] * value[s->node[k]];
+  return sum;
+}
+
+/* Lagrange weights of `points` cells from `first` on at position xi, in cells. */
+static void Lagrange(PetscInt points, PetscInt first, PetscReal xi, PetscReal weight[])
+{
+  for (PetscInt i = 0; i < points; i++) {
+    weight[i] = 1;
+    for (PetscInt j = 0; j < points; j++)
+      if (j != i) weight[i] *= (xi - (PetscReal)(first + j) - 0.5) / (PetscReal)(i - j);
+  }
+}
+
+/* The tensor of `points` cells per axis that begins `shift` cells beside the centred one; false where some cell of it
+   is no unknown. */
+static PetscBool TryStencil(PetscInt dim, const PetscInt cells[], const PetscReal xi[], const PetscInt unknown[],
+                            PetscInt points, const PetscInt shift[], Stencil *s)
+{
+  PetscReal weight[3][NODES];
+  PetscInt  first[3], total = 1;
+
+  for (PetscInt a = 0; a < dim; a++) {
+    const PetscInt centred = (PetscInt)floor(xi[a] - 0.5) - (points / 2 - 1);
+
+    first[a] = PetscClipInterval(centred, 0, cells[a] - points) + shift[a];
+    if (first[a] < 0 || first[a] + points > cells[a]) return PETSC_FALSE;
+    Lagrange(points, first[a], xi[a], weight[a]);
+    total *= points;
+  }
+  s->n = total;
+  for (PetscInt k = 0; k < total; k++) {
+    PetscInt rest = k, lattice = 0, stride = 1;
+
+    s->weight[k] = 1;
+    for (PetscInt a = 0; a < dim; a++) {
+      lattice += stride * (first[a] + rest % points);
+      s->weight[k] *= weight[a][rest % points];
+      stride *= cells[a];
+      rest /= points;
+    }
+    s->node[k] = unknown[lattice];
+    if (s->node[k] < 0) return PETSC_FALSE;
+  }
+  return PETSC_TRUE;
+}
+
+/* The best stencil whose cells are all inside: centred, else shifted, else of fewer cells; the nearest node at last. */
+static PetscErrorCode BuildStencil(const FPExit *e, FPGenerator gen, FPMesh mesh, Stencil *s)
+{
+  const PetscInt  *cells, *node, order[] = {0, 1, -1, 2, -2};
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio, xi[3];
+  PetscInt         dim, n, *unknown, lattice = 1, tries = 1;
+  PetscBool        found = PETSC_FALSE;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  for (PetscInt a = 0; a < dim; a++) {
+    FPMeshUnmap(mesh, a, e->z[a], &xi[a]);
+    xi[a] *= cells[a];
+    lattice *= cells[a];
+    tries *= 5;
+  }
+  PetscCall(PetscMalloc1(lattice, &unknown));
+  for (PetscInt k = 0; k < lattice; k++) unknown[k] = -1;
+  for (PetscInt k = 0; k < n; k++) unknown[node[k]] = k;
+  for (PetscInt points = NODES; points >= 1 && !found; points--)
+    for (PetscInt k = 0; k < tries && !found; k++) {
+      const PetscInt shift[3] = {order[k % 5], order[k / 5 % 5], order[k / 25 % 5]};
+
+      found = TryStencil(dim, cells, xi, unknown, points, shift, s);
+    }
+  PetscCall(PetscFree(unknown));
+  PetscCheck(found, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE,
+             "exit: no cell of the grid near the start lies inside the region; use more cells");
+  PetscFunctionReturn(0);
+}
+
+/* Time by which half has left: where the survival curve at times[] crosses 1/2, by a cubic spline. */
+static PetscReal Median(PetscInt n, const PetscReal time[], const PetscReal survival[])
+{
+  gsl_interp_accel *accel  = gsl_interp_accel_alloc();
+  gsl_spline       *spline = gsl_spline_alloc(gsl_interp_cspline, (size_t)n);
+  PetscReal         low = 0, high = time[n - 1];
+
+  gsl_spline_init(spline, time, survival, (size_t)n);
+  for (PetscInt k = 0; k < n; k++) {
+    if (survival[k] < 0.5) {
+      high = time[k];
+      low  = k ? time[k - 1] : 0;
+      break;
+    }
+  }
+  for (int step = 0; step < 60; step++) {
+    const PetscReal middle = (low + high) / 2;
+
+    if (gsl_spline_eval(spline, middle, accel) > 0.5)
+      low = middle;
+    else
+      high = middle;
+  }
+  gsl_spline_free(spline);
+  gsl_interp_accel_free(accel);
+  return (low + high) / 2;
+}
+
+/* The survival curve from the start at times[count]. */
+static PetscErrorCode SurvivalAt(FPGenerator gen, const Stencil *s, PetscInt count, const PetscReal times[],
+                                 PetscReal survival[], PetscReal error[])
+{
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal       *one, *out;
+  PetscInt         n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(PetscMalloc2(n, &one, (size_t)n * (size_t)count, &out));
+  for (PetscInt k = 0; k < n; k++) one[k] = 1;
+  PetscCall(FPGeneratorEvolve(gen, PETSC_TRUE, one, count, times, out, error));
+  for (PetscInt t = 0; t < count; t++) survival[t] = At(s, out + (size_t)t * (size_t)n);
+  PetscCall(PetscFree2(one, out));
+  PetscFunctionReturn(0);
+}
+
+/* survival[t=..] and median_time; mean: of the exit time */
+static PetscErrorCode AddSurvival(const FPExit *e, FPGenerator gen, const Stencil *s, PetscReal mean, FPQuantities *q)
+{
+  PetscReal time[STEPS + 1], survival[STEPS + 1], error[STEPS + 1], median;
+
+  PetscFunctionBegin;
+  if (e->times.n > 0) {
+    PetscReal *at, *wrong;
+
+    PetscCall(PetscMalloc2(e->times.n, &at, e->times.n, &wrong));
+    PetscCall(SurvivalAt(gen, s, e->times.n, e->times.value, at, wrong));
+    for (PetscInt k = 0; k < e->times.n; k++)
+      PetscCall(FPQuantitiesAdd(q, at[k], wrong[k], "1", "survival[t=%g]", (double)e->times.value[k]));
+    PetscCall(PetscFree2(at, wrong));
+  }
+  for (PetscInt k = 0; k <= STEPS; k++) time[k] = 2 * mean * k / STEPS; /* by Markov's inequality the median is there */
+  PetscCall(SurvivalAt(gen, s, STEPS + 1, time, survival, error));
+  median = Median(STEPS + 1, time, survival);
+  for (PetscInt k = 1; k <= STEPS; k++)
+    if (time[k] >= median) {
+      const PetscReal slope = (survival[k - 1] - survival[k]) / (time[k] - time[k - 1]);
+
+      PetscCall(FPQuantitiesAdd(q, median, slope > 0 ? error[k] / slope : 0, "time", "median_time"));
+      break;
+    }
+  PetscFunctionReturn(0);
+}
+
+/* Mean over points of cell `lattice` of: does it lie along negative curvature? */
+static PetscReal NegativeShare(const FPExit *e, PetscInt dim, const PetscInt cells[], PetscInt lattice,
+                               PetscReal *const center[], PetscReal *const width[])
+{
+  PetscInt total = 1, in = 0;
+
+  for (PetscInt a = 0; a < dim; a++) total *= SUBPOINTS;
+  for (PetscInt k = 0; k < total; k++) {
+    PetscInt rest = lattice, sub = k;
+    double   z[3];
+
+    for (PetscInt a = 0; a < dim; a++) {
+      const PetscInt c = rest % cells[a];
+
+      z[a] = center[a][c] + ((sub % SUBPOINTS + 0.5) / SUBPOINTS - 0.5) * width[a][c];
+      rest /= cells[a];
+      sub /= SUBPOINTS;
+    }
+    in += FPExitAlongNegative(e, z, 1);
+  }
+  return (PetscReal)in / total;
+}
+
+/* fraction_negative_curvature of the flux out of the region */
+static PetscErrorCode AddNegative(const FPExit *e, FPGenerator gen, const Stencil *s, FPQuantities *q)
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume, *kill;
+  const FPEdge    *edge;
+  PetscReal        ratio, *source, *spent, *center[3], *width[3], out = 0, negative = 0;
+  PetscInt         dim, n, edges;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetEdges(gen, &edges, &edge, &kill));
+  PetscCall(PetscCalloc2(n, &source, n, &spent));
+  for (PetscInt a = 0; a < dim; a++) {
+    PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
+    PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
+  }
+  for (PetscInt k = 0; k < s->n; k++) source[s->node[k]] += s->weight[k];
+  PetscCall(FPGeneratorInvert(gen, PETSC_FALSE, 0, source, spent));
+  for (PetscInt k = 0; k < n; k++) {
+    if (!(kill[k] > 0)) continue;
+    out += spent[k] * kill[k];
+    negative += spent[k] * kill[k] * NegativeShare(e, dim, cells, node[k], center, width);
+  }
+  PetscCall(FPQuantitiesAdd(q, negative / out, 0, "1", "fraction_negative_curvature"));
+  for (PetscInt a = 0; a < dim; a++) PetscCall(PetscFree2(center[a], width[a]));
+  PetscCall(PetscFree2(source, spent));
+  PetscFunctionReturn(0);
+}
+
+/* committor: from the start, the probability of meeting the second region before leaving the first */
+static PetscErrorCode AddCommittor(const FPExit *e, FPGenerator gen, FPGenerator killed, FPQuantities *q)
+{
+  FPGeneratorOptions const *options;
+  FPGenerator               between;
+  FPProcess                 process;
+  FPRegion                  region;
+  FPMesh                    mesh;
+  Stencil                   s;
+  const FPEdge             *edge;
+  const PetscReal          *z, *measure, *volume, *kill, *alone;
+  const PetscInt           *node, *cells;
+  PetscReal                *first, *second, *committor, ratio;
+  PetscInt                  n, m, edges, level, dim, lattice = 1;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  for (PetscInt a = 0; a < dim; a++) lattice *= cells[a];
+  PetscCall(FPRegionCreateDifference(e->region, e->second, &region));
+  PetscCall(FPGeneratorCreateKilled(process, mesh, level, options, e->z, region, &between));
+  PetscCall(PetscCalloc1(lattice, &first));
+  PetscCall(FPGeneratorGetNodes(killed, &m, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetEdges(killed, &edges, &edge, &alone));
+  for (PetscInt k = 0; k < m; k++) first[node[k]] = alone[k];
+  PetscCall(FPGeneratorGetNodes(between, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetEdges(between, &edges, &edge, &kill));
+  PetscCall(PetscMalloc2(n, &second, n, &committor));
+  for (PetscInt k = 0; k < n; k++) second[k] = PetscMax(0, kill[k] - first[node[k]]);
+  PetscCall(FPGeneratorInvert(between, PETSC_TRUE, 0, second, committor));
+  PetscCall(BuildStencil(e, between, mesh, &s));
+  PetscCall(FPQuantitiesAdd(q, At(&s, committor), 0, "1", "committor"));
+  PetscCall(PetscFree2(second, committor));
+  PetscCall(PetscFree(first));
+  PetscCall(FPGeneratorDestroy(&between));
+  PetscCall(FPRegionDestroy(&region));
+  PetscFunctionReturn(0);
+}
+
+/* value[] on the unknowns as a field on the lattice; per_volume: divided by the cells' volumes */
+static PetscErrorCode WriteField(FPObservable obs, FPGenerator gen, const PetscReal value[], PetscBool per_volume,
+                                 const char name[], const char long_name[], const char unit[])
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio, *field;
+  PetscInt         dim, n, shape[3], total = 1;
+  const char      *process_name;
+  FPProcess        process;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetName(process, &process_name));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  for (PetscInt a = 0; a < dim; a++) {
+    total *= cells[a];
+    shape[dim - 1 - a] = cells[a];
+  }
+  PetscCall(PetscCalloc1(total, &field));
+  for (PetscInt k = 0; k < n; k++) field[node[k]] = per_volume ? value[k] / volume[k] : value[k];
+  PetscCall(FPResultsField(obs->scene.results, process_name, "generator", name, dim, shape, field, long_name, unit));
+  PetscCall(PetscFree(field));
+  PetscFunctionReturn(0);
+}
+
+/* Rates for the particles of the process, from the finest grid so far. */
+static void Remember(FPExit *e, FPProcess process, const PetscReal rate[])
+{
+  PetscInt k = 0;
+
+  while (k < e->known && e->rates[k].process != process) k++;
+  if (k == FP_EXIT_KNOWN) return;
+  e->known    = PetscMax(e->known, k + 1);
+  e->rates[k] = (FPExitRates){.process = process, .rate = {rate[0], rate[1]}};
+}
+
+/* mean_time, variance_time; T[n] receives the mean time from every node */
+static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, PetscReal T[], FPQuantities *q)
+{
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  FPGeneratorInfo  info;
+  PetscReal       *one, mean, square, rounding;
+  PetscInt         n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetNodes(killed, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetInfo(killed, &info));
+  PetscCall(PetscMalloc1(n, &one));
+  for (PetscInt k = 0; k < n; k++) one[k] = 1;
+  PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, one, T));
+  PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, T, one));
+  mean     = At(s, T);
+  square   = 2 * At(s, one);
+  rounding = PetscMin(1, PETSC_MACHINE_EPSILON * info.largest_rate * mean);
+  PetscCall(FPQuantitiesAdd(q, mean, rounding * mean, "time", "mean_time"));
+  PetscCall(FPQuantitiesAdd(q, square - mean * mean, 2 * rounding * square, "time^2", "variance_time"));
+  PetscCall(PetscFree(one));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddRates(FPExit *e, FPProcess process, FPGenerator killed, FPQuantities *q)
+{
+  const PetscReal *rate, *frequency, *residual;
+  FPGeneratorInfo  info;
+  PetscReal        rounding;
+  PetscInt         count;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetModes(killed, &count, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetInfo(killed, &info));
+  rounding = 4 * PETSC_MACHINE_EPSILON * info.largest_rate;
+  PetscCall(FPQuantitiesAdd(q, rate[0], PetscMax(residual[0], rounding), "1/time", "rate"));
+  if (count > 1) PetscCall(FPQuantitiesAdd(q, rate[1], PetscMax(residual[1], rounding), "1/time", "rate[1]"));
+  Remember(e, process, (const PetscReal[]){rate[0], count > 1 ? rate[1] : 0});
+  PetscFunctionReturn(0);
+}
+
+/* Exits so rare that rounding hides them: the rate is no number. */
+static PetscErrorCode TooRare(FPObservable obs, FPProcess process, FPGenerator killed, PetscBool finest,
+                              PetscBool *rare)
+{
+  const PetscReal *rate, *frequency, *residual;
+  const char      *name;
+  FPGeneratorInfo  info;
+  PetscInt         count;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetModes(killed, &count, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetInfo(killed, &info));
+  *rare = (PetscBool)(rate[0] < RAREST * info.largest_rate);
+  if (!*rare || !finest || !obs->scene.results) PetscFunctionReturn(0);
+  PetscCall(FPProcessGetName(process, &name));
+  PetscCall(FPResultsAddStatus(obs->scene.results, name, "generator", "exit", "mean_time", "unresolved",
+                               "the process leaves the region so rarely, if at all, that rounding hides the rate"));
+  PetscFunctionReturn(0);
+}
+
+/* Every answer on the grid of the killed generator. */
+static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator killed, PetscBool finest,
+                                 FPQuantities *q)
+{
+  FPExit                   *e = (FPExit *)obs->data;
+  const FPGeneratorOptions *options;
+  const PetscInt           *node;
+  const PetscReal          *z, *measure, *volume, *law;
+  FPProcess                 process;
+  FPMesh                    mesh;
+  Stencil                   s;
+  PetscReal                *T;
+  PetscInt                  level, n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  PetscCall(FPGeneratorGetNodes(killed, &n, &node, &z, &measure, &volume));
+  PetscCall(PetscMalloc1(n, &T));
+  PetscCall(BuildStencil(e, killed, mesh, &s));
+  PetscCall(AddTimes(killed, &s, T, q));
+  PetscCall(AddRates(e, process, killed, q));
+  PetscCall(AddSurvival(e, killed, &s, At(&s, T), q));
+  if (e->negative) PetscCall(AddNegative(e, killed, &s, q));
+  if (e->second) PetscCall(AddCommittor(e, gen, killed, q));
+  if (finest && obs->scene.results) {
+    PetscCall(FPGeneratorStationary(killed, &law));
+    PetscCall(WriteField(obs, killed, law, PETSC_TRUE, "exit_quasi_stationary",
+                         "law of those that stay in the region longest", "1/weight^d"));
+    PetscCall(WriteField(obs, killed, T, PETSC_FALSE, "exit_mean_time", "mean time to leave the region", "time"));
+  }
+  PetscCall(PetscFree(T));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPExitGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
+{
+  FPExit                   *e = (FPExit *)obs->data;
+  const FPGeneratorOptions *options;
+  FPGenerator               killed;
+  FPProcess                 process;
+  FPMesh                    mesh;
+  PetscInt                  level;
+  PetscBool                 rare = PETSC_FALSE;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  PetscCall(FPGeneratorCreateKilled(process, mesh, level, options, e->z, e->region, &killed));
+  PetscCall(FPGeneratorSolve(killed, 1));
+  PetscCall(TooRare(obs, process, killed, finest, &rare));
+  if (!rare) PetscCall(AddAnswers(obs, gen, killed, finest, q));
+  PetscCall(FPGeneratorDestroy(&killed));
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,310 @@
+/* exit_particles.c: times at which particles leave a region.
+   Between the ends of a step of an SDE the distance to the boundary, here the level f of the region, is taken for a
+   Brownian bridge of variance s = 2 dt grad f . D grad f: from -a to -b it touches 0 with probability exp(-2 a b/s),
+   and given that it touches or crosses it, from -a to b, the time at which it does so first is dt x/(1 + x) with x
+   inverse Gaussian of mean a/b and shape a^2/s. So what is left of the time step is of first order (E. Gobet, Stoch.
+   Process. Appl. 87 (2000); A. Metwally and A. Atiya, J. Derivatives 10 (2002)), and the run extrapolates it. Inverse
+   Gaussian numbers: J. Michael, W. Schucany and R. Haas, Am. Stat. 30 (1976). A discrete algorithm leaves with the
+   first step that ends outside. The slowest rate is the number of exits after a time over the time lived after it, as
+   of an exponential tail; the same from an earlier time says how far the tail is from one. */
+#include "exitimpl.h"
+#include <math.h>
+
+#define BINS 512
+#define LIFETIMES 30  /* length of the simulation in 1/rate */
+#define SURVIVORS 0.1 /* share up to which the mean is completed by an exponential tail */
+#define STREAM (1ULL << 62)
+#define WORDS 8 /* random words per step and lane: four for each region */
+
+/* Accumulator: these, exits up to each of the times, bins: exits, sums of their times. */
+enum { COUNT, EXITS, TIME, SQUARE, NEGATIVE, SECOND, TIMES };
+
+/* Scratch of a block, by rows of FP_BLOCK: inside (1 or 0), second region visited, levels of both regions before the
+   step and after it, variance of both, a shifted level, then coordinates [dim], diffusion [dim][dim], gradient [dim].
+ */
+enum { INSIDE, VISITED, BEFORE, AFTER = BEFORE + 2, VARIANCE = AFTER + 2, SHIFTED = VARIANCE + 2, POINTS };
+
+static size_t AccumulatorSize(const FPExit *e)
+{
+  return (size_t)(TIMES + e->times.n + 2 * BINS);
+}
+
+static FPRegion Region(const FPExit *e, int which)
+{
+  return which ? e->second : e->region;
+}
+
+static void Start(const void *context, const FPMove *move, double *scratch)
+{
+  const FPExit *e = (const FPExit *)context;
+
+  for (int l = 0; l < FP_BLOCK; l++) {
+    scratch[INSIDE * FP_BLOCK + l]  = 1;
+    scratch[VISITED * FP_BLOCK + l] = 0;
+  }
+  for (int r = 0; r < 2 && Region(e, r); r++)
+    FPRegionLevel(Region(e, r), FP_BLOCK, move->after, scratch + (AFTER + r) * FP_BLOCK);
+}
+
+static PetscBool Finished(PETSC_UNUSED const void *context, const double *scratch)
+{
+  for (int l = 0; l < FP_BLOCK; l++)
+    if (scratch[INSIDE * FP_BLOCK + l] > 0) return PETSC_FALSE;
+  return PETSC_TRUE;
+}
+
+/* variance[FP_BLOCK] of the levels' increments over a step, by one-sided differences of the levels */
+static void Variances(const FPExit *e, const FPMove *move, double *scratch)
+{
+  const int d       = (int)e->dim;
+  double   *shifted = scratch + SHIFTED * FP_BLOCK, *z = scratch + POINTS * FP_BLOCK, *D = z + d * FP_BLOCK,
+         *g = D + d * d * FP_BLOCK;
+
+  FPProcessDiffusion(e->process, FP_BLOCK, move->before, D);
+  for (int r = 0; r < 2 && Region(e, r); r++) {
+    const double *level = scratch + (BEFORE + r) * FP_BLOCK;
+    double       *s     = scratch + (VARIANCE + r) * FP_BLOCK;
+
+    for (int k = 0; k < d * FP_BLOCK; k++) z[k] = move->before[k];
+    for (int i = 0; i < d; i++) {
+      const double h = 1e-6;
+
+      for (int l = 0; l < FP_BLOCK; l++) z[i * FP_BLOCK + l] += h;
+      FPRegionLevel(Region(e, r), FP_BLOCK, z, shifted);
+      for (int l = 0; l < FP_BLOCK; l++) g[i * FP_BLOCK + l] = (shifted[l] - level[l]) / h;
+      for (int l = 0; l < FP_BLOCK; l++) z[i * FP_BLOCK + l] = move->before[i * FP_BLOCK + l];
+    }
+    for (int l = 0; l < FP_BLOCK; l++) s[l] = 0;
+    for (int i = 0; i < d; i++)
+      for (int j = 0; j < d; j++)
+        for (int l = 0; l < FP_BLOCK; l++)
+          s[l] += 2 * move->dt * g[i * FP_BLOCK + l] * g[j * FP_BLOCK + l] * D[(i * d + j) * FP_BLOCK + l];
+  }
+}
+
+/* Inverse Gaussian of mean a/b and shape a^2/s, from a normal and a uniform number. */
+static double InverseGaussian(double a, double b, double s, double normal, double uniform)
+{
+  const double mean = a / PetscMax(b, 1e-12 * a), c = normal * normal * s / (a * PetscMax(b, 1e-12 * a));
+  const double less = mean / (1 + c / 2 + sqrt(c + c * c / 4));
+
+  return uniform * (mean + less) <= mean ? less : mean * mean / less;
+}
+
+/* Fraction of the step at which the bridge from level `from` to `to` first reaches 0 from the side it is on; 2: never.
+   word: four random words, FP_BLOCK apart. */
+static double Touches(PetscBool sde, double from, double to, double s, const unsigned *word)
+{
+  const double a = fabs(from), b = fabs(to), u = (word[0] + 0.5) * 0x1p-32;
+  const int    crosses = from < 0 ? to >= 0 : to < 0;
+
+  if (!sde) return crosses ? 1 : 2;
+  if (!crosses && !(s > 0 && u < exp(-2 * a * b / s))) return 2;
+  if (!(s > 0) || a == 0) return a == 0 ? 0 : a / (a + b);
+  {
+    const double radius = sqrt(-2 * log((word[FP_BLOCK] + 0.5) * 0x1p-32));
+    const double normal = radius * cos(2 * PETSC_PI * (word[2 * FP_BLOCK] + 0.5) * 0x1p-32);
+    const double x      = InverseGaussian(a, b, s, normal, (word[3 * FP_BLOCK] + 0.5) * 0x1p-32);
+
+    return x / (1 + x);
+  }
+}
+
+static void Record(const FPExit *e, const FPMove *move, int l, double fraction, const double *scratch, double *acc)
+{
+  const double from = fabs(scratch[BEFORE * FP_BLOCK + l]), to = fabs(scratch[AFTER * FP_BLOCK + l]);
+  const double at   = e->sde ? from / PetscMax(from + to, 1e-300) : 1;
+  const double time = ((double)(move->step - 1) + fraction) * move->dt;
+  const int    bin  = (int)PetscClipInterval(e->bins_per_factor * log(time / e->dt), 0, BINS - 1);
+  double       z[FP_MAX_DIM];
+
+  acc[EXITS] += 1;
+  acc[TIME] += time;
+  acc[SQUARE] += time * time;
+  for (PetscInt i = 0; i < e->dim; i++)
+    z[i] = (1 - at) * move->before[i * FP_BLOCK + l] + at * move->after[i * FP_BLOCK + l];
+  if (e->negative && FPExitAlongNegative(e, z, 1)) acc[NEGATIVE] += 1;
+  for (PetscInt k = 0; k < e->times.n; k++)
+    if (time <= e->times.value[k] * (1 + 1e-12)) acc[TIMES + k] += 1;
+  acc[TIMES + e->times.n + bin] += 1;
+  acc[TIMES + e->times.n + BINS + bin] += time;
+}
+
+/* Could any particle inside have left, or met the second region, during the step? */
+static PetscBool SomeNear(const FPExit *e, const double *scratch)
+{
+  for (int r = 0; r < 2 && Region(e, r); r++) {
+    const double *from = scratch + (BEFORE + r) * FP_BLOCK, *to = scratch + (AFTER + r) * FP_BLOCK,
+                 *s = scratch + (VARIANCE + r) * FP_BLOCK;
+
+    for (int l = 0; l < FP_BLOCK; l++)
+      if (scratch[INSIDE * FP_BLOCK + l] > 0 && (from[l] * to[l] <= 0 || (e->sde && 2 * from[l] * to[l] < 25 * s[l])))
+        return PETSC_TRUE;
+  }
+  return PETSC_FALSE;
+}
+
+static void Sample(const void *context, const FPMove *move, double *scratch, double *acc)
+{
+  const FPExit *e = (const FPExit *)context;
+  unsigned      word[WORDS * FP_BLOCK];
+
+  if (move->step == 1) acc[COUNT] += FP_BLOCK;
+  for (int r = 0; r < 2 && Region(e, r); r++) {
+    double *before = scratch + (BEFORE + r) * FP_BLOCK, *after = scratch + (AFTER + r) * FP_BLOCK;
+
+    for (int l = 0; l < FP_BLOCK; l++) before[l] = after[l];
+    FPRegionLevel(Region(e, r), FP_BLOCK, move->after, after);
+  }
+  if (e->sde) Variances(e, move, scratch);
+  if (!SomeNear(e, scratch)) return;
+  FPRandomWords(move->key, move->first, STREAM + WORDS * (unsigned long long)move->step, WORDS, word);
+  for (int l = 0; l < FP_BLOCK; l++) {
+    double fraction[2] = {2, 2};
+
+    if (!(scratch[INSIDE * FP_BLOCK + l] > 0)) continue;
+    for (int r = 0; r < 2 && Region(e, r); r++)
+      fraction[r] =
+          Touches(e->sde, scratch[(BEFORE + r) * FP_BLOCK + l], scratch[(AFTER + r) * FP_BLOCK + l],
+                  e->sde ? scratch[(VARIANCE + r) * FP_BLOCK + l] : 0, word + (ptrdiff_t)4 * r * FP_BLOCK + l);
+    if (e->second && fraction[1] < 2 && fraction[1] <= fraction[0] && !(scratch[VISITED * FP_BLOCK + l] > 0)) {
+      scratch[VISITED * FP_BLOCK + l] = 1;
+      acc[SECOND] += 1;
+    }
+    if (fraction[0] > 1) continue;
+    scratch[INSIDE * FP_BLOCK + l] = 0;
+    Record(e, move, l, fraction[0], scratch, acc);
+  }
+}
+
+/* Rates that are known of this process, else of another one of the run. */
+static void Recall(FPExit *e)
+{
+  PetscInt which = 0;
+
+  e->slow = e->fast = 0;
+  if (!e->known) return;
+  for (PetscInt k = 0; k < e->known; k++)
+    if (e->rates[k].process == e->process) which = k;
+  e->slow = e->rates[which].rate[0];
+  if (e->rates[which].process == e->process) e->fast = e->rates[which].rate[1];
+}
+
+PetscErrorCode FPExitParticlesBegin(FPObservable obs, FPProcess process, PetscReal dt, const FPParticleOptions *options,
+                                    FPObserver *observer, FPEnsemble *ensemble, PetscBool *used)
+{
+  FPExit     *e = (FPExit *)obs->data;
+  FPAlgorithm algorithm;
+  FPTraining  training;
+  PetscInt    order, count;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetAlgorithm(process, &algorithm, &order));
+  PetscCall(FPProcessGetTraining(process, &training));
+  PetscCall(FPParticlesCount(options, &count));
+  e->process = process;
+  e->sde     = (PetscBool)(algorithm == FP_SDE);
+  e->dt      = dt;
+  e->tail    = -1;
+  Recall(e);
+  e->end = options->steps * training.learning_rate;
+  if (e->slow > 0) e->end = PetscMin(e->end, LIFETIMES / e->slow);
+  if (e->duration > 0) e->end = e->duration;
+  e->end             = PetscMax(1, ceil(e->end / training.learning_rate - 1e-9)) * training.learning_rate;
+  e->bins_per_factor = BINS / log(e->end / dt * (1 + 1e-9) + 1e-9);
+  PetscCall(PetscMalloc1((size_t)count * (size_t)e->dim, &ensemble->start));
+  for (PetscInt k = 0; k < count; k++) PetscCall(PetscArraycpy(ensemble->start + (size_t)k * e->dim, e->z, e->dim));
+  ensemble->own         = PETSC_TRUE;
+  ensemble->duration    = e->end;
+  observer->accumulator = AccumulatorSize(e);
+  observer->scratch     = (size_t)(POINTS + 2 * e->dim + e->dim * e->dim) * FP_BLOCK;
+  observer->every       = 1;
+  observer->start       = Start;
+  observer->sample      = Sample;
+  observer->finished    = Finished;
+  observer->context     = e;
+  *used                 = PETSC_TRUE;
+  PetscFunctionReturn(0);
+}
+
+static PetscReal Edge(const FPExit *e, PetscInt bin)
+{
+  return bin > 0 ? e->dt * exp(bin / e->bins_per_factor) : 0;
+}
+
+/* Time by which the share 1 - left has left, linear inside a bin; NaN when that is not seen. */
+static PetscReal Quantile(const FPExit *e, const double sums[], PetscReal left)
+{
+  const double *exits = sums + TIMES + e->times.n, target = (1 - left) * sums[COUNT];
+  double        seen = 0;
+
+  for (PetscInt b = 0; b < BINS; b++) {
+    if (exits[b] > 0 && seen + exits[b] >= target)
+      return Edge(e, b) + (Edge(e, b + 1) - Edge(e, b)) * (target - seen) / exits[b];
+    seen += exits[b];
+  }
+  return NAN;
+}
+
+/* Exits after the time over the time lived after it; from the next edge of a bin. */
+static PetscReal TailRate(const FPExit *e, const double sums[], PetscReal time)
+{
+  const double *exits = sums + TIMES + e->times.n, *times = exits + BINS;
+  double        left = 0, lived = 0;
+  PetscInt      first = 0;
+
+  while (first < BINS && Edge(e, first) < time) first++;
+  for (PetscInt b = first; b < BINS; b++) {
+    left += exits[b];
+    lived += times[b] - exits[b] * Edge(e, first);
+  }
+  lived += (sums[COUNT] - sums[EXITS]) * (e->end - Edge(e, first));
+  return left >= 10 && lived > 0 ? left / lived : NAN;
+}
+
+/* Where the tail begins: the second mode has lost a factor 100 against the first, or a tenth is left. */
+static void FindTail(FPExit *e, const double sums[])
+{
+  const PetscReal late = Quantile(e, sums, 0.1), gap = e->fast - e->slow;
+
+  e->tail        = isnan(late) ? 0 : late;
+  e->before_tail = Quantile(e, sums, 0.4);
+  e->trust       = 1;
+  if (isnan(e->before_tail)) e->before_tail = 0;
+  if (!(gap > 0) || e->fast <= 0) return;
+  e->tail        = PetscMin(isnan(late) ? e->end / 2 : late, log(100) / gap);
+  e->before_tail = e->tail / 2;
+  e->trust       = 1 / expm1(gap * (e->tail - e->before_tail));
+}
+
+PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantities *q)
+{
+  FPExit         *e = (FPExit *)obs->data;
+  const PetscReal n = sums[COUNT], left = n - sums[EXITS], one = 1 / n;
+  PetscReal       rate, rest = 0, mean = NAN, variance = NAN, last;
+
+  PetscFunctionBegin;
+  if (e->tail < 0) FindTail(e, sums);
+  rate = TailRate(e, sums, e->tail);
+  if (left > 0) rest = isnan(rate) ? TailRate(e, sums, 0) : rate;
+  if (left > 0) rest = 1 / rest; /* the mean time that a particle still inside has before it */
+  last = e->end + rest;
+  if (left <= SURVIVORS * n) {
+    mean     = (sums[TIME] + left * last) / n;
+    variance = (sums[SQUARE] + left * (last * last + rest * rest)) / n - mean * mean;
+  }
+  if (left > 0 && isnan(rest)) mean = variance = NAN;
+  PetscCall(FPQuantitiesAdd(q, mean, left / n * rest, "time", "mean_time"));
+  PetscCall(FPQuantitiesAdd(q, variance, 2 * left / n * last * rest, "time^2", "variance_time"));
+  PetscCall(FPQuantitiesAdd(q, rate, 0, "1/time", "rate"));
+  PetscCall(FPQuantitiesAdd(q, e->trust * (TailRate(e, sums, e->before_tail) - rate), 0, "1/time", "~rate"));
+  for (PetscInt k = 0; k < e->times.n; k++)
+    PetscCall(FPQuantitiesAdd(q, e->times.value[k] <= e->end ? 1 - sums[TIMES + k] / n : NAN, one, "1",
+                              "survival[t=%g]", (double)e->times.value[k]));
+  PetscCall(FPQuantitiesAdd(q, Quantile(e, sums, 0.5), e->sde ? 0 : e->dt / 2, "time", "median_time"));
+  if (e->negative)
+    PetscCall(FPQuantitiesAdd(q, left <= SURVIVORS * n ? sums[NEGATIVE] / sums[EXITS] : NAN, one + left / n, "1",
+                              "fraction_negative_curvature"));
+  if (e->second) PetscCall(FPQuantitiesAdd(q, sums[SECOND] / n, one + left / n, "1", "committor"));
+  PetscFunctionReturn(0);
+}

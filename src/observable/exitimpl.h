@@ -1,0 +1,57 @@
+/* exitimpl.h: what the three files of the observable exit share. */
+#ifndef FPEXITIMPL_H
+#define FPEXITIMPL_H
+#include "observableimpl.h"
+
+#define FP_EXIT_KNOWN 16 /* processes whose rates are remembered */
+
+/* Slowest rates of the killed generator of a process, for its particles. */
+typedef struct {
+  FPProcess process;
+  PetscReal rate[2];
+} FPExitRates;
+
+typedef struct {
+  /* keys */
+  FPStrings start, center;
+  FPReals   times;
+  PetscReal duration;
+  /* what they mean */
+  FPRegion  region, second; /* second: NULL without a region_b */
+  FPModel   model;
+  PetscInt  dim;
+  PetscReal z[FP_MAX_DIM]; /* the start */
+  /* around a critical point with negative curvature: orthonormal vectors[negative][dim] that span it */
+  PetscInt  negative;
+  PetscReal centre[FP_MAX_DIM], vector[FP_MAX_DIM * FP_MAX_DIM];
+  /* what generators found, and the ensemble that is simulated */
+  PetscInt    known;
+  FPExitRates rates[FP_EXIT_KNOWN];
+  FPProcess   process;
+  PetscBool   sde;
+  PetscReal   dt, end, bins_per_factor; /* end: duration of the ensemble */
+  PetscReal   slow, fast;               /* rates that its tail is judged by, 0: unknown */
+  PetscReal   tail, before_tail, trust; /* times from which the rate is estimated; weight of their difference */
+} FPExit;
+
+/* Does a point at displacement z[i*stride] - centre[i] lie mainly along negative curvature? */
+static inline PetscBool FPExitAlongNegative(const FPExit *e, const double *z, PetscInt stride)
+{
+  double square = 0, share = 0;
+
+  for (PetscInt i = 0; i < e->dim; i++) square += PetscSqr(z[i * stride] - e->centre[i]);
+  for (PetscInt k = 0; k < e->negative; k++) {
+    double along = 0;
+
+    for (PetscInt i = 0; i < e->dim; i++) along += e->vector[k * e->dim + i] * (z[i * stride] - e->centre[i]);
+    share += along * along;
+  }
+  return (PetscBool)(share > 0.5 * square);
+}
+
+PETSC_INTERN PetscErrorCode FPExitGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q);
+PETSC_INTERN PetscErrorCode FPExitParticlesBegin(FPObservable obs, FPProcess process, PetscReal dt,
+                                                 const FPParticleOptions *options, FPObserver *observer,
+                                                 FPEnsemble *ensemble, PetscBool *used);
+PETSC_INTERN PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantities *q);
+#endif
