@@ -300,6 +300,34 @@ static void test_rare(void **state)
   json_decref(root);
 }
 
+/* So cold that no rate leads from well to well: generator and particles stay in one of two equal wells, and both say
+   that this is log 2 away from the Gibbs law. */
+static void test_one_well(void **state)
+{
+  static const char Cold[] = "data: {type: gaussian, teacher: 1.3, label_noise: 0.4}\n"
+                             "model: {type: chain, depth: 2}\n"
+                             "training: {learning_rate: 0.05, batch_size: 2, weight_decay: 0.1}\n"
+                             "processes: [langevin]\n"
+                             "langevin: {temperature: 0.001}\n"
+                             "mesh: {lower: [-2.1, -2.1], upper: [2.1, 2.1], cells: [40, 40]}\n"
+                             "particles: {count: 512, steps: 100, burn_in: 20, seed: 3, threads: 1}\n"
+                             "observables: [stationary]\n";
+  json_t           *root   = Run(Cold, 0, NULL), *row;
+  double            value, error;
+  size_t            i;
+
+  (void)state;
+  Number(root, "langevin", "closed_classes", &value, &error);
+  check(value == 2, "%g closed classes", value);
+  json_array_foreach(json_object_get(root, "results"), i, row)
+  {
+    if (strcmp(json_string_value(json_object_get(row, "quantity")), "kl_gibbs_binned")) continue;
+    value = json_number_value(json_object_get(row, "value"));
+    check(fabs(value - log(2)) < 0.1, "%s: KL %g", json_string_value(json_object_get(row, "engine")), value);
+  }
+  json_decref(root);
+}
+
 /* Long enough to be alive after a second; killed, it must leave what was there. */
 static void test_killed(void **state)
 {
@@ -348,10 +376,10 @@ static int RemoveFolder(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits),      cmocka_unit_test(test_override),
-                                     cmocka_unit_test(test_exact),     cmocka_unit_test(test_scaling),
-                                     cmocka_unit_test(test_rare),      cmocka_unit_test(test_killed),
-                                     cmocka_unit_test(test_exit_codes)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits),   cmocka_unit_test(test_override),
+                                     cmocka_unit_test(test_exact),  cmocka_unit_test(test_scaling),
+                                     cmocka_unit_test(test_rare),   cmocka_unit_test(test_one_well),
+                                     cmocka_unit_test(test_killed), cmocka_unit_test(test_exit_codes)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

@@ -235,9 +235,11 @@ static PetscErrorCode GeneratorMoments(const Stationary *s, FPGenerator gen, con
   PetscFunctionReturn(0);
 }
 
-/* KL and TV to the Gibbs law on the generator's own cells, and on the bins. */
+/* KL and TV to the Gibbs law on the generator's own cells, and on the bins: there, where a law of one closed class
+   among several is compared, to the Gibbs law of the whole box, as particles are. */
 static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, const PetscReal pi[], FPQuantities *q)
 {
+  FPGeneratorInfo  info;
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
   PetscReal       *V, *w, *gibbs, *binned, *gibbs_binned, sum = 0, least = PETSC_MAX_REAL, kl, tv;
@@ -256,7 +258,8 @@ static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, c
   PetscCall(FPBinsAggregate(&s->bins, gen, 1, pi, binned));
   PetscCall(
       FPBinsAggregate(&s->bins, gen, 1, gibbs, gibbs_binned)); /* on the same cells, so that equal laws are equal */
-  BinnedDistances(&s->bins, binned, gibbs_binned, &kl, &tv);
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  BinnedDistances(&s->bins, binned, info.closed_classes > 1 ? s->gibbs : gibbs_binned, &kl, &tv);
   PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs_binned"));
   PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs_binned"));
   PetscCall(PetscFree5(V, w, gibbs, binned, gibbs_binned));
