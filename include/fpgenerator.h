@@ -85,12 +85,16 @@ typedef struct {
 PETSC_EXTERN PetscErrorCode FPGeneratorCurrent(FPGenerator gen, const PetscReal pi[], PetscReal J[], PetscReal psi[],
                                                PetscReal curl[], FPCurrentNumbers *numbers);
 /* The process killed when it leaves a region: cells whose centres lie outside are no unknowns, edges that cross the
-   boundary at fraction theta kill at W B(-theta P)/theta. Errors (user input): no cell inside, start outside. */
+   boundary at fraction theta kill at W B(-P)/theta, P up to the boundary, and cut cells have a smaller measure and
+   volume; of the cells inside, those that can be reached from the start (NULL: the first critical point inside).
+   closed_classes counts parts that are never left, where mean exit times are infinite. Errors (user input): fewer than
+   4 cells inside, start outside the region or the mesh. */
 PETSC_EXTERN PetscErrorCode FPGeneratorCreateKilled(FPProcess process, FPMesh mesh, PetscInt level,
                                                     const FPGeneratorOptions *options, const PetscReal start[],
                                                     FPRegion region, FPGenerator *gen);
 /* x = (shift - Q)^-1 rhs for functions (backward), or (shift - Q^T)^-1 rhs for measures; the factors of the last shift
- * are kept. */
+   are kept. shift = 0 where nothing is killed: the solution of Poisson's equation that is 0 at the start's node, for
+   rhs of stationary mean 0 or, of measures, sum 0. rhs and x may be the same. */
 PETSC_EXTERN PetscErrorCode FPGeneratorInvert(FPGenerator gen, PetscBool backward, PetscReal shift,
                                               const PetscReal rhs[], PetscReal x[]);
 /* out[t*n + k] = (exp(times[t] Q) initial)_k, or with Q^T for measures; times ascending from 0 on. Shift-and-invert

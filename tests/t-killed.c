@@ -114,6 +114,13 @@ static const Case Cases[] = {
      Radial,
      0,
      {1.3, 0.3, 1.03}},
+    {"well, transient",
+     "langevin",
+     "model_type=ou model_drift=1.3,0,0,1.3 model_diffusion=1,0,0,1 langevin_temperature=0.3 exit_region=ball "
+     "exit_center=0,0 exit_radius=1.03 " PLANE,
+     Radial,
+     0,
+     {1.3, 0.3, 1.03}},
     {"turning",
      "ald", /* the drift along circles changes nothing on a disc */
      "model_type=ou model_drift=1.3,-1.7,1.7,1.3 model_diffusion=0.3,0,0,0.3 exit_region=ball exit_center=0,0 "
@@ -230,6 +237,7 @@ static void test_order(PETSC_UNUSED void **none)
         SceneOpen(&s, k->process, "%s mesh_cells=%d", k->keys, Cells[g]);
       else
         SceneOpen(&s, k->process, "%s mesh_cells=%d,%d", k->keys, Cells[g], Cells[g] + 3);
+      s.options.transient = (PetscBool)(strstr(k->name, "transient") != NULL);
       Killed(&s, Start);
       time[g] = TimeError(&s, k);
       if (exact > 0) rate[g] = RateError(&s, exact);

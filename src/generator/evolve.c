@@ -6,6 +6,9 @@
    one that is 0 at the start's node; the caller adds the constant, or the multiple of the law, that it wants. The
    factors stay until another shift is asked for.
 
+   With a killed generator: mean exit times are (0 - Q)^-1 1, second moments twice that of them again; the survival
+   function from every cell is exp(tQ) 1 (backward, one call for all starts), from one law the sum of exp(tQ^T) p.
+
    FPGeneratorEvolve(): Krylov space of (I - gamma Q)^-1, gamma a tenth of the last time, orthonormal in the inner
    product in which Q is dissipative (weights 1/pi for measures, pi for functions) mixed with a little of the uniform
    law, so that starts where pi is tiny lose nothing. The space grows until its last vectors change no answer by more

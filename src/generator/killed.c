@@ -2,7 +2,11 @@
    weight W that crosses the boundary at the fraction theta kills at rate W c B(-P)/theta, P the integral of D^-1 v to
    the crossing and c the factor of fitted.c for that part: second order in h. Edges whose ends lie inside but which
    cross the boundary on the way kill at both ends. The scheme for rank-deficient D kills at the rate of the jump over
-   theta, and is first order as everywhere. A boundary within half a cell of a wall is not seen beyond the last centre.
+   theta, and is first order as everywhere.
+   What belongs to a node ends half way along each of its edges, or half way to the boundary: its cell keeps that share,
+   weighed by what the edges carry across the boundary. Without it the error of flat boundaries jumps with the fraction
+   from grid to grid, and no extrapolation holds. A boundary within half a cell of a wall is not seen beyond the last
+   centre.
  */
 #include "generatorimpl.h"
 
@@ -37,8 +41,9 @@ static PetscReal Conductance(FPGenerator gen, const FPEdge *e)
 /* Kill at one end of an edge that leaves at fraction theta. */
 static PetscErrorCode KillAt(FPGenerator gen, const FPEdge *e, PetscBool forward, PetscReal theta)
 {
-  const PetscInt k = forward ? e->i : e->j, sign = forward ? 1 : -1;
-  PetscReal      first, second, W;
+  const PetscInt  k = forward ? e->i : e->j, sign = forward ? 1 : -1;
+  const PetscBool halves = (PetscBool)((gen->potential || gen->dim == 1) && !gen->options.transient);
+  PetscReal       first, second, W;
 
   PetscFunctionBegin;
   if (gen->info.degenerate) {
@@ -46,12 +51,12 @@ static PetscErrorCode KillAt(FPGenerator gen, const FPEdge *e, PetscBool forward
     PetscFunctionReturn(0);
   }
   W = Conductance(gen, e);
-  if (gen->potential || gen->dim == 1) {
+  if (halves) {
     PetscCall(FPGeneratorPartForce(gen, k, e->offset, sign, 1, &first, &second));
     W /= FPFittedFactor(first, second);
   }
   PetscCall(FPGeneratorPartForce(gen, k, e->offset, sign, theta, &first, &second));
-  if (gen->potential || gen->dim == 1) W *= FPFittedFactor(first, second);
+  if (halves) W *= FPFittedFactor(first, second);
   gen->kill[k] += W * FPBernoulli(-first - second) / theta / gen->measure[k];
   PetscFunctionReturn(0);
 }
@@ -70,8 +75,7 @@ static void Normal(FPGenerator gen, PetscInt k, PetscReal normal[])
   for (PetscInt a = 0; a < d; a++) normal[a] = f[2 * a + 1] - f[2 * a];
 }
 
-/* What belongs to a node ends half way along each of its edges, or half way to the boundary: its share of the cell,
-   weighed by what the edges carry across the boundary. Makes flat boundaries exact to the order above. */
+/* The share of its cell that a node keeps. */
 static PetscErrorCode CutCells(FPGenerator gen, const PetscReal theta[][2])
 {
   const PetscInt d = gen->dim, n = gen->n;
