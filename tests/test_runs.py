@@ -81,10 +81,10 @@ PROMISES = {
         ("ald", "spectrum", "decay_rate[2]", 0.038929, 1e-5),
     ],
     "exit_saddle": [
-        ("ald", "exit", "mean_time", 2.1245, 1e-3),
+        ("ald", "exit", "mean_time", 2.1246, 1e-3),
         ("ald", "exit", "rate", 0.75515, 1e-4),
         ("ald", "exit", "fraction_negative_curvature", 0.920, 2e-3),
-        ("langevin", "exit", "mean_time", 2.131, 2e-3),
+        ("langevin", "exit", "mean_time", 2.1317, 1e-3),
         ("langevin", "exit", "rate", 0.75690, 1e-4),
     ],
     "training_curve": [
