@@ -12,6 +12,8 @@ static const char Usage[] =
     "dlnfp " FP_VERSION ": which stochastic model of SGD is right, on deep linear networks of few coordinates\n"
     "\n"
     "  dlnfp run FILE.yaml [-out DIR] [-key value ...]   compute; results in DIR, else in out/FILE\n"
+    "  dlnfp sweep FILE.yaml -over KEY=a,b,c [-over KEY2=...] [-out DIR] [-key value ...]\n"
+    "                                                    a run at every value; tables in DIR/sweep.json\n"
     "  dlnfp check FILE.yaml [-key value ...]            read and validate, compute nothing\n"
     "  dlnfp list [data|models|processes|engines|observables|keys]\n"
     "  dlnfp list critical_points FILE.yaml [-key value ...]\n"
@@ -115,6 +117,48 @@ static PetscErrorCode RunFile(int argc, char *argv[], PetscInt *disagreements)
   PetscFunctionReturn(0);
 }
 
+/* Takes "-over KEY=VALUES" out of the words, once or twice. */
+static PetscErrorCode TakeOver(int *argc, char *argv[], FPSweep *sweep)
+{
+  int kept = 0;
+
+  PetscFunctionBegin;
+  for (int i = 0; i < *argc; i++) {
+    if (strcmp(argv[i], "-over")) {
+      argv[kept++] = argv[i];
+      continue;
+    }
+    FPInputCheck(i + 1 < *argc && strchr(argv[i + 1], '=') > argv[i + 1], "command line: -over needs KEY=a,b,c");
+    FPInputCheck(sweep->keys < 2, "command line: -over %s: at most two keys are swept at a time", argv[i + 1]);
+    sweep->over[sweep->keys++] = argv[++i];
+  }
+  FPInputCheck(sweep->keys, "command line: dlnfp sweep needs -over KEY=a,b,c");
+  *argc = kept;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode SweepFile(int argc, char *argv[], PetscInt *disagreements)
+{
+  FPSweep sweep        = {0};
+  char    dir[FP_TEXT] = "";
+
+  PetscFunctionBegin;
+  PetscCall(TakeDirectory(&argc, argv, sizeof(dir), dir));
+  PetscCall(TakeOver(&argc, argv, &sweep));
+  FPInputCheck(argc > 0 && argv[0][0] != '-',
+               "command line: the run file comes first, dlnfp sweep FILE.yaml -over KEY=a,b,c [-key value ...]");
+  if (!dir[0]) {
+    PetscCall(DefaultDirectory(argv[0], sizeof(dir) - 8, dir));
+    PetscCall(PetscStrlcat(dir, "_sweep", sizeof(dir)));
+  }
+  sweep.file  = argv[0];
+  sweep.dir   = dir;
+  sweep.words = argc - 1;
+  sweep.word  = argv + 1;
+  PetscCall(FPRunSweep(&sweep, disagreements));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode CheckFile(int argc, char *argv[])
 {
   FPConfig config;
@@ -182,12 +226,14 @@ static PetscErrorCode Run(int argc, char *argv[], PetscInt *disagreements)
                size);
   if (!strcmp(argv[0], "run"))
     PetscCall(RunFile(argc - 1, argv + 1, disagreements));
+  else if (!strcmp(argv[0], "sweep"))
+    PetscCall(SweepFile(argc - 1, argv + 1, disagreements));
   else if (!strcmp(argv[0], "check"))
     PetscCall(CheckFile(argc - 1, argv + 1));
   else if (!strcmp(argv[0], "list"))
     PetscCall(List(argc - 1, argv + 1));
   else
-    FPInputError("command line: %s is not one of: run, check, list, --version, --help", argv[0]);
+    FPInputError("command line: %s is not one of: run, sweep, check, list, --version, --help", argv[0]);
   PetscFunctionReturn(0);
 }
 

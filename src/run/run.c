@@ -298,6 +298,15 @@ static PetscErrorCode Work(FPRunObjects *run)
   PetscFunctionReturn(0);
 }
 
+/* After ReadParts() */
+static PetscErrorCode Resolve(FPConfig config, json_t *resolved)
+{
+  PetscFunctionBegin;
+  PetscCall(FPConfigResolved(config, resolved));
+  json_object_set_new(resolved, "instruction_set", json_string(FPInstructionSet())); /* particles' bits depend on it */
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPRunExecute(FPConfig config, const char dir[], PetscInt *disagreements)
 {
   FPRunObjects   run;
@@ -309,8 +318,7 @@ PetscErrorCode FPRunExecute(FPConfig config, const char dir[], PetscInt *disagre
   PetscCall(PetscMemzero(&run, sizeof(run)));
   PetscCall(ReadParts(config, &run));
   PetscCall(FPResultsCreate(dir, &run.results));
-  PetscCall(FPConfigResolved(config, resolved));
-  json_object_set_new(resolved, "instruction_set", json_string(FPInstructionSet())); /* particles' bits depend on it */
+  PetscCall(Resolve(config, resolved));
   PetscCall(FPResultsSetRun(run.results, resolved));
   PetscCall(SetScene(&run));
   if (run.mesh) PetscCall(WriteAxes(&run));
@@ -332,6 +340,18 @@ PetscErrorCode FPRunCheck(FPConfig config)
   PetscFunctionBegin;
   PetscCall(PetscMemzero(&run, sizeof(run)));
   PetscCall(ReadParts(config, &run));
+  PetscCall(DestroyParts(&run));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunResolve(FPConfig config, json_t *resolved)
+{
+  FPRunObjects run;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMemzero(&run, sizeof(run)));
+  PetscCall(ReadParts(config, &run));
+  PetscCall(Resolve(config, resolved));
   PetscCall(DestroyParts(&run));
   PetscFunctionReturn(0);
 }

@@ -32,6 +32,8 @@ typedef struct {
  * rates. */
 PETSC_INTERN void FPExtrapolateGrids(PetscInt levels, const PetscReal value[], const PetscReal ratio[],
                                      PetscReal solver, PetscInt order, PetscReal *result, PetscReal *error);
+/* Every resolved key, as results.json records them, after reading and checking everything. */
+PETSC_INTERN PetscErrorCode FPRunResolve(FPConfig config, json_t *resolved);
 /* Generators of all grids of one process -> rows; the finest one is kept in run->generator[p]. */
 PETSC_INTERN PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p);
 PETSC_INTERN PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p);

@@ -1,0 +1,94 @@
+/* program.h: starts the program itself: bin/dlnfp, or what DLNFP names. */
+#ifndef FPTESTPROGRAM_H
+#define FPTESTPROGRAM_H
+#include "test.h"
+#include <fcntl.h>
+#include <jansson.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static char folder[] = "/tmp/dlnfp-program-XXXXXX"; /* made by main() */
+
+/* folder/NAME; a few of them live at the same time */
+static inline const char *InFolder(const char *format, ...)
+{
+  static char path[8][300];
+  static int  next = 0;
+  char       *p    = path[next++ % 8];
+  va_list     args;
+  int         n = snprintf(p, sizeof(path[0]), "%s/", folder);
+
+  va_start(args, format);
+  (void)vsnprintf(p + n, sizeof(path[0]) - (size_t)n, format, args);
+  va_end(args);
+  return p;
+}
+
+static inline void WriteText(const char *path, const char *text)
+{
+  FILE *f = fopen(path, "w");
+
+  assert_non_null(f);
+  (void)fputs(text, f);
+  assert_int_equal(fclose(f), 0);
+}
+
+/* argv[0] is replaced by the program; stderr goes to folder/errors, stdout to folder/output. */
+static inline pid_t StartProgram(const char *const argv[])
+{
+  const char                *program = getenv("DLNFP") ? getenv("DLNFP") : "bin/dlnfp";
+  posix_spawn_file_actions_t actions;
+  pid_t                      pid;
+
+  must(posix_spawn_file_actions_init(&actions));
+  must(posix_spawn_file_actions_addopen(&actions, 1, InFolder("output"), O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  must(posix_spawn_file_actions_addopen(&actions, 2, InFolder("errors"), O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  must(posix_spawn(&pid, program, &actions, NULL, (char *const *)argv, environ));
+  must(posix_spawn_file_actions_destroy(&actions));
+  return pid;
+}
+
+/* Exit code, or 128 + signal */
+static inline int EndProgram(pid_t pid)
+{
+  int status;
+
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static inline int RunProgram(const char *const argv[])
+{
+  return EndProgram(StartProgram(argv));
+}
+
+static inline char *ReadText(const char *path)
+{
+  static char text[4096];
+  FILE       *f = fopen(path, "r");
+  size_t      n = 0;
+
+  if (f) n = fread(text, 1, sizeof(text) - 1, f);
+  if (f) (void)fclose(f);
+  text[n] = 0;
+  return text;
+}
+
+/* Bad input: exit code 2, one line on stderr that has the word in it. */
+static inline void Refused(const char *const argv[], const char *word)
+{
+  const int   code = RunProgram(argv);
+  const char *said = ReadText(InFolder("errors"));
+
+  check(code == 2, "%s: exit code %d, not 2: %s", word, code, said);
+  check(strchr(said, '\n') && !strchr(said, '\n')[1], "%s: not one line: %s", word, said);
+  check(strstr(said, word), "not said: %s; but: %s", word, said);
+}
+#endif
