@@ -1,6 +1,7 @@
 /* t-evolution.c: laws along time against closed forms. OU: mean exp(-A t) z0, covariance S - exp(-A t) (S - S0)
    exp(-A^T t), Gaussian entropy and KL. 2-chain: Saxe's sigmoid for the gradient flow, and w1^2 - w2^2, which decays at
-   twice the weight decay under Langevin noise. Depth 1: the exact recursion of the moments of SGD. */
+   twice the weight decay under Langevin noise. Depth 1: the exact recursion of the moments of SGD. Mixing: total
+   variation of two Gaussians, on the line and in bins. */
 #include "scene.h"
 #include "fprun.h"
 #include <fcntl.h>
@@ -329,6 +330,75 @@ static void test_sgd(void **state)
   json_decref(root);
 }
 
+/* N(m, s^2) and N(0, S): where their densities cross, roots of a quadratic, and the probabilities between. */
+static double GaussianVariation(double m, double s2, double S)
+{
+  const double a = 1 / s2 - 1 / S, b = -2 * m / s2, c = m * m / s2 - log(S / s2), root = sqrt(b * b - 4 * a * c);
+  const double low = (-b - root) / (2 * a), high = (-b + root) / (2 * a);
+
+  return 0.5 * (erf((high - m) / sqrt(2 * s2)) - erf((low - m) / sqrt(2 * s2))) -
+         0.5 * (erf(high / sqrt(2 * S)) - erf(low / sqrt(2 * S)));
+}
+
+#define RATE 0.8
+#define NOISE 0.2 /* so that the stationary variance is 1/4 */
+#define START 1.1
+
+static double OuVariation(double t)
+{
+  const double decay = exp(-RATE * t);
+
+  return GaussianVariation(START * decay, 0.25 * (1 - decay * decay), 0.25);
+}
+
+/* The same on 16 bins of the box from -3.1 to 2.9. */
+static double OuVariationBinned(double t)
+{
+  const double decay = exp(-RATE * t), m = START * decay, s = sqrt(0.5 * (1 - decay * decay)), S = sqrt(0.5);
+  double       tv = 0;
+
+  for (int b = 0; b < 16; b++) {
+    const double low = -3.1 + 0.375 * b, high = low + 0.375;
+
+    tv += 0.25 * fabs(erf((high - m) / s) - erf((low - m) / s) - erf(high / S) + erf(low / S));
+  }
+  return tv;
+}
+
+#define OU1                                                                                                            \
+  "model_type=ou model_drift=0.8 model_diffusion=0.2 training_learning_rate=0.05 mesh_lower=-3.1 mesh_upper=2.9 "      \
+  "processes=ald particles_count=32768 particles_steps=200 particles_burn_in=100 "
+
+static void test_mixing(void **state)
+{
+  static const char *const times[] = {"0.4", "1.3", "3"};
+  double                   low = 0.1, high = 5, worst, error, bound;
+  json_t                  *root = Run(OU1 "mesh_cells=256 observables=mixing mixing_times=0.4,1.3,3 mixing_start=1.1");
+
+  (void)state;
+  while (high - low > 1e-10) {
+    const double middle = (low + high) / 2;
+
+    if (OuVariation(middle) > 0.25)
+      low = middle;
+    else
+      high = middle;
+  }
+  Meets(root, "ald", "generator", "mixing", low, 2e-3, "mixing_time");
+  Meets(root, "ald", "generator", "mixing", 1 / RATE, 1e-4, "relaxation_time");
+  for (int k = 0; k < 3; k++) {
+    const double t = atof(times[k]);
+
+    Meets(root, "ald", "generator", "mixing", OuVariation(t), 2e-3, "tv[t=%s]", times[k]);
+    Meets(root, "ald", "generator", "mixing", OuVariationBinned(t), 2e-3, "tv_binned[t=%s]", times[k]);
+    Meets(root, "ald", "particles", "mixing", OuVariationBinned(t), 3e-2, "tv_binned[t=%s]", times[k]);
+  }
+  bound = Value(root, "ald", "generator", "mixing", "spectral_bound", &error);
+  worst = Value(root, "ald", "generator", "mixing", "mixing_time_worst", &error);
+  check(worst > bound && worst > low, "worst mixing time %g, bound %g, from the start %g", worst, bound, low);
+  json_decref(root);
+}
+
 static void test_refused(void **state)
 {
   static const char *const cases[] = {"evolution_start=0.3,0.4",
@@ -339,7 +409,9 @@ static void test_refused(void **state)
                                       "evolution_times=1 evolution_start=0.3",
                                       "evolution_times=1 evolution_start=nowhere",
                                       "evolution_times=1 evolution_start=0.3,2.7",
-                                      "evolution_times=1 evolution_start=0.3,0.4 evolution_spread=-1"};
+                                      "evolution_times=1 evolution_start=0.3,0.4 evolution_spread=-1",
+                                      "observables=mixing mixing_times=1",
+                                      "observables=mixing mixing_start=0.3,0.4"};
 
   (void)state;
   for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
@@ -371,9 +443,10 @@ static int RemoveFolder(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),   cmocka_unit_test(test_order),
-                                     cmocka_unit_test(test_saxe), cmocka_unit_test(test_invariant),
-                                     cmocka_unit_test(test_sgd),  cmocka_unit_test(test_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),     cmocka_unit_test(test_order),
+                                     cmocka_unit_test(test_saxe),   cmocka_unit_test(test_invariant),
+                                     cmocka_unit_test(test_sgd),    cmocka_unit_test(test_mixing),
+                                     cmocka_unit_test(test_refused)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

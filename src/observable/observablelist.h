@@ -15,3 +15,5 @@ FP_OBSERVABLE("evolution", FPObservableCreate_Evolution,
               "loss, moments, entropy, free energy, KL to the stationary law at times after a start")
 FP_OBSERVABLE("lyapunov", FPObservableCreate_Lyapunov,
               "exponents of small differences, at critical points and along the orbit of sgd and gd")
+FP_OBSERVABLE("mixing", FPObservableCreate_Mixing,
+              "total variation to the stationary law after a start and after the worst one, mixing times")

@@ -350,9 +350,8 @@ static PetscErrorCode AddUnsupported(FPRunObjects *run, PetscInt p, const char p
     PetscCall(FPObservableGetName(run->observable[o], &name));
     PetscCall(FPRunUnsupported(run, p, o, &reason));
     if (reason)
-      PetscCall(FPResultsAddStatus(run->results, process, "particles", name,
-                                   strcmp(name, "spectrum") ? "entropy_production_binned" : "gap", "unsupported",
-                                   reason));
+      PetscCall(FPResultsAddStatus(run->results, process, "particles", name, FPRunUnsupportedQuantity(name),
+                                   "unsupported", reason));
   }
   PetscFunctionReturn(0);
 }

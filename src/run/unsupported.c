@@ -40,6 +40,10 @@ static const Unsupported Table[] = {
      "kl_stationary: particles on their way know no stationary law; entropy_binned is compared", NULL},
     {"evolution", "generator", "starts without cells",
      "a start in cells without stationary probability or outside the closed class has no law on the grid", NULL},
+    {"mixing", "particles", "gd at temperature 0", "a deterministic map ends in points: no law is left to come near to",
+     Deterministic},
+    {"mixing", "particles", "no mesh", "laws are compared on bins of a box: give mesh_lower and mesh_upper", Unbounded},
+    {"mixing", "particles", "every process", "mixing_time: particles are counted at the times asked for only", NULL},
     {"noise", "generator", "every process", "the noise at a point is a property of the data, not of a law", NULL},
     {"free_energy", "generator", "every process", "the Gibbs law is known: its integrals are quadratures", NULL},
     {"free_energy", "particles", "every process", "the Gibbs law is known: its integrals are quadratures", NULL},
@@ -74,6 +78,17 @@ PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o,
     if (applies) *reason = Table[k].reason;
   }
   PetscFunctionReturn(0);
+}
+
+const char *FPRunUnsupportedQuantity(const char observable[])
+{
+  static const struct {
+    const char *observable, *quantity;
+  } names[] = {{"spectrum", "gap"}, {"mixing", "tv_binned"}};
+
+  for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
+    if (!strcmp(names[k].observable, observable)) return names[k].quantity;
+  return "entropy_production_binned";
 }
 
 PetscErrorCode FPRunListUnsupported(FILE *out)

@@ -1,0 +1,535 @@
+/* mixing.c: how fast a law forgets its start, by the distance in total variation, TV = 1/2 int abs(p_t - stationary).
+     tv from the given start, tv_worst the largest over a list of starts: every critical point in the box, and the two
+     cells where the slowest mode is most extreme, which are the worst starts once all faster modes are gone.
+     mixing_time: when tv comes down to 1/4; mixing_time_worst: the later one of those two cells. relaxation_time =
+   1/gap. spectral_bound = relaxation_time ln 2 <= mixing time of the worst of all starts, since TV >= exp(-gap t)/2
+   there. Particles: half of every block starts at the start, the other half from a stationary law (a generator's where
+   there is one) and is the reference after the burn-in; both are counted in wide bins (16, 8 x 8, 6 x 6 x 6):
+   tv_binned, which the generator gives too. The plain estimate of a sum of absolute values is too large by its noise,
+   the one that takes signs from one half of the particles and differences from the other too small; the mean of the two
+   is given, and half their difference is a doubt that enters the error. */
+#include "course.h"
+#include <gsl/gsl_rng.h>
+
+#define LEVEL 0.25 /* of TV, at the mixing time */
+#define STARTS 10  /* of the list, at most */
+#define STEPS 16   /* times between two looks for the mixing time */
+#define ROUNDS 60  /* looks */
+#define SAMPLING 4 /* SGD steps between samples of the reference */
+#define HALF (FP_BLOCK / 2)
+
+typedef struct {
+  FPCourse    course;
+  FPModel     model;
+  FPProcess   process;
+  FPBox       box;
+  FPBins      wide;
+  PetscInt    dim, every;
+  PetscReal   dt, settled; /* settled: time after which the reference is sampled */
+  PetscInt    laws;        /* processes with a generator's law */
+  FPProcess  *owner;
+  PetscReal **reference; /* [laws]: points of that law, [count*dim] */
+} Mixing;
+
+static const FPParameter Parameters[] = {FP_COURSE_TIMES, FP_COURSE_START, FP_COURSE_SPREAD, {0}};
+
+static PetscErrorCode Read_Mixing(FPObservable obs, FPConfig config, FPModel model, FPMesh mesh, PetscBool wanted)
+{
+  PetscFunctionBegin;
+  PetscCall(FPCourseRead((FPCourse *)obs->data, obs->name, config, model, mesh, PETSC_TRUE, wanted));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode SetUp(FPObservable obs)
+{
+  Mixing      *s = (Mixing *)obs->data;
+  const FPBox *box;
+
+  PetscFunctionBegin;
+  s->model = obs->scene.model;
+  PetscCall(FPModelGetSizes(s->model, &s->dim, NULL, NULL));
+  if (!obs->scene.mesh) PetscFunctionReturn(0);
+  PetscCall(FPMeshGetBox(obs->scene.mesh, &box));
+  s->box = *box;
+  FPBinsWiden(&obs->scene.bins, &s->wide);
+  PetscFunctionReturn(0);
+}
+
+/* Of laws on a few bins. */
+static PetscReal BinnedVariation(PetscInt n, const PetscReal p[], const PetscReal q[])
+{
+  PetscReal sum = 0, tv = 0;
+
+  for (PetscInt k = 0; k < n; k++) sum += p[k];
+  for (PetscInt k = 0; k < n; k++) tv += 0.5 * PetscAbsReal(p[k] / sum - q[k]);
+  return tv;
+}
+
+/* The grid as far as distances need it, and the law they are taken to. */
+typedef struct {
+  PetscInt         dim, n, *unknown; /* unknown[lattice], -1: none */
+  const PetscInt  *cells, *node;
+  const PetscReal *volume, *pi;
+  PetscReal       *d; /* [n]: room for the difference of the densities */
+} Ground;
+
+static PetscErrorCode GroundCreate(FPGenerator gen, Ground *ground)
+{
+  const PetscReal *z, *measure;
+  PetscReal        ratio;
+  PetscInt         lattice = 1;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &ground->dim, &ground->cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &ground->n, &ground->node, &z, &measure, &ground->volume));
+  PetscCall(FPGeneratorStationary(gen, &ground->pi));
+  for (PetscInt a = 0; a < ground->dim; a++) lattice *= ground->cells[a];
+  PetscCall(PetscMalloc2(lattice, &ground->unknown, ground->n, &ground->d));
+  for (PetscInt l = 0; l < lattice; l++) ground->unknown[l] = -1;
+  for (PetscInt k = 0; k < ground->n; k++) ground->unknown[ground->node[k]] = k;
+  PetscFunctionReturn(0);
+}
+
+/* Mean of abs(D + sum G_i U_i), U_i uniform in (-1/2, 1/2), where that changes sign: an antiderivative of order dim + 1
+   of the sign, taken at the corners. */
+static PetscReal MeanAbsolute(PetscInt dim, PetscReal D, const PetscReal G[])
+{
+  PetscReal sum = 0, scale = 1;
+
+  for (PetscInt corner = 0; corner < 1 << dim; corner++) {
+    PetscReal at = D, sign = 1, power;
+
+    for (PetscInt a = 0; a < dim; a++) {
+      at += corner >> a & 1 ? G[a] / 2 : -G[a] / 2;
+      sign *= corner >> a & 1 ? 1 : -1;
+    }
+    power = PetscAbsReal(at);
+    for (PetscInt a = 0; a < dim; a++) power *= at;
+    sum += sign * power;
+  }
+  for (PetscInt a = 0; a < dim; a++) scale *= (a + 2) * G[a];
+  return sum / scale;
+}
+
+/* TV between a law on the cells, which need not be normalised (killed at absorbing walls: conditional on survival), and
+   pi. Where the difference changes sign in a cell, by its slopes: else the error would depend on where in a cell. */
+static PetscReal Variation(const Ground *s, const PetscReal p[])
+{
+  PetscReal sum = 0, tv = 0;
+
+  for (PetscInt k = 0; k < s->n; k++) sum += p[k];
+  for (PetscInt k = 0; k < s->n; k++) s->d[k] = (p[k] / sum - s->pi[k]) / s->volume[k];
+  for (PetscInt k = 0; k < s->n; k++) {
+    PetscReal G[3], all = 0, mean = PetscAbsReal(s->d[k]);
+    PetscInt  rest = s->node[k], stride = 1;
+
+    for (PetscInt a = 0; a < s->dim; a++) {
+      const PetscInt i = rest % s->cells[a], low = i > 0 ? s->unknown[s->node[k] - stride] : -1,
+                     high = i < s->cells[a] - 1 ? s->unknown[s->node[k] + stride] : -1;
+
+      G[a] = PetscAbsReal(s->d[high < 0 ? k : high] - s->d[low < 0 ? k : low]) / (low < 0 || high < 0 ? 1 : 2);
+      all += G[a];
+      stride *= s->cells[a];
+      rest /= s->cells[a];
+    }
+    if (all > 2 * mean) {
+      for (PetscInt a = 0; a < s->dim; a++) G[a] = PetscMax(G[a], 1e-3 * all);
+      mean = MeanAbsolute(s->dim, mean, G);
+    }
+    tv += 0.5 * mean * s->volume[k];
+  }
+  return tv;
+}
+
+/* Where a parabola through (tv[k], t[k]), k = 0..2, meets LEVEL. */
+static PetscReal Meet(const PetscReal t[3], const PetscReal tv[3])
+{
+  PetscReal at = 0;
+
+  for (PetscInt i = 0; i < 3; i++) {
+    PetscReal weight = 1;
+
+    for (PetscInt j = 0; j < 3; j++)
+      if (j != i) weight *= log(LEVEL / tv[j]) / log(tv[i] / tv[j]);
+    at += weight * t[i];
+  }
+  return at;
+}
+
+/* When TV comes down to LEVEL from a law. scale: about how long that takes. *time < 0: not found. */
+static PetscErrorCode MixingTime(FPGenerator mover, const Ground *ground, const PetscReal law[], PetscReal scale,
+                                 PetscReal *time, PetscReal *error)
+{
+  const PetscInt n = ground->n;
+  PetscReal     *p, *from, T = scale, offset = 0, t[STEPS], tv[STEPS], solver[STEPS];
+
+  PetscFunctionBegin;
+  *time  = Variation(ground, law) <= LEVEL ? 0 : -1;
+  *error = 0;
+  PetscCall(PetscMalloc2((size_t)STEPS * n, &p, n, &from));
+  PetscCall(PetscArraycpy(from, law, n));
+  for (PetscInt round = 0; round < ROUNDS && *time < 0; round++) {
+    PetscInt k = 0;
+
+    for (PetscInt i = 0; i < STEPS; i++) t[i] = T * (i + 1) / STEPS;
+    PetscCall(FPGeneratorEvolve(mover, PETSC_FALSE, from, STEPS, t, p, solver));
+    for (PetscInt i = 0; i < STEPS; i++) tv[i] = Variation(ground, p + (size_t)i * n);
+    while (k < STEPS && tv[k] > LEVEL) k++;
+    if (k == STEPS) { /* later: go on from the end */
+      PetscCall(PetscArraycpy(from, p + (size_t)(STEPS - 1) * n, n));
+      offset += T;
+      T *= 2;
+    } else if (k == 0) { /* early in the first step */
+      T /= STEPS;
+    } else if (T > scale / STEPS && k > 2 && k < STEPS && T / STEPS > 1e-3 * (offset + t[k])) { /* look closer */
+      PetscCall(PetscArraycpy(from, p + (size_t)(k - 1) * n, n));
+      offset += t[k - 1];
+      T /= STEPS;
+    } else {
+      const PetscInt first = PetscClipInterval(k - 1, 0, STEPS - 3);
+
+      *time  = offset + Meet(t + first, tv + first);
+      *error = 1e-3 * T / STEPS + solver[k] * T / STEPS / PetscMax(tv[k - 1] - tv[k], 1e-300);
+    }
+  }
+  PetscCall(PetscFree2(p, from));
+  PetscFunctionReturn(0);
+}
+
+/* Cells of the list of worst starts, the extremes of the slowest mode first. */
+static PetscErrorCode Starts(const Mixing *s, FPGenerator gen, PetscInt *count, PetscInt cell[STARTS])
+{
+  const FPCriticalPoint *points;
+  const PetscInt        *node;
+  const PetscReal       *z, *measure, *volume, *right, *left;
+  PetscInt               known, n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetMode(gen, 1, &right, &left));
+  cell[0] = cell[1] = 0;
+  for (PetscInt k = 1; k < n; k++) {
+    if (right[k] > right[cell[0]]) cell[0] = k;
+    if (right[k] < right[cell[1]]) cell[1] = k;
+  }
+  *count = 2;
+  PetscCall(FPModelGetCriticalPoints(s->model, &known, &points));
+  for (PetscInt c = 0; c < known && *count < STARTS; c++) {
+    PetscReal best   = PETSC_MAX_REAL;
+    PetscInt  at     = 0;
+    PetscBool inside = PETSC_TRUE;
+
+    for (PetscInt a = 0; a < s->dim; a++)
+      inside = (PetscBool)(inside && points[c].z[a] > s->box.lower[a] && points[c].z[a] < s->box.upper[a]);
+    for (PetscInt k = 0; k < n && inside; k++) {
+      PetscReal distance = 0;
+
+      for (PetscInt a = 0; a < s->dim; a++)
+        distance += PetscSqr((z[a * n + k] - points[c].z[a]) / (s->box.upper[a] - s->box.lower[a]));
+      if (distance < best) {
+        best = distance;
+        at   = k;
+      }
+    }
+    if (inside) cell[(*count)++] = at;
+  }
+  PetscFunctionReturn(0);
+}
+
+/* tv_worst and mixing_time_worst. */
+static PetscErrorCode AddWorst(const Mixing *s, FPGenerator gen, FPGenerator mover, const Ground *ground,
+                               PetscReal scale, FPQuantities *q)
+{
+  const PetscInt times = s->course.times.n;
+  PetscReal     *p, *law, *worst, *solver, latest = 0, latest_error = 0;
+  PetscInt       n, starts, cell[STARTS];
+  PetscBool      found = PETSC_TRUE;
+
+  PetscFunctionBegin;
+  n = ground->n;
+  PetscCall(Starts(s, gen, &starts, cell));
+  PetscCall(PetscMalloc2((size_t)times * n, &p, times, &solver));
+  PetscCall(PetscCalloc2(n, &law, 2 * times, &worst));
+  for (PetscInt c = 0; c < starts; c++) {
+    PetscReal time = 0, error = 0;
+
+    law[cell[c]] = 1;
+    PetscCall(FPGeneratorEvolve(mover, PETSC_FALSE, law, times, s->course.t, p, solver));
+    for (PetscInt k = 0; k < times; k++) {
+      worst[k]         = PetscMax(worst[k], Variation(ground, p + (size_t)k * n));
+      worst[times + k] = PetscMax(worst[times + k], solver[k]);
+    }
+    if (c < 2) PetscCall(MixingTime(mover, ground, law, scale, &time, &error));
+    found        = (PetscBool)(found && time >= 0);
+    latest       = PetscMax(latest, time);
+    latest_error = PetscMax(latest_error, error);
+    law[cell[c]] = 0;
+  }
+  for (PetscInt k = 0; k < times; k++)
+    PetscCall(FPQuantitiesAdd(q, worst[k], worst[times + k] + 1e-13, "1", "tv_worst[t=%s]", s->course.times.value[k]));
+  if (found) PetscCall(FPQuantitiesAdd(q, latest, latest_error, "time", "mixing_time_worst"));
+  PetscCall(PetscFree2(p, solver));
+  PetscCall(PetscFree2(law, worst));
+  PetscFunctionReturn(0);
+}
+
+/* tv, tv_binned and mixing_time from the start. */
+static PetscErrorCode AddStart(const Mixing *s, FPGenerator gen, FPGenerator mover, const Ground *ground,
+                               const PetscReal law[], PetscReal scale, FPQuantities *q)
+{
+  const PetscInt times = s->course.times.n;
+  PetscReal     *p, *solver, *binned, *binned_pi, time, error;
+  PetscInt       n;
+
+  PetscFunctionBegin;
+  n = ground->n;
+  PetscCall(PetscMalloc4((size_t)times * n, &p, times, &solver, s->wide.total, &binned, s->wide.total, &binned_pi));
+  PetscCall(FPGeneratorEvolve(mover, PETSC_FALSE, law, times, s->course.t, p, solver));
+  PetscCall(FPBinsAggregate(&s->wide, gen, 1, ground->pi, binned_pi));
+  for (PetscInt k = 0; k < times; k++) {
+    const char *t = s->course.times.value[k];
+
+    PetscCall(FPQuantitiesAdd(q, Variation(ground, p + (size_t)k * n), solver[k] + 1e-13, "1", "tv[t=%s]", t));
+    if (s->course.t[k] == 0) continue; /* a point may lie on the edge of a bin */
+    PetscCall(FPBinsAggregate(&s->wide, gen, 1, p + (size_t)k * n, binned));
+    PetscCall(FPQuantitiesAdd(q, BinnedVariation(s->wide.total, binned, binned_pi), solver[k] + 1e-13, "1",
+                              "tv_binned[t=%s]", t));
+  }
+  PetscCall(MixingTime(mover, ground, law, scale, &time, &error));
+  if (time >= 0) PetscCall(FPQuantitiesAdd(q, time, error, "time", "mixing_time"));
+  PetscCall(PetscFree4(p, solver, binned, binned_pi));
+  PetscFunctionReturn(0);
+}
+
+/* Points of the stationary law for the particles of a process, dealt out in a fixed mixing order. */
+static PetscErrorCode KeepReference(FPObservable obs, FPGenerator gen, const PetscReal pi[])
+{
+  Mixing          *s = (Mixing *)obs->data;
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio, *center[3], *width[3], cumulated = 0, *points;
+  PetscInt         dim, n, count, k                        = 0;
+  gsl_rng         *rng = gsl_rng_alloc(gsl_rng_mt19937);
+
+  PetscFunctionBegin;
+  gsl_rng_set(rng, (unsigned long)obs->scene.particles.seed + 2);
+  PetscCall(FPParticlesCount(&obs->scene.particles, &count));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(PetscMalloc1((size_t)count * dim, &points));
+  for (PetscInt a = 0; a < dim; a++) {
+    PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
+    PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
+  }
+  for (PetscInt i = 0; i < count; i++) {
+    const PetscReal target = (i + gsl_rng_uniform(rng)) / count;
+    const PetscInt  to     = (PetscInt)(((PetscInt64)i * 2654435761LL) % count);
+    PetscInt        rest;
+
+    while (k < n - 1 && cumulated + pi[k] < target) cumulated += pi[k++];
+    rest = node[k];
+    for (PetscInt a = 0; a < dim; a++) {
+      const PetscInt c = rest % cells[a];
+
+      points[(size_t)to * dim + a] = center[a][c] + (gsl_rng_uniform(rng) - 0.5) * width[a][c];
+      rest /= cells[a];
+    }
+  }
+  for (PetscInt a = 0; a < dim; a++) PetscCall(PetscFree2(center[a], width[a]));
+  gsl_rng_free(rng);
+  PetscCall(PetscRealloc((size_t)(s->laws + 1) * sizeof(FPProcess), &s->owner));
+  PetscCall(PetscRealloc((size_t)(s->laws + 1) * sizeof(PetscReal *), &s->reference));
+  PetscCall(FPGeneratorGetProcess(gen, &s->owner[s->laws]));
+  s->reference[s->laws++] = points;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
+{
+  Mixing          *s = (Mixing *)obs->data;
+  FPGenerator      mover;
+  FPGeneratorInfo  info;
+  FPProcess        process;
+  Ground           ground;
+  const char      *name;
+  const PetscReal *pi, *rate, *frequency, *residual;
+  PetscReal       *law, missing, gap;
+  PetscInt         modes;
+
+  PetscFunctionBegin;
+  PetscCall(SetUp(obs));
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetName(process, &name));
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  PetscCall(FPGeneratorGetModes(gen, &modes, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorStationary(gen, &pi));
+  if (finest && obs->scene.use_particles) PetscCall(KeepReference(obs, gen, pi));
+  gap = rate[1] - rate[0];
+  PetscCall(PetscMalloc1(info.unknowns, &law));
+  PetscCall(FPCourseLaw(&s->course, gen, law, &missing));
+  if (gap <= 1e-13 * info.largest_rate) {
+    if (finest)
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, "generator", obs->name, "mixing_time", "unresolved",
+                                   "the gap is zero to rounding: no start mixes in any time that could be told"));
+  } else {
+    PetscCall(FPCourseMover(gen, &mover));
+    PetscCall(GroundCreate(gen, &ground));
+    PetscCall(FPQuantitiesAdd(q, 1 / gap, (residual[0] + residual[1]) / PetscSqr(gap), "time", "relaxation_time"));
+    PetscCall(FPQuantitiesAdd(q, log(0.5 / LEVEL) / gap, log(0.5 / LEVEL) * (residual[0] + residual[1]) / PetscSqr(gap),
+                              "time", "spectral_bound"));
+    if (missing < FP_COURSE_MISSING)
+      PetscCall(AddStart(s, gen, mover ? mover : gen, &ground, law, 1 / gap, q));
+    else if (finest)
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, "generator", obs->name, "mixing_time", "unsupported",
+                                   FP_COURSE_NOWHERE));
+    PetscCall(AddWorst(s, gen, mover ? mover : gen, &ground, 1 / gap, q));
+    PetscCall(PetscFree2(ground.unknown, ground.d));
+    PetscCall(FPGeneratorDestroy(&mover));
+  }
+  PetscCall(PetscFree(law));
+  PetscFunctionReturn(0);
+}
+
+/* Accumulator of each half of the particles: count and bins of the reference, then of every time. */
+static size_t PerLaw(const Mixing *s)
+{
+  return (size_t)(1 + s->wide.total);
+}
+
+static void Count(const Mixing *s, const double *z, PetscInt from, double weight, double *acc)
+{
+  acc[0] += weight * HALF;
+  for (PetscInt l = from; l < from + HALF; l++) acc[1 + FPBinsIndex(&s->wide, z + l, FP_BLOCK)] += weight;
+}
+
+static void Sample(const void *context, const FPMove *move, PETSC_UNUSED double *scratch, double *acc)
+{
+  const Mixing  *s       = (const Mixing *)context;
+  const size_t   law     = PerLaw(s);
+  double        *own     = acc + (move->first / FP_BLOCK % 2 ? law * (size_t)(s->course.times.n + 1) : 0);
+  const PetscInt sampled = (PetscInt)(move->step % s->every);
+  PetscInt       first, due = FPCourseDue(&s->course, move->step, s->dt, &first);
+
+  if (sampled == 0 && (PetscReal)move->step * s->dt > s->settled) Count(s, move->after, HALF, 1, own);
+  for (PetscInt k = first; k < first + due; k++) {
+    const PetscReal f = FPCourseFraction(s->course.t[k], move->step, s->dt);
+
+    if (f < 1) Count(s, move->before, 0, 1 - f, own + law * (size_t)(k + 1));
+    if (f > 0) Count(s, move->after, 0, f, own + law * (size_t)(k + 1));
+  }
+}
+
+/* Second half of every block: from the process's own stationary law, that of another one, or all over the box. */
+static PetscErrorCode PlaceReference(const Mixing *s, FPProcess process, const FPParticleOptions *options,
+                                     PetscReal start[])
+{
+  const PetscReal *points = s->laws ? s->reference[0] : NULL;
+  PetscInt         count;
+  gsl_rng         *rng = gsl_rng_alloc(gsl_rng_mt19937);
+
+  PetscFunctionBegin;
+  gsl_rng_set(rng, (unsigned long)options->seed + 3);
+  PetscCall(FPParticlesCount(options, &count));
+  for (PetscInt p = 0; p < s->laws; p++)
+    if (s->owner[p] == process) points = s->reference[p];
+  for (PetscInt k = 0; k < count; k++)
+    for (PetscInt a = 0; a < s->dim && k % FP_BLOCK >= HALF; a++)
+      start[k * s->dim + a] = points ? points[k * s->dim + a]
+                                     : s->box.lower[a] + (s->box.upper[a] - s->box.lower[a]) * gsl_rng_uniform(rng);
+  gsl_rng_free(rng);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Begin_Mixing(FPObservable obs, FPProcess process, PetscReal dt, const FPParticleOptions *options,
+                                   FPObserver *observer, FPEnsemble *ensemble, PetscBool *used)
+{
+  Mixing    *s = (Mixing *)obs->data;
+  FPTraining training;
+
+  PetscFunctionBegin;
+  PetscCall(SetUp(obs));
+  PetscCall(FPProcessGetTraining(process, &training));
+  s->process            = process;
+  s->dt                 = dt;
+  s->every              = FPStepsOf(SAMPLING * training.learning_rate, dt);
+  s->settled            = options->burn_in * training.learning_rate;
+  observer->accumulator = 2 * PerLaw(s) * (size_t)(s->course.times.n + 1);
+  observer->every       = 1;
+  observer->sample      = Sample;
+  observer->context     = s;
+  ensemble->own         = PETSC_TRUE;
+  ensemble->duration    = PetscMax(s->course.t[s->course.times.n - 1],
+                                   (options->burn_in + PetscMax(options->steps, SAMPLING)) * training.learning_rate);
+  PetscCall(FPCoursePoints(&s->course, s->model, obs->scene.mesh, options, &ensemble->start));
+  PetscCall(PlaceReference(s, process, options, ensemble->start));
+  *used = PETSC_TRUE;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Evaluate_Mixing(FPObservable obs, const double sums[], FPQuantities *q)
+{
+  const Mixing *s   = (const Mixing *)obs->data;
+  const size_t  law = PerLaw(s), half = law * (size_t)(s->course.times.n + 1);
+
+  PetscFunctionBegin;
+  for (PetscInt k = 0; k < s->course.times.n; k++) {
+    const char *t     = s->course.times.value[k];
+    PetscReal   plain = 0, split = 0;
+
+    if (s->course.t[k] == 0) continue;
+    for (PetscInt b = 0; b < s->wide.total; b++) {
+      PetscReal d[2];
+
+      for (PetscInt h = 0; h < 2; h++) {
+        const double *reference = sums + (size_t)h * half, *own = reference + law * (size_t)(k + 1);
+
+        d[h] = own[1 + b] / own[0] - reference[1 + b] / reference[0];
+      }
+      plain += 0.25 * PetscAbsReal(d[0] + d[1]);
+      split += 0.25 * ((d[0] > 0 ? d[1] : d[0] < 0 ? -d[1] : 0) + (d[1] > 0 ? d[0] : d[1] < 0 ? -d[0] : 0));
+    }
+    PetscCall(FPQuantitiesAdd(q, (plain + split) / 2, 0, "1", "tv_binned[t=%s]", t));
+    PetscCall(FPQuantitiesAdd(q, (plain - split) / 2, 0, "1", "~tv_binned[t=%s]", t));
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Fields_Mixing(FPObservable obs, PETSC_UNUSED const double sums[])
+{
+  const char *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetName(((Mixing *)obs->data)->process, &name));
+  PetscCall(FPResultsAddStatus(obs->scene.results, name, "particles", obs->name, "mixing_time", "unsupported",
+                               "particles are counted at the times asked for only: see tv_binned"));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Destroy_Mixing(FPObservable obs)
+{
+  Mixing *s = (Mixing *)obs->data;
+
+  PetscFunctionBegin;
+  for (PetscInt k = 0; k < s->laws; k++) PetscCall(PetscFree(s->reference[k]));
+  PetscCall(PetscFree(s->reference));
+  PetscCall(PetscFree(s->owner));
+  PetscCall(FPCourseDestroy(&s->course));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableCreate_Mixing(FPObservable obs)
+{
+  Mixing *s;
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(&s));
+  obs->data       = s;
+  obs->parameters = Parameters;
+  obs->ops        = (FPObservableOps){.read      = Read_Mixing,
+                                      .generator = Generator_Mixing,
+                                      .begin     = Begin_Mixing,
+                                      .evaluate  = Evaluate_Mixing,
+                                      .fields    = Fields_Mixing,
+                                      .destroy   = Destroy_Mixing};
+  PetscFunctionReturn(0);
+}
