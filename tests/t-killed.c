@@ -285,6 +285,38 @@ static double TimeAt(const char process[], const PetscReal start[], const char f
   return time;
 }
 
+/* A ball in three dimensions with a full D: the exit time is (R^2 - r^2)/(2 tr D). */
+static void test_ball(PETSC_UNUSED void **none)
+{
+  const PetscReal start[3] = {0.1, -0.1, 0.05};
+  double          off[2];
+
+  for (int g = 0; g < 2; g++) {
+    const PetscReal *z;
+    PetscReal       *x;
+    PetscInt         n;
+    Scene            s;
+
+    SceneOpen(&s, "ald",
+              "model_type=ou model_drift=1e-9,0,0,0,1e-9,0,0,0,1e-9 "
+              "model_diffusion=0.5,0.2,-0.1,0.2,0.4,0.15,-0.1,0.15,0.3 mesh_lower=-1.2,-1.21,-1.15 "
+              "mesh_upper=1.2,1.17,1.23 mesh_cells=%d,%d,%d exit_region=ball exit_center=0,0,0 exit_radius=0.97",
+              g ? 22 : 11, g ? 23 : 12, g ? 21 : 10);
+    Killed(&s, start);
+    MeanTimes(&s, &n, &z, &x);
+    off[g] = 0;
+    for (PetscInt i = 0; i < n; i++) {
+      const double r = z[i] * z[i] + z[n + i] * z[n + i] + z[2 * n + i] * z[2 * n + i];
+
+      off[g] = fmax(off[g], fabs(x[i] / (0.97 * 0.97) - (1 - r / (0.97 * 0.97)) / 2.4));
+    }
+    must(PetscFree(x));
+    SceneClose(&s);
+  }
+  print_message("  ball: %.1e %.1e, order %.2f\n", off[0], off[1], log2(off[0] / off[1]));
+  check(off[1] < 5e-3 && off[0] > 2.8 * off[1], "off by %.2e and %.2e", off[0], off[1]);
+}
+
 /* A boundary that moves over the centres of cells: no jumps in the answer, whatever the fraction. */
 static void test_fractions(PETSC_UNUSED void **none)
 {
@@ -423,8 +455,9 @@ static void test_bad_input(PETSC_UNUSED void **none)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_order), cmocka_unit_test(test_fractions), cmocka_unit_test(test_rank_deficient),
-      cmocka_unit_test(test_cold),  cmocka_unit_test(test_unions),    cmocka_unit_test(test_bad_input),
+      cmocka_unit_test(test_order),          cmocka_unit_test(test_ball), cmocka_unit_test(test_fractions),
+      cmocka_unit_test(test_rank_deficient), cmocka_unit_test(test_cold), cmocka_unit_test(test_unions),
+      cmocka_unit_test(test_bad_input),
   };
   int failed;
 
