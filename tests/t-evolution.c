@@ -1,7 +1,7 @@
 /* t-evolution.c: laws along time against closed forms. OU: mean exp(-A t) z0, covariance S - exp(-A t) (S - S0)
    exp(-A^T t), Gaussian entropy and KL. 2-chain: Saxe's sigmoid for the gradient flow, and w1^2 - w2^2, which decays at
    twice the weight decay under Langevin noise. Depth 1: the exact recursion of the moments of SGD. Mixing: total
-   variation of two Gaussians, on the line and in bins. */
+   variation of two Gaussians, on the line and in bins. Mean squared displacement of the OU process. */
 #include "scene.h"
 #include "fprun.h"
 #include <fcntl.h>
@@ -399,6 +399,38 @@ static void test_mixing(void **state)
   json_decref(root);
 }
 
+/* From a point: (z0 (1 - exp(-a t)))^2 + S (1 - exp(-2 a t)); in the stationary law 2 S (1 - exp(-a t)), S = 1/4. */
+static void test_msd(void **state)
+{
+  static const char *const times[] = {"0.2", "0.63", "2"};
+
+  (void)state;
+  for (int started = 0; started < 2; started++) {
+    double  x[3], y[3], mean[2] = {0, 0}, slope[2] = {0, 0};
+    json_t *root = Run(OU1 "mesh_cells=192 observables=msd msd_times=0.2,0.63,2 %s", started ? "msd_start=1.1" : "");
+
+    for (int k = 0; k < 3; k++) {
+      const double t = atof(times[k]), decay = exp(-RATE * t),
+                   exact = started ? START * START * (1 - decay) * (1 - decay) + 0.25 * (1 - decay * decay)
+                                   : 0.5 * (1 - decay);
+
+      Meets(root, "ald", "generator", "msd", exact, 1e-3, "msd[t=%s]", times[k]);
+      Meets(root, "ald", "particles", "msd", exact, 2e-2, "msd[t=%s]", times[k]);
+      x[k] = log(t);
+      y[k] = log(exact);
+      mean[0] += x[k] / 3;
+      mean[1] += y[k] / 3;
+    }
+    for (int k = 0; k < 3; k++) {
+      slope[0] += (x[k] - mean[0]) * (y[k] - mean[1]);
+      slope[1] += (x[k] - mean[0]) * (x[k] - mean[0]);
+    }
+    Meets(root, "ald", "generator", "msd", slope[0] / slope[1], 1e-3, "exponent");
+    Meets(root, "ald", "particles", "msd", slope[0] / slope[1], 3e-2, "exponent");
+    json_decref(root);
+  }
+}
+
 static void test_refused(void **state)
 {
   static const char *const cases[] = {"evolution_start=0.3,0.4",
@@ -411,7 +443,9 @@ static void test_refused(void **state)
                                       "evolution_times=1 evolution_start=0.3,2.7",
                                       "evolution_times=1 evolution_start=0.3,0.4 evolution_spread=-1",
                                       "observables=mixing mixing_times=1",
-                                      "observables=mixing mixing_start=0.3,0.4"};
+                                      "observables=mixing mixing_start=0.3,0.4",
+                                      "observables=msd msd_times=0",
+                                      "observables=msd msd_start=saddle"};
 
   (void)state;
   for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
@@ -443,10 +477,10 @@ static int RemoveFolder(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),     cmocka_unit_test(test_order),
-                                     cmocka_unit_test(test_saxe),   cmocka_unit_test(test_invariant),
-                                     cmocka_unit_test(test_sgd),    cmocka_unit_test(test_mixing),
-                                     cmocka_unit_test(test_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),   cmocka_unit_test(test_order),
+                                     cmocka_unit_test(test_saxe), cmocka_unit_test(test_invariant),
+                                     cmocka_unit_test(test_sgd),  cmocka_unit_test(test_mixing),
+                                     cmocka_unit_test(test_msd),  cmocka_unit_test(test_refused)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

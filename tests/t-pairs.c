@@ -127,7 +127,7 @@ static FPConfig MakeConfig(const Setting *setting)
   must(FPConfigCreate(&config));
   must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2"));
   must(FPConfigSet(config, "observables",
-                   "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing"));
+                   "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing,msd"));
   must(FPConfigSet(config, "evolution_times", "0,0.4,3.02"));
   must(PetscStrncpy(start, "0.31,-0.27,0.42,0.22,-0.35,0.4,0.38,0.29", sizeof(start)));
   for (PetscInt k = 0, seen = 0; start[k]; k++)
@@ -139,6 +139,7 @@ static FPConfig MakeConfig(const Setting *setting)
   must(FPConfigSet(config, "exit_times", "0.4,1.9"));
   must(FPConfigSet(config, "mixing_times", "0.4,3.02"));
   must(FPConfigSet(config, "mixing_start", start));
+  must(FPConfigSet(config, "msd_times", "0.4,3.02"));
   must(FPConfigSet(config, "spectrum_pairs", "3"));
   must(FPConfigSet(config, "particles_count", "4096"));
   must(FPConfigSet(config, "particles_steps", "80"));
@@ -230,6 +231,8 @@ static void CheckPromises(const Setting *s, const json_t *root, const char *proc
           s->mesh ? "entropy_binned[t=3.02]|loss" : "free_energy_binned[t=3.02]|free_energy_binned");
   Promise(root, s->title, process, engine, "mixing", "tv_binned[t=3.02]|mixing_time|tv_binned");
   Promise(root, s->title, process, engine, "mixing", "mixing_time|tv_binned");
+  Promise(root, s->title, process, engine, "msd", "msd[t=3.02]");
+  Promise(root, s->title, process, engine, "msd", "exponent");
 }
 
 static void CheckRows(const Setting *s, const json_t *root)

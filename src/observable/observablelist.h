@@ -17,3 +17,4 @@ FP_OBSERVABLE("lyapunov", FPObservableCreate_Lyapunov,
               "exponents of small differences, at critical points and along the orbit of sgd and gd")
 FP_OBSERVABLE("mixing", FPObservableCreate_Mixing,
               "total variation to the stationary law after a start and after the worst one, mixing times")
+FP_OBSERVABLE("msd", FPObservableCreate_Msd, "mean squared displacement in the stationary law or from a start")
