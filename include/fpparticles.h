@@ -36,16 +36,16 @@ typedef struct {
   void (*start)(const void *context, const FPMove *move,
                 double *scratch); /* a block's burn-in has ended; NULL: nothing to do */
   void (*sample)(const void *context, const FPMove *move, double *scratch, double *accumulator);
-  /* Asked after every sample(): has the block nothing left to show? NULL: never. A block ends when all observers say
-   * so.
-   */
-  PetscBool (*finished)(const void *context, const double *scratch);
+  /* Of an observer that is alone: [FP_BLOCK] after every sample(), 0 for a particle that has shown all it can. It stays
+     where it was, and its block ends with the last of them. NULL: all go on to the last step. */
+  const double *(*active)(const void *context, const double *scratch);
   const void *context;
 } FPObserver;
 
 typedef struct {
   double particle_steps, seconds, cpu_seconds;
-  /* mean number of wall crossings per particle and step, burn-in excluded; steps not taken once finished count too */
+  /* mean number of wall crossings per particle and step, burn-in excluded; steps that none was left to take count too
+   */
   double crossings[FP_GROUPS];
 } FPParticleReport;
 

@@ -514,14 +514,29 @@ static void test_survivors(void **state)
   }
 }
 
+/* Large steps throw weights of SGD to infinity once they are far out; those that have left do not count any more. */
+static void test_divergence(void **state)
+{
+  json_t *root = Run("data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.4 model_type=chain "
+                     "model_depth=2 training_learning_rate=0.3 training_temperature=0.06 training_weight_decay=0.1 "
+                     "processes=sgd engines=particles particles_count=4096 exit_region=sublevel exit_level=0.25");
+  double  error, value;
+
+  (void)state;
+  value = Value(root, "sgd", "particles", "mean_time", &error);
+  check(value > 3 && value < 8 && error < 0.1 * value, "mean time %g +- %g", value, error);
+  json_decref(root);
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_ou),     cmocka_unit_test(test_committor), cmocka_unit_test(test_order),
-      cmocka_unit_test(test_ball),   cmocka_unit_test(test_kramers),   cmocka_unit_test(test_multiplicative),
-      cmocka_unit_test(test_saddle), cmocka_unit_test(test_steps),     cmocka_unit_test(test_survivors)};
-  char command[128];
-  int  failed;
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),        cmocka_unit_test(test_committor),
+                                     cmocka_unit_test(test_order),     cmocka_unit_test(test_ball),
+                                     cmocka_unit_test(test_kramers),   cmocka_unit_test(test_multiplicative),
+                                     cmocka_unit_test(test_saddle),    cmocka_unit_test(test_steps),
+                                     cmocka_unit_test(test_survivors), cmocka_unit_test(test_divergence)};
+  char                    command[128];
+  int                     failed;
 
   (void)gsl_set_error_handler_off();
   if (!mkdtemp(folder) || SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

@@ -596,30 +596,57 @@ static void test_observer_calls(void **state)
   free(sums);
 }
 
-static PetscBool FinishedCounting(const void *context, const double *scratch)
+/* scratch: active lanes, samples seen; lane l leaves at its sample 1 + l % 2 */
+static void SampleLeaving(const void *context, const FPMove *move, double *scratch, double *accumulator)
 {
   (void)context;
-  return (PetscBool)(scratch[1] == 2);
+  scratch[FP_BLOCK] += 1;
+  accumulator[0] += 1;
+  accumulator[1] += (double)move->step;
+  for (int l = 0; l < FP_BLOCK; l++) {
+    if (scratch[l] == 0) accumulator[2] += fabs(move->before[l] - scratch[FP_BLOCK + 1 + l]);
+    if (scratch[l] != 0 && scratch[FP_BLOCK] == 1 + l % 2) {
+      scratch[l]                = 0;
+      scratch[FP_BLOCK + 1 + l] = move->before[l];
+    }
+  }
 }
 
-/* A block ends when every observer has seen enough: samples at steps 3 and 6, then the next block. */
-static void test_finished(void **state)
+static void StartLeaving(const void *context, const FPMove *move, double *scratch)
 {
-  static const char *const keys[]  = {LINE, NULL};
-  const FPParticleOptions  options = {.count = 2 * COUNT, .steps = 11, .burn_in = 7, .seed = 3, .threads = 2};
-  const double             point   = 0.2;
-  double                  *sums = malloc(4 * FP_GROUPS * sizeof(double)), *start = Repeat(1, &point, 2 * COUNT);
+  (void)context;
+  (void)move;
+  for (int l = 0; l <= FP_BLOCK; l++) scratch[l] = l < FP_BLOCK;
+}
+
+static const double *Active(const void *context, const double *scratch)
+{
+  (void)context;
+  return scratch;
+}
+
+/* Particles that have shown all stay where they were before that step, and a block ends with the last of them. */
+static void test_active(void **state)
+{
+  static const char *const keys[]   = {LINE, NULL};
+  const FPParticleOptions  options  = {.count = 2 * COUNT, .steps = 11, .burn_in = 7, .seed = 3, .threads = 2};
+  const double             point    = 0.2;
+  const FPObserver         observer = {.accumulator = 3,
+                                       .scratch     = 2 * FP_BLOCK + 1,
+                                       .every       = 1,
+                                       .start       = StartLeaving,
+                                       .sample      = SampleLeaving,
+                                       .active      = Active};
+  double                  *sums = malloc(3 * FP_GROUPS * sizeof(double)), *start = Repeat(1, &point, 2 * COUNT);
   FPParticleReport         report;
-  FPObserver               observer = {.accumulator = 4, .scratch = 2, .every = 3, .start = StartCounting};
   Case                     c;
 
   (void)state;
-  observer.sample   = SampleCounting;
-  observer.finished = FinishedCounting;
   Open("gd", keys, &c);
   must(FPParticlesRun(c.process, NULL, 0, &options, start, 1, &observer, &sums, &report));
-  for (int g = 0; g < FP_GROUPS; g++) assert_true(sums[4 * g] == 4 && sums[4 * g + 1] == 18);
-  check(report.particle_steps == 2. * COUNT * 13, "%g particle-steps", report.particle_steps);
+  for (int g = 0; g < FP_GROUPS; g++) /* two blocks: steps 1 and 2 each */
+    assert_true(sums[3 * g] == 4 && sums[3 * g + 1] == 6 && sums[3 * g + 2] == 0);
+  check(report.particle_steps == 2. * COUNT * 9, "%g particle-steps", report.particle_steps);
   Close(&c);
   free(start);
   free(sums);
@@ -642,7 +669,7 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_mirror),
                                      cmocka_unit_test(test_refused),
                                      cmocka_unit_test(test_observer_calls),
-                                     cmocka_unit_test(test_finished)};
+                                     cmocka_unit_test(test_active)};
   int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

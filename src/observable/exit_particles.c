@@ -46,11 +46,9 @@ static void Start(const void *context, const FPMove *move, double *scratch)
     FPRegionLevel(Region(e, r), FP_BLOCK, move->after, scratch + (AFTER + r) * FP_BLOCK);
 }
 
-static PetscBool Finished(PETSC_UNUSED const void *context, const double *scratch)
+static const double *Active(PETSC_UNUSED const void *context, const double *scratch)
 {
-  for (int l = 0; l < FP_BLOCK; l++)
-    if (scratch[INSIDE * FP_BLOCK + l] > 0) return PETSC_FALSE;
-  return PETSC_TRUE;
+  return scratch + INSIDE * FP_BLOCK;
 }
 
 /* variance[FP_BLOCK] of the levels' increments over a step, by one-sided differences of the levels */
@@ -221,7 +219,7 @@ PetscErrorCode FPExitParticlesBegin(FPObservable obs, FPProcess process, PetscRe
   observer->every       = 1;
   observer->start       = Start;
   observer->sample      = Sample;
-  observer->finished    = Finished;
+  observer->active      = Active;
   observer->context     = e;
   *used                 = PETSC_TRUE;
   PetscFunctionReturn(0);

@@ -123,20 +123,34 @@ static int Finite(int dim, const double *z)
   return isfinite(sum);
 }
 
-/* true: no observer needs another step of the block */
-static PetscBool Observe(const Run *run, int group, const FPMove *move, double *scratch)
+static void Observe(const Run *run, int group, const FPMove *move, double *scratch)
 {
-  PetscBool finished = (PetscBool)(run->observers > 0);
-
   for (PetscInt o = 0; o < run->observers; o++) {
     const FPObserver *observer = &run->observer[o];
 
     if (move->step % observer->every == 0)
       observer->sample(observer->context, move, scratch, run->accumulators[o] + (size_t)group * observer->accumulator);
-    if (!observer->finished || !observer->finished(observer->context, scratch)) finished = PETSC_FALSE;
     scratch += observer->scratch;
   }
-  return finished;
+}
+
+/* Particles that are not active any more stay where they were; is one left? */
+static PetscBool SomeActive(const Run *run, const double *scratch, const double *before, double *after)
+{
+  const FPObserver *observer = run->observer;
+  PetscBool         some     = PETSC_FALSE;
+  const double     *active;
+
+  if (run->observers != 1 || !observer->active) return PETSC_TRUE;
+  active = observer->active(observer->context, scratch);
+  for (int l = 0; l < FP_BLOCK; l++) {
+    if (active[l] != 0) {
+      some = PETSC_TRUE;
+      continue;
+    }
+    for (int i = 0; i < run->stepper.dim; i++) after[i * FP_BLOCK + l] = before[i * FP_BLOCK + l];
+  }
+  return some;
 }
 
 static void ObserveStart(const Run *run, const FPMove *move, double *scratch)
@@ -205,8 +219,8 @@ static void RunBlock(Run *run, FPWorkspace *ws, int group, PetscInt block)
     move.before = before;
     move.after  = after;
     move.step   = n + 1 - run->burn_in;
-    if (Observe(run, group, &move, ws->scratch)) {
-      if (!Finite(s->dim, after)) Fail(run, n + 1);
+    Observe(run, group, &move, ws->scratch);
+    if (!SomeActive(run, ws->scratch, before, after)) {
       (void)Continue(run, n + 1 - told);
       return;
     }
