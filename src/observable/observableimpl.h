@@ -30,8 +30,8 @@ struct _p_FPObservable {
 #undef FP_OBSERVABLE
 
 /* logmean.c: E ln |a + b U| over the data law of one input and one target, U the mean over a batch of x y (squares:
-   x^2), as a value and a bound; minus infinity where a + b U = 0 has positive probability. U's own mean and variance are
-   those of one sample. */
+   x^2), as a value and a bound; minus infinity where a + b U = 0 has positive probability. U's own mean and variance
+   are those of one sample. */
 typedef struct {
   FPData    data;
   PetscBool squares;

@@ -4,8 +4,6 @@
 
 void xerbla_(const char *routine, const int *parameter, size_t length);
 
-void xerbla_(const char *routine, const int *parameter, size_t length)
+void xerbla_(PETSC_UNUSED const char *routine, PETSC_UNUSED const int *parameter, PETSC_UNUSED size_t length)
 {
-  (void)PetscFPrintf(PETSC_COMM_SELF, PETSC_STDERR, "dlnfp: LAPACK %.*s: parameter %d is illegal\n", (int)length,
-                     routine, *parameter);
 }
