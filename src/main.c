@@ -1,6 +1,7 @@
 /* main.c: the command line. It only wires objects together and turns errors into one line and an exit code. */
 #include "fprun.h"
 #include "fpprocess.h"
+#include "fpregion.h"
 #include <signal.h>
 #include <slepcsys.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ static const char Usage[] =
     "  dlnfp sweep FILE.yaml -over KEY=a,b,c [-over KEY2=...] [-out DIR] [-key value ...]\n"
     "                                                    a run at every value; tables in DIR/sweep.json\n"
     "  dlnfp check FILE.yaml [-key value ...]            read and validate, compute nothing\n"
-    "  dlnfp list [data|models|processes|engines|observables|keys]\n"
+    "  dlnfp list [data|models|processes|engines|observables|regions|keys]\n"
     "  dlnfp list critical_points FILE.yaml [-key value ...]\n"
     "  dlnfp --version, --help\n"
     "\n"
@@ -193,6 +194,7 @@ static PetscErrorCode List(int argc, char *argv[])
                      {"processes", FPProcessList},
                      {"engines", FPRunListEngines},
                      {"observables", FPRunListObservables},
+                     {"regions", FPRegionList},
                      {"keys", FPRunListKeys}};
   PetscBool found = PETSC_FALSE;
 
@@ -209,8 +211,8 @@ static PetscErrorCode List(int argc, char *argv[])
     found = PETSC_TRUE;
   }
   FPInputCheck(found,
-               "command line: dlnfp list %s is not one of: data, models, processes, engines, observables, keys, "
-               "critical_points",
+               "command line: dlnfp list %s is not one of: data, models, processes, engines, observables, "
+               "regions, keys, critical_points",
                argv[0]);
   PetscFunctionReturn(0);
 }

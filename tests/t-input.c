@@ -339,11 +339,8 @@ static void test_command(void **state)
 
 static void test_usage(void **state)
 {
-  static const char *const good[][4] = {{"dlnfp", "--help"},
-                                        {"dlnfp", "run", "-h"},
-                                        {"dlnfp", "--version"},
-                                        {"dlnfp", "list"},
-                                        {"dlnfp", "list", "keys"}};
+  static const char *const good[][4] = {{"dlnfp", "--help"}, {"dlnfp", "run", "-h"},       {"dlnfp", "--version"},
+                                        {"dlnfp", "list"},   {"dlnfp", "list", "regions"}, {"dlnfp", "list", "keys"}};
   Place                   *place     = &places[0];
 
   (void)state;
