@@ -1,7 +1,8 @@
 /* t-evolution.c: laws along time against closed forms. OU: mean exp(-A t) z0, covariance S - exp(-A t) (S - S0)
    exp(-A^T t), Gaussian entropy and KL. 2-chain: Saxe's sigmoid for the gradient flow, and w1^2 - w2^2, which decays at
    twice the weight decay under Langevin noise. Depth 1: the exact recursion of the moments of SGD. Mixing: total
-   variation of two Gaussians, on the line and in bins. Mean squared displacement of the OU process. */
+   variation of two Gaussians, on the line and in bins. Mean squared displacement and autocorrelation of the OU process,
+   of depth 1 and of SGD. */
 #include "scene.h"
 #include "fprun.h"
 #include <fcntl.h>
@@ -431,6 +432,64 @@ static void test_msd(void **state)
   }
 }
 
+/* OU: C(t) = exp(-A t) S, integral A^-1 S. */
+static void test_autocorrelation_ou(void **state)
+{
+  static const char *const times[]    = {"0", "0.4", "1.37"};
+  const double             det        = ouA[0] * ouA[3] - ouA[1] * ouA[2];
+  const double             inverse[4] = {ouA[3] / det, -ouA[1] / det, -ouA[2] / det, ouA[0] / det};
+  double                   S[4], C[4];
+  json_t *root = Run(OU "mesh_cells=64,56 observables=autocorrelation autocorrelation_times=0,0.4,1.37 "
+                        "particles_steps=1200");
+
+  (void)state;
+  Lyapunov(ouA, ouD, S);
+  for (int i = 0; i < 2; i++) {
+    for (int k = 0; k < 3; k++) {
+      Exponential(ouA, atof(times[k]), C);
+      Multiply(C, S, C);
+      Meets(root, "ald", "generator", "autocorrelation", C[3 * i] / S[3 * i], 2e-3, "z[%d][t=%s]", i, times[k]);
+      Meets(root, "ald", "particles", "autocorrelation", C[3 * i] / S[3 * i], 1e-2, "z[%d][t=%s]", i, times[k]);
+    }
+    Multiply(inverse, S, C);
+    Meets(root, "ald", "generator", "autocorrelation", C[3 * i] / S[3 * i], 2e-3, "integrated_time_z[%d]", i);
+    Meets(root, "ald", "particles", "autocorrelation", C[3 * i] / S[3 * i], 5e-2, "integrated_time_z[%d]", i);
+  }
+  json_decref(root);
+}
+
+/* Depth 1: Langevin noise makes p an OU process of rate s, so that the loss, a square, decays at 2 s; SGD is
+   autoregressive, rho_k = (1 - eta s)^k for p. */
+static void test_autocorrelation_depth1(void **state)
+{
+  const double s = 0.9, eta = 0.1, c = 1 - eta * s;
+  json_t *root = Run("data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.5 model_type=chain "
+                     "model_depth=1 processes=sgd,langevin langevin_temperature=0.11 training_learning_rate=0.1 "
+                     "training_batch_size=2 particles_count=16384 particles_steps=500 particles_burn_in=100 "
+                     "observables=autocorrelation mesh_lower=-1.7 mesh_upper=3.2 mesh_cells=192 "
+                     "autocorrelation_times=0.3,1.25");
+
+  (void)state;
+  for (int e = 0; e < 2; e++) {
+    const char  *engine = e ? "particles" : "generator";
+    const double useful = e ? 3e-2 : 1e-3;
+
+    for (int k = 0; k < 2; k++) {
+      const char  *t    = k ? "1.25" : "0.3";
+      const double time = atof(t);
+
+      Meets(root, "langevin", engine, "autocorrelation", exp(-s * time), useful, "p[t=%s]", t);
+      Meets(root, "langevin", engine, "autocorrelation", exp(-2 * s * time), useful, "loss[t=%s]", t);
+    }
+    Meets(root, "langevin", engine, "autocorrelation", 1 / s, e ? 6e-2 : 1e-3, "integrated_time_p");
+    Meets(root, "langevin", engine, "autocorrelation", 0.5 / s, e ? 6e-2 : 1e-3, "integrated_time_loss");
+  }
+  Meets(root, "sgd", "particles", "autocorrelation", c * c * c, 1e-2, "p[t=0.3]");
+  Meets(root, "sgd", "particles", "autocorrelation", (pow(c, 12) + pow(c, 13)) / 2, 1e-2, "p[t=1.25]");
+  Meets(root, "sgd", "particles", "autocorrelation", eta * (0.5 + c / (1 - c)), 5e-2, "integrated_time_p");
+  json_decref(root);
+}
+
 static void test_refused(void **state)
 {
   static const char *const cases[] = {"evolution_start=0.3,0.4",
@@ -445,7 +504,8 @@ static void test_refused(void **state)
                                       "observables=mixing mixing_times=1",
                                       "observables=mixing mixing_start=0.3,0.4",
                                       "observables=msd msd_times=0",
-                                      "observables=msd msd_start=saddle"};
+                                      "observables=msd msd_start=saddle",
+                                      "observables=autocorrelation"};
 
   (void)state;
   for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
@@ -477,10 +537,16 @@ static int RemoveFolder(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),   cmocka_unit_test(test_order),
-                                     cmocka_unit_test(test_saxe), cmocka_unit_test(test_invariant),
-                                     cmocka_unit_test(test_sgd),  cmocka_unit_test(test_mixing),
-                                     cmocka_unit_test(test_msd),  cmocka_unit_test(test_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),
+                                     cmocka_unit_test(test_order),
+                                     cmocka_unit_test(test_saxe),
+                                     cmocka_unit_test(test_invariant),
+                                     cmocka_unit_test(test_sgd),
+                                     cmocka_unit_test(test_mixing),
+                                     cmocka_unit_test(test_msd),
+                                     cmocka_unit_test(test_autocorrelation_ou),
+                                     cmocka_unit_test(test_autocorrelation_depth1),
+                                     cmocka_unit_test(test_refused)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

@@ -18,3 +18,5 @@ FP_OBSERVABLE("lyapunov", FPObservableCreate_Lyapunov,
 FP_OBSERVABLE("mixing", FPObservableCreate_Mixing,
               "total variation to the stationary law after a start and after the worst one, mixing times")
 FP_OBSERVABLE("msd", FPObservableCreate_Msd, "mean squared displacement in the stationary law or from a start")
+FP_OBSERVABLE("autocorrelation", FPObservableCreate_Autocorrelation,
+              "of p and the loss in the stationary law, with integrated times")

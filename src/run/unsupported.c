@@ -44,6 +44,9 @@ static const Unsupported Table[] = {
      Deterministic},
     {"mixing", "particles", "no mesh", "laws are compared on bins of a box: give mesh_lower and mesh_upper", Unbounded},
     {"mixing", "particles", "every process", "mixing_time: particles are counted at the times asked for only", NULL},
+    {"autocorrelation", "particles", "gd at temperature 0", "a deterministic map ends in points: nothing fluctuates",
+     Deterministic},
+    {"autocorrelation", "generator", "absorbing faces", "a process that is killed at walls is not stationary", NULL},
     {"noise", "generator", "every process", "the noise at a point is a property of the data, not of a law", NULL},
     {"free_energy", "generator", "every process", "the Gibbs law is known: its integrals are quadratures", NULL},
     {"free_energy", "particles", "every process", "the Gibbs law is known: its integrals are quadratures", NULL},
@@ -84,7 +87,7 @@ const char *FPRunUnsupportedQuantity(const char observable[])
 {
   static const struct {
     const char *observable, *quantity;
-  } names[] = {{"spectrum", "gap"}, {"mixing", "tv_binned"}};
+  } names[] = {{"spectrum", "gap"}, {"mixing", "tv_binned"}, {"autocorrelation", "integrated_time"}};
 
   for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
     if (!strcmp(names[k].observable, observable)) return names[k].quantity;
