@@ -15,6 +15,8 @@ static const char Usage[] =
     "  dlnfp run FILE.yaml [-out DIR] [-key value ...]   compute; results in DIR, else in out/FILE\n"
     "  dlnfp sweep FILE.yaml -over KEY=a,b,c [-over KEY2=...] [-out DIR] [-key value ...]\n"
     "                                                    a run at every value; tables in DIR/sweep.json\n"
+    "  dlnfp sample FILE.yaml -process NAME -count N [-format csv|h5] [-out DIR] [-key value ...]\n"
+    "                                                    points of a stationary law, in DIR/sample.csv or sample.h5\n"
     "  dlnfp check FILE.yaml [-key value ...]            read and validate, compute nothing\n"
     "  dlnfp list [data|models|processes|engines|observables|regions|keys]\n"
     "  dlnfp list critical_points FILE.yaml [-key value ...]\n"
@@ -71,15 +73,16 @@ static PetscErrorCode DefaultDirectory(const char file[], size_t length, char di
   PetscFunctionReturn(0);
 }
 
-/* Takes "-out DIR" out of the words; dir stays as it is without one. */
-static PetscErrorCode TakeDirectory(int *argc, char *argv[], size_t length, char dir[])
+/* Takes "-option VALUE" out of the words; text stays as it is without one. */
+static PetscErrorCode TakeOption(const char option[], const char what[], int *argc, char *argv[], size_t length,
+                                 char text[])
 {
   PetscFunctionBegin;
   for (int i = 0; i < *argc; i++) {
-    if (strcmp(argv[i], "-out")) continue;
-    FPInputCheck(i + 1 < *argc && argv[i + 1][0] && argv[i + 1][0] != '-', "command line: -out needs a directory");
-    FPInputCheck(strlen(argv[i + 1]) < length, "command line: -out %.60s... is too long", argv[i + 1]);
-    PetscCall(PetscStrncpy(dir, argv[i + 1], length));
+    if (strcmp(argv[i], option)) continue;
+    FPInputCheck(i + 1 < *argc && argv[i + 1][0] && argv[i + 1][0] != '-', "command line: %s needs %s", option, what);
+    FPInputCheck(strlen(argv[i + 1]) < length, "command line: %s %.60s... is too long", option, argv[i + 1]);
+    PetscCall(PetscStrncpy(text, argv[i + 1], length));
     *argc -= 2;
     for (int k = i; k < *argc; k++) argv[k] = argv[k + 2];
     break;
@@ -109,7 +112,7 @@ static PetscErrorCode RunFile(int argc, char *argv[], PetscInt *disagreements)
   char     dir[FP_TEXT] = "";
 
   PetscFunctionBegin;
-  PetscCall(TakeDirectory(&argc, argv, sizeof(dir), dir));
+  PetscCall(TakeOption("-out", "a directory", &argc, argv, sizeof(dir), dir));
   PetscCall(LoadConfig("run", argc, argv, &config));
   if (!dir[0]) PetscCall(DefaultDirectory(argv[0], sizeof(dir), dir));
   PetscCall(FPRunExecute(config, dir, disagreements));
@@ -144,7 +147,7 @@ static PetscErrorCode SweepFile(int argc, char *argv[], PetscInt *disagreements)
   char    dir[FP_TEXT] = "";
 
   PetscFunctionBegin;
-  PetscCall(TakeDirectory(&argc, argv, sizeof(dir), dir));
+  PetscCall(TakeOption("-out", "a directory", &argc, argv, sizeof(dir), dir));
   PetscCall(TakeOver(&argc, argv, &sweep));
   FPInputCheck(argc > 0 && argv[0][0] != '-',
                "command line: the run file comes first, dlnfp sweep FILE.yaml -over KEY=a,b,c [-key value ...]");
@@ -157,6 +160,28 @@ static PetscErrorCode SweepFile(int argc, char *argv[], PetscInt *disagreements)
   sweep.words = argc - 1;
   sweep.word  = argv + 1;
   PetscCall(FPRunSweep(&sweep, disagreements));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode SampleFile(int argc, char *argv[])
+{
+  FPConfig config;
+  char     dir[FP_TEXT] = "", process[FP_NAME] = "", number[FP_NAME] = "", format[FP_NAME] = "csv", *end;
+  long     count;
+
+  PetscFunctionBegin;
+  PetscCall(TakeOption("-out", "a directory", &argc, argv, sizeof(dir), dir));
+  PetscCall(TakeOption("-process", "a name", &argc, argv, sizeof(process), process));
+  PetscCall(TakeOption("-count", "a number of points", &argc, argv, sizeof(number), number));
+  PetscCall(TakeOption("-format", "csv or h5", &argc, argv, sizeof(format), format));
+  FPInputCheck(process[0], "command line: dlnfp sample needs -process, one of the processes of the run file");
+  FPInputCheck(number[0], "command line: dlnfp sample needs -count, the number of points");
+  count = strtol(number, &end, 10);
+  FPInputCheck(!*end && count > 0 && count < PETSC_MAX_INT, "command line: -count %s is no number of points", number);
+  PetscCall(LoadConfig("sample", argc, argv, &config));
+  if (!dir[0]) PetscCall(DefaultDirectory(argv[0], sizeof(dir), dir));
+  PetscCall(FPRunSample(config, process, (PetscInt)count, format, dir));
+  PetscCall(FPConfigDestroy(&config));
   PetscFunctionReturn(0);
 }
 
@@ -230,12 +255,14 @@ static PetscErrorCode Run(int argc, char *argv[], PetscInt *disagreements)
     PetscCall(RunFile(argc - 1, argv + 1, disagreements));
   else if (!strcmp(argv[0], "sweep"))
     PetscCall(SweepFile(argc - 1, argv + 1, disagreements));
+  else if (!strcmp(argv[0], "sample"))
+    PetscCall(SampleFile(argc - 1, argv + 1));
   else if (!strcmp(argv[0], "check"))
     PetscCall(CheckFile(argc - 1, argv + 1));
   else if (!strcmp(argv[0], "list"))
     PetscCall(List(argc - 1, argv + 1));
   else
-    FPInputError("command line: %s is not one of: run, sweep, check, list, --version, --help", argv[0]);
+    FPInputError("command line: %s is not one of: run, sweep, sample, check, list, --version, --help", argv[0]);
   PetscFunctionReturn(0);
 }
 

@@ -197,6 +197,14 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPRunOpen(FPConfig config, FPRunObjects *run)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscMemzero(run, sizeof(*run)));
+  PetscCall(ReadParts(config, run));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode SetScene(FPRunObjects *run)
 {
   FPScene scene = {.model         = run->model,
@@ -219,7 +227,7 @@ static PetscErrorCode SetScene(FPRunObjects *run)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode DestroyParts(FPRunObjects *run)
+PetscErrorCode FPRunClose(FPRunObjects *run)
 {
   PetscFunctionBegin;
   for (PetscInt p = 0; p < run->processes; p++) PetscCall(FPGeneratorDestroy(&run->generator[p]));
@@ -298,7 +306,7 @@ static PetscErrorCode Work(FPRunObjects *run)
   PetscFunctionReturn(0);
 }
 
-/* After ReadParts() */
+/* After FPRunOpen() */
 static PetscErrorCode Resolve(FPConfig config, json_t *resolved)
 {
   PetscFunctionBegin;
@@ -315,8 +323,7 @@ PetscErrorCode FPRunExecute(FPConfig config, const char dir[], PetscInt *disagre
 
   PetscFunctionBegin;
   PetscCall(PetscTime(&begin));
-  PetscCall(PetscMemzero(&run, sizeof(run)));
-  PetscCall(ReadParts(config, &run));
+  PetscCall(FPRunOpen(config, &run));
   PetscCall(FPResultsCreate(dir, &run.results));
   PetscCall(Resolve(config, resolved));
   PetscCall(FPResultsSetRun(run.results, resolved));
@@ -329,7 +336,7 @@ PetscErrorCode FPRunExecute(FPConfig config, const char dir[], PetscInt *disagre
   PetscCall(FPResultsTiming(run.results, "total", end - begin));
   PetscCall(FPResultsWrite(run.results));
   PetscCall(FPResultsView(run.results, stdout));
-  PetscCall(DestroyParts(&run));
+  PetscCall(FPRunClose(&run));
   PetscFunctionReturn(0);
 }
 
@@ -338,9 +345,8 @@ PetscErrorCode FPRunCheck(FPConfig config)
   FPRunObjects run;
 
   PetscFunctionBegin;
-  PetscCall(PetscMemzero(&run, sizeof(run)));
-  PetscCall(ReadParts(config, &run));
-  PetscCall(DestroyParts(&run));
+  PetscCall(FPRunOpen(config, &run));
+  PetscCall(FPRunClose(&run));
   PetscFunctionReturn(0);
 }
 
@@ -349,10 +355,9 @@ PetscErrorCode FPRunResolve(FPConfig config, json_t *resolved)
   FPRunObjects run;
 
   PetscFunctionBegin;
-  PetscCall(PetscMemzero(&run, sizeof(run)));
-  PetscCall(ReadParts(config, &run));
+  PetscCall(FPRunOpen(config, &run));
   PetscCall(Resolve(config, resolved));
-  PetscCall(DestroyParts(&run));
+  PetscCall(FPRunClose(&run));
   PetscFunctionReturn(0);
 }
 
@@ -363,8 +368,7 @@ PetscErrorCode FPRunListCriticalPoints(FPConfig config, FILE *out)
   PetscInt               count, dim, inputs, targets;
 
   PetscFunctionBegin;
-  PetscCall(PetscMemzero(&run, sizeof(run)));
-  PetscCall(ReadParts(config, &run));
+  PetscCall(FPRunOpen(config, &run));
   PetscCall(FPModelGetSizes(run.model, &dim, &inputs, &targets));
   PetscCall(FPModelGetCriticalPoints(run.model, &count, &points));
   fprintf(out, "%-12s %5s %4s  %-12s coordinates; Hessian eigenvalues\n", "name", "index", "flat", "V");
@@ -376,7 +380,7 @@ PetscErrorCode FPRunListCriticalPoints(FPConfig config, FILE *out)
     for (PetscInt a = 0; a < dim; a++) fprintf(out, " %.6g", points[k].eigenvalue[a]);
     fprintf(out, "\n");
   }
-  PetscCall(DestroyParts(&run));
+  PetscCall(FPRunClose(&run));
   PetscFunctionReturn(0);
 }
 

@@ -32,6 +32,12 @@ typedef struct {
  * rates. */
 PETSC_INTERN void FPExtrapolateGrids(PetscInt levels, const PetscReal value[], const PetscReal ratio[],
                                      PetscReal solver, PetscInt order, PetscReal *result, PetscReal *error);
+/* Everything that the run file names, read and checked; run is zeroed first. */
+PETSC_INTERN PetscErrorCode FPRunOpen(FPConfig config, FPRunObjects *run);
+PETSC_INTERN PetscErrorCode FPRunClose(FPRunObjects *run);
+/* Where particles of process p start, freed by the caller: drawn from the law of the first generator of the run that is
+   there (its own, if it has one); without any NULL with a mesh (all over the box), else the minimum. */
+PETSC_INTERN PetscErrorCode FPRunStartPoints(FPRunObjects *run, PetscInt p, PetscReal **start);
 /* Every resolved key, as results.json records them, after reading and checking everything. */
 PETSC_INTERN PetscErrorCode FPRunResolve(FPConfig config, json_t *resolved);
 /* Generators of all grids of one process -> rows; the finest one is kept in run->generator[p]. */

@@ -81,7 +81,7 @@ static PetscErrorCode Doubt(const Estimates *estimates, const char name[], Petsc
 
 /* Start from the generator's law where there is one (the burn-in then has little to forget), else at the minimum or all
  * over the box. */
-static PetscErrorCode StartPoints(FPRunObjects *run, PetscInt p, PetscReal **start)
+PetscErrorCode FPRunStartPoints(FPRunObjects *run, PetscInt p, PetscReal **start)
 {
   FPGenerator gen = run->generator[p];
   PetscInt    count, dim, inputs, targets;
@@ -373,7 +373,7 @@ PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p)
   PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, &order));
   PetscCall(Sharpness(run->model, &sharpness));
   PetscCall(AddUnsupported(run, p, name));
-  PetscCall(StartPoints(run, p, &start));
+  PetscCall(FPRunStartPoints(run, p, &start));
   PetscCall(LargestCurvature(run, start, &curvature));
   if (algorithm == FP_SDE) {
     PetscCall(FPProcessGetParticleStep(run->process[p], &dt));
