@@ -514,6 +514,22 @@ static void test_survivors(void **state)
   }
 }
 
+/* Noise along one direction only: w1^2 - w2^2 hardly moves, every value of it has its own rate, and the particles that
+   start at one of them cannot know the slowest. */
+static void test_dense(void **state)
+{
+  json_t *root =
+      Run("data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.4 model_type=chain "
+          "model_depth=2 training_learning_rate=0.1 training_batch_size=1 processes=ald mesh_lower=-1.5,-1.5 "
+          "mesh_upper=1.5,1.5 mesh_cells=64,64 particles_count=4096 exit_region=ball exit_center=0.4,0.3 "
+          "exit_radius=0.3");
+
+  (void)state;
+  check(!json_object_get(Row(root, "ald", "particles", "rate"), "value"), "a rate from a tail that is none");
+  Agree(root, "ald", "mean_time", 0.05);
+  json_decref(root);
+}
+
 /* Large steps throw weights of SGD to infinity once they are far out; those that have left do not count any more. */
 static void test_divergence(void **state)
 {
@@ -530,13 +546,13 @@ static void test_divergence(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),        cmocka_unit_test(test_committor),
-                                     cmocka_unit_test(test_order),     cmocka_unit_test(test_ball),
-                                     cmocka_unit_test(test_kramers),   cmocka_unit_test(test_multiplicative),
-                                     cmocka_unit_test(test_saddle),    cmocka_unit_test(test_steps),
-                                     cmocka_unit_test(test_survivors), cmocka_unit_test(test_divergence)};
-  char                    command[128];
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_ou),         cmocka_unit_test(test_committor), cmocka_unit_test(test_order),
+      cmocka_unit_test(test_ball),       cmocka_unit_test(test_kramers),   cmocka_unit_test(test_multiplicative),
+      cmocka_unit_test(test_saddle),     cmocka_unit_test(test_steps),     cmocka_unit_test(test_survivors),
+      cmocka_unit_test(test_divergence), cmocka_unit_test(test_dense)};
+  char command[128];
+  int  failed;
 
   (void)gsl_set_error_handler_off();
   if (!mkdtemp(folder) || SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

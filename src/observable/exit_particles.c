@@ -260,7 +260,8 @@ static PetscReal TailRate(const FPExit *e, const double sums[], PetscReal time)
   return left >= 10 && lived > 0 ? left / lived : NAN;
 }
 
-/* Where the tail begins: the second mode has lost a factor 100 against the first, or a tenth is left. */
+/* Where the tail begins: the second mode has lost a factor 100 against the first, or a tenth is left. Where it has not
+   even lost a factor 10 by then, as with rates that lie dense, no tail is seen. */
 static void FindTail(FPExit *e, const double sums[])
 {
   const PetscReal late = Quantile(e, sums, 0.1), gap = e->fast - e->slow;
@@ -268,11 +269,13 @@ static void FindTail(FPExit *e, const double sums[])
   e->tail        = isnan(late) ? 0 : late;
   e->before_tail = Quantile(e, sums, 0.4);
   e->trust       = 1;
+  e->seen        = PETSC_TRUE;
   if (isnan(e->before_tail)) e->before_tail = 0;
-  if (!(gap > 0) || e->fast <= 0) return;
-  e->tail        = PetscMin(isnan(late) ? e->end / 2 : late, log(100) / gap);
+  if (e->fast <= 0) return;
+  e->tail        = PetscMin(isnan(late) ? e->end / 2 : late, log(100) / PetscMax(gap, log(100) / e->end));
   e->before_tail = e->tail / 2;
   e->trust       = 1 / expm1(gap * (e->tail - e->before_tail));
+  e->seen        = (PetscBool)(gap * e->tail > log(10));
 }
 
 PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantities *q)
@@ -283,7 +286,7 @@ PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantitie
 
   PetscFunctionBegin;
   if (e->tail < 0) FindTail(e, sums);
-  rate = TailRate(e, sums, e->tail);
+  rate = e->seen ? TailRate(e, sums, e->tail) : NAN;
   if (left > 0) rest = isnan(rate) ? TailRate(e, sums, 0) : rate;
   if (left > 0) rest = 1 / rest; /* the mean time that a particle still inside has before it */
   last = e->end + rest;
@@ -295,7 +298,8 @@ PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantitie
   PetscCall(FPQuantitiesAdd(q, mean, left / n * rest, "time", "mean_time"));
   PetscCall(FPQuantitiesAdd(q, variance, 2 * left / n * last * rest, "time^2", "variance_time"));
   PetscCall(FPQuantitiesAdd(q, rate, 0, "1/time", "rate"));
-  PetscCall(FPQuantitiesAdd(q, e->trust * (TailRate(e, sums, e->before_tail) - rate), 0, "1/time", "~rate"));
+  if (e->seen)
+    PetscCall(FPQuantitiesAdd(q, e->trust * (TailRate(e, sums, e->before_tail) - rate), 0, "1/time", "~rate"));
   for (PetscInt k = 0; k < e->times.n; k++)
     PetscCall(FPQuantitiesAdd(q, e->times.value[k] <= e->end ? 1 - sums[TIMES + k] / n : NAN, one, "1",
                               "survival[t=%g]", (double)e->times.value[k]));

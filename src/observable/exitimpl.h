@@ -31,6 +31,7 @@ typedef struct {
   PetscBool   sde;
   PetscReal   dt, end, bins_per_factor; /* end: duration of the ensemble */
   PetscReal   slow, fast;               /* rates that its tail is judged by, 0: unknown */
+  PetscBool   seen;                     /* the tail, by those rates */
   PetscReal   tail, before_tail, trust; /* times from which the rate is estimated; weight of their difference */
 } FPExit;
 
