@@ -51,14 +51,14 @@ static void test_normal_log(void **state)
 
   (void)state;
   for (size_t k = 0; k < sizeof(u) / sizeof(u[0]); k++) {
-    const PetscReal exact = -0.5 * (EULER + log(2)) + 0.5 * u[k] * u[k] * Hypergeometric(-0.5 * u[k] * u[k]);
+    const PetscReal exact = -0.5 * (EULER + PetscLogReal(2)) + 0.5 * u[k] * u[k] * Hypergeometric(-0.5 * u[k] * u[k]);
 
     check(fabs(FPNormalLog(u[k]) - exact) < 1e-13, "at %g: %.16g, exact %.16g", u[k], FPNormalLog(u[k]), exact);
   }
   check(fabs(FPNormalLog(9 + 1e-9) - FPNormalLog(9 - 1e-9) - 2e-9 * PETSC_SQRT2 * gsl_sf_dawson(9 / PETSC_SQRT2)) <
             1e-14,
         "a jump of %g at 9", FPNormalLog(9 + 1e-9) - FPNormalLog(9 - 1e-9));
-  check(fabs(FPNormalLog(40) - log(40) + 1 / 3200.0) < 1e-6, "at 40: %g", FPNormalLog(40));
+  check(fabs(FPNormalLog(40) - PetscLogReal(40) + 1 / 3200.0) < 1e-6, "at 40: %g", FPNormalLog(40));
 }
 
 typedef struct {
@@ -109,9 +109,10 @@ static void test_gaussian(void **state)
 static void test_no_label_noise(void **state)
 {
   const PetscReal s = 1.3, p = 0.8, eta = 0.6, c = eta * p * s, z = 1 / sqrt(2 * c);
-  const PetscReal plus = log(c) - EULER - log(2) + PETSC_PI * 2 * exp(z * z) * gsl_sf_dawson(z) / sqrt(PETSC_PI) -
+  const PetscReal plus = PetscLogReal(c) - EULER - PetscLogReal(2) +
+                         PETSC_PI * 2 * exp(z * z) * gsl_sf_dawson(z) / sqrt(PETSC_PI) -
                          Hypergeometric(1 / (2 * c)) / c;
-  const PetscReal minus = log(c) + 2 * FPNormalLog(1 / sqrt(c));
+  const PetscReal minus = PetscLogReal(c) + 2 * FPNormalLog(1 / sqrt(c));
   PetscReal       error;
   Asked           a;
 
@@ -125,7 +126,7 @@ static void test_no_label_noise(void **state)
   check(error < 1e-8, "bound %g", error);
   /* at the minimum w1 w2 = p: E ln |1 - eta S x^2/s|, S = 2 s p, and 1 along the valley */
   check(fabs(AskValue(&a, "sgd", "exact", "lyapunov", "exponent_at[minimum]", NULL) * eta -
-             (log(2 * c) + 2 * FPNormalLog(1 / sqrt(2 * c)))) < 1e-11,
+             (PetscLogReal(2 * c) + 2 * FPNormalLog(1 / sqrt(2 * c)))) < 1e-11,
         "minimum");
   check(AskValue(&a, "sgd", "exact", "lyapunov", "exponent_at[minimum][0]", NULL) == 0, "along the valley");
   AskClose(&a);
@@ -182,7 +183,7 @@ static void test_others(void **state)
            "training_learning_rate=0.7 training_batch_size=2 training_weight_decay=0.2 particles_steps=2 "
            "particles_count=4096");
   check(fabs(AskValue(&a, "sgd", "exact", "lyapunov", "exponent_at[origin]", NULL) -
-             (log(scale) + FPNormalLog((1 - eta * 0.2 + eta * p * s) / scale)) / eta) < 1e-12,
+             (PetscLogReal(scale) + FPNormalLog((1 - eta * 0.2 + eta * p * s) / scale)) / eta) < 1e-12,
         "signs");
   check(!AskHas(&a, "sgd", "exact", "lyapunov", "exponent_at[minimum]", &value, &error), "a value: %g", value);
   AskClose(&a);
@@ -190,7 +191,7 @@ static void test_others(void **state)
                    "data_type=gaussian data_teacher=0.5 model_type=chain model_depth=3 training_learning_rate=0.3 "
                    "training_weight_decay=0.4",
                    "exponent_at[minimum]") -
-             log(1 - 0.3 * 0.4) / 0.3) < 1e-13,
+             PetscLogReal(1 - 0.3 * 0.4) / 0.3) < 1e-13,
         "a deep origin");
   AskExact(&a, "lyapunov", "sgd", CHAIN "training_temperature=0.1 particles_steps=2 particles_count=4096", 1.0, 0.5,
            0.1, 0.1, 1);
@@ -222,7 +223,7 @@ static double Pairs(int n, const double sum[], double a, double b)
   double total = 0;
 
   for (int i = 0; i < n; i++)
-    for (int j = 0; j < n; j++) total += log(fabs(a + b * (sum[i] + sum[j])));
+    for (int j = 0; j < n; j++) total += PetscLogReal(fabs(a + b * (sum[i] + sum[j])));
   return total / n / n;
 }
 
@@ -243,7 +244,7 @@ static void test_file(void **state)
            "data_type=file data_path=%s model_type=chain particles_count=4096 particles_steps=2", path);
   law.data = asked.scene.data;
   exact    = 0;
-  for (int k = 0; k < ROWS; k++) exact += log(fabs(a + b * one[k])) / ROWS;
+  for (int k = 0; k < ROWS; k++) exact += PetscLogReal(fabs(a + b * one[k])) / ROWS;
   must(FPBatchMeanLog(&law, a, b, &value, &bound));
   check(fabs(value - exact) <= bound && bound < 1e-10, "batch 1: %.15g, exact %.15g", value, exact);
   for (int k = 0; k < ROWS * ROWS; k++) two[k] = one[k / ROWS] + one[k % ROWS];
@@ -273,7 +274,7 @@ static void test_file(void **state)
           }
     for (int i = 0; i < n; i++)
       for (int j = 0; j <= i; j++)
-        exact += (i == j ? 1 : 2) * weight[i] * weight[j] * log(fabs(a + b / 8 * (four[i] + four[j])));
+        exact += (i == j ? 1 : 2) * weight[i] * weight[j] * PetscLogReal(fabs(a + b / 8 * (four[i] + four[j])));
   }
   must(FPBatchMeanLog(&law, a, b, &value, &bound));
   check(fabs(value - exact) <= bound, "batch 8: %.15g, exact %.15g, bound %.2g", value, exact, bound);
@@ -315,7 +316,7 @@ static void test_orbits(void **state)
            CHAIN "model_coordinates=balanced particles_count=4096 particles_steps=400 particles_burn_in=40 "
                  "particles_threads=1",
            1.0, 1.0, 0.0, 2.0, 1);
-  CheckOrbit(&a, "gd", log(3) / 2, 0.01);
+  CheckOrbit(&a, "gd", PetscLogReal(3) / 2, 0.01);
 }
 
 int main(int argc, char **argv)

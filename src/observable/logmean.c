@@ -168,10 +168,10 @@ static PetscErrorCode LatticeLog(PetscInt n, const PetscReal row[], PetscInt bat
 {
   const PetscInt  cells = (points - 1) / batch - 1;
   PetscReal       low = row[0], high = row[0], h;
-  double         *p        = fftw_alloc_real((size_t)points);
-  double complex *hat      = fftw_alloc_complex((size_t)points / 2 + 1);
-  const fftw_plan forward  = fftw_plan_dft_r2c_1d(points, p, hat, FFTW_ESTIMATE),
-                  backward = fftw_plan_dft_c2r_1d(points, hat, p, FFTW_ESTIMATE);
+  double         *p       = fftw_alloc_real((size_t)points);
+  double complex *hat     = fftw_alloc_complex((size_t)points / 2 + 1);
+  fftw_plan       forward = fftw_plan_dft_r2c_1d(points, p, hat, FFTW_ESTIMATE),
+            backward      = fftw_plan_dft_c2r_1d(points, hat, p, FFTW_ESTIMATE);
 
   PetscFunctionBegin;
   for (PetscInt k = 1; k < n; k++) {

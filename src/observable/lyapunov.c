@@ -310,7 +310,7 @@ static double Normalise(const Orbit *o, Block *b)
     double square = 0;
 
     for (int i = 0; i < o->d; i++) square += PetscSqr(b->v[i * FP_BLOCK + l]);
-    sum += 0.5 * log(square);
+    sum += square > 0 ? 0.5 * log(square) : -INFINITY;
     for (int i = 0; i < o->d; i++) b->v[i * FP_BLOCK + l] /= sqrt(square);
   }
   return sum;
@@ -407,12 +407,21 @@ static PetscErrorCode AddOrbit(FPObservable obs, const Subject *s, double half[F
   PetscFunctionReturn(0);
 }
 
+static void RunOrbit(const Orbit *orbit, int threads, double half[FP_GROUPS][2])
+{
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+  for (int g = 0; g < FP_GROUPS; g++) {
+    Block block;
+
+    RunGroup(orbit, g, &block, half[g]);
+  }
+}
+
 static PetscErrorCode AlongOrbit(FPObservable obs, const Subject *s)
 {
   const char *reason = NULL;
   Orbit       orbit;
   double      half[FP_GROUPS][2];
-  int         threads;
 
   PetscFunctionBegin;
   if (s->algorithm == FP_SDE)
@@ -427,13 +436,7 @@ static PetscErrorCode AlongOrbit(FPObservable obs, const Subject *s)
     PetscFunctionReturn(0);
   }
   PetscCall(OpenOrbit(obs, s, &orbit));
-  threads = obs->scene.particles.threads > 0 ? (int)obs->scene.particles.threads : omp_get_max_threads();
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-  for (int g = 0; g < FP_GROUPS; g++) {
-    Block block;
-
-    RunGroup(&orbit, g, &block, half[g]);
-  }
+  RunOrbit(&orbit, obs->scene.particles.threads > 0 ? (int)obs->scene.particles.threads : omp_get_max_threads(), half);
   PetscCall(AddOrbit(obs, s, half));
   PetscFunctionReturn(0);
 }
