@@ -331,6 +331,33 @@ static void test_sgd(void **state)
   json_decref(root);
 }
 
+/* Depth 1 with inputs of one size: SGD, gradient descent and Langevin noise all make p Gaussian. Of two Gaussians whose
+   means are m apart and standard deviations s, W1 = E abs(m + s Z), Z normal. */
+static void test_wasserstein(void **state)
+{
+  const double s = 0.9, sigma = 0.5, eta = 0.1, T = 0.05, t = 0.6;
+  double       e = -1.1, v = 0;
+  json_t      *root =
+      Run("data_type=rademacher data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.5 model_type=chain "
+          "model_depth=1 processes=sgd,gd,langevin langevin_temperature=0.05 engines=particles "
+          "training_learning_rate=0.1 training_batch_size=2 particles_count=32768 observables=evolution "
+          "mesh_lower=-2 mesh_upper=3 mesh_cells=32 evolution_start=-0.3 evolution_times=0.6");
+
+  (void)state;
+  for (int k = 0; k < 6; k++) {
+    e *= 1 - eta * s;
+    v = (1 - eta * s) * (1 - eta * s) * v + eta * eta * sigma * sigma * s / 2;
+  }
+  Meets(root, "gd", "particles", "evolution", sqrt(2 * v / PETSC_PI), 2e-3, "w1_p_sgd[t=0.6]");
+  {
+    const double m = fabs(-1.1 * exp(-s * t) - e), d = sqrt(T / s * (1 - exp(-2 * s * t))) - sqrt(v);
+
+    Meets(root, "langevin", "particles", "evolution",
+          d * sqrt(2 / PETSC_PI) * exp(-m * m / (2 * d * d)) + m * erf(m / (d * sqrt(2))), 6e-3, "w1_p_sgd[t=0.6]");
+  }
+  json_decref(root);
+}
+
 /* N(m, s^2) and N(0, S): where their densities cross, roots of a quadratic, and the probabilities between. */
 static double GaussianVariation(double m, double s2, double S)
 {
@@ -542,6 +569,7 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_saxe),
                                      cmocka_unit_test(test_invariant),
                                      cmocka_unit_test(test_sgd),
+                                     cmocka_unit_test(test_wasserstein),
                                      cmocka_unit_test(test_mixing),
                                      cmocka_unit_test(test_msd),
                                      cmocka_unit_test(test_autocorrelation_ou),

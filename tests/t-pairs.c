@@ -231,6 +231,8 @@ static void CheckPromises(const Setting *s, const json_t *root, const char *proc
   Promise(root, s->title, process, engine, "evolution", "kl_stationary[t=3.02]|kl_stationary|loss");
   Promise(root, s->title, process, engine, "evolution",
           s->mesh ? "entropy_binned[t=3.02]|loss" : "free_energy_binned[t=3.02]|free_energy_binned");
+  if (s->maps && !generator && strcmp(process, "sgd"))
+    Promise(root, s->title, process, engine, "evolution", "w1_p_sgd[t=3.02]|w1_p[0][0]_sgd[t=3.02]|w1_p_sgd");
   Promise(root, s->title, process, engine, "mixing", "tv_binned[t=3.02]|mixing_time|tv_binned");
   Promise(root, s->title, process, engine, "mixing", "mixing_time|tv_binned");
   Promise(root, s->title, process, engine, "msd", "msd[t=3.02]");

@@ -9,6 +9,9 @@
    survival. */
 #include "course.h"
 
+#define LINE 512              /* bins of p */
+#define TURNS (1 + FP_GROUPS) /* evaluations of one simulation: of all groups, then without each of them */
+
 enum { LOSS, POTENTIAL, MOMENTS }; /* rows: loss, V, z[dim], z^2[dim], entries of the end-to-end matrix */
 
 typedef struct {
@@ -19,7 +22,11 @@ typedef struct {
   PetscBool  mapped, bounded, potential, absorbing;
   PetscInt   dim, weights, nm, rows;
   PetscReal  temperature, dt;
-  PetscReal *measure; /* [wide.total], of the bins */
+  PetscReal *measure;                              /* [wide.total], of the bins */
+  FPProcess  reference;                            /* sgd; NULL: none in this run */
+  PetscReal  lower[FP_MAX_MAP], width[FP_MAX_MAP]; /* of the bins of each entry of the end-to-end matrix */
+  double    *sgd; /* [TURNS][times][1 + nm*LINE]: count and histograms; NULL: not yet */
+  PetscInt   turn;
 } Evolution;
 
 static const FPParameter Parameters[] = {FP_COURSE_TIMES, FP_COURSE_START, FP_COURSE_SPREAD, {0}};
@@ -57,6 +64,44 @@ static PetscErrorCode SetUpBins(FPObservable obs)
   PetscFunctionReturn(0);
 }
 
+/* The first process that is SGD, and the range of p over the corners of the common bins. */
+static PetscErrorCode SetUpLine(FPObservable obs)
+{
+  Evolution    *s    = (Evolution *)obs->data;
+  const FPBins *bins = &obs->scene.bins;
+  double       *z, *w, *M;
+  PetscInt      n = 1;
+
+  PetscFunctionBegin;
+  s->reference = NULL;
+  for (PetscInt p = 0; p < obs->scene.processes && !s->reference; p++) {
+    FPAlgorithm algorithm;
+
+    PetscCall(FPProcessGetAlgorithm(obs->scene.process[p], &algorithm, NULL));
+    if (algorithm == FP_SGD) s->reference = obs->scene.process[p];
+  }
+  for (PetscInt a = 0; a < s->dim; a++) n *= bins->count[a] + 1;
+  PetscCall(PetscMalloc3(s->dim * n, &z, s->weights * n, &w, s->nm * n, &M));
+  for (PetscInt k = 0; k < n; k++)
+    for (PetscInt a = 0, rest = k; a < s->dim; a++) {
+      z[a * n + k] = bins->lower[a] + bins->width[a] * (rest % (bins->count[a] + 1));
+      rest /= bins->count[a] + 1;
+    }
+  if (s->nm) FPModelMap(s->model, (int)n, FPWeightsOf(s->model, s->mapped, (int)n, z, w), M);
+  for (PetscInt a = 0; a < s->nm; a++) {
+    PetscReal least = PETSC_MAX_REAL, most = PETSC_MIN_REAL;
+
+    for (PetscInt k = 0; k < n; k++) {
+      least = PetscMin(least, M[a * n + k]);
+      most  = PetscMax(most, M[a * n + k]);
+    }
+    s->lower[a] = least;
+    s->width[a] = PetscMax(most - least, 1e-300) / LINE;
+  }
+  PetscCall(PetscFree3(z, w, M));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
 {
   Evolution *s = (Evolution *)obs->data;
@@ -73,6 +118,7 @@ static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
   s->nm   = inputs * targets;
   s->rows = MOMENTS + 2 * s->dim + s->nm;
   if (s->bounded) PetscCall(SetUpBins(obs));
+  if (s->bounded) PetscCall(SetUpLine(obs));
   PetscFunctionReturn(0);
 }
 
@@ -216,6 +262,11 @@ static PetscErrorCode AddReasons(FPObservable obs, const char engine[], PetscBoo
   if (particles)
     PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, obs->name, "kl_stationary", "unsupported",
                                  "particles on their way know no stationary law; compare entropy_binned"));
+  if (particles && s->nm && s->process != s->reference && !s->sgd)
+    PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, obs->name, "w1_p_sgd", "unsupported",
+                                 !s->bounded ? "laws of p are compared on bins of a box: give mesh_lower and mesh_upper"
+                                 : s->reference ? "distances are taken from the particles of sgd: list sgd first"
+                                                : "no process of this run is sgd"));
   if (!s->potential)
     none = "the model has no potential";
   else if (s->temperature <= 0)
@@ -279,7 +330,7 @@ static PetscErrorCode Generator_Evolution(FPObservable obs, FPGenerator gen, Pet
 
 static size_t PerTime(const Evolution *s)
 {
-  return (size_t)(1 + s->rows + (s->bounded ? s->wide.total : 0)); /* count, rows, bins */
+  return (size_t)(1 + s->rows + (s->bounded ? s->wide.total + s->nm * LINE : 0)); /* count, rows, bins, lines */
 }
 
 static void Add(const Evolution *s, const double *z, double weight, double *scratch, double *acc)
@@ -292,6 +343,16 @@ static void Add(const Evolution *s, const double *z, double weight, double *scra
     for (PetscInt l = 0; l < FP_BLOCK; l++) acc[1 + r] += weight * F[r * FP_BLOCK + l];
   for (PetscInt l = 0; l < FP_BLOCK && s->bounded; l++)
     acc[1 + s->rows + FPBinsIndex(&s->wide, z + l, FP_BLOCK)] += weight;
+  for (PetscInt a = 0; a < s->nm && s->bounded; a++) {
+    const double *M    = F + (MOMENTS + 2 * s->dim + a) * FP_BLOCK;
+    double       *line = acc + 1 + s->rows + s->wide.total + a * LINE;
+
+    for (PetscInt l = 0; l < FP_BLOCK; l++) {
+      const double at = (M[l] - s->lower[a]) / s->width[a];
+
+      line[at <= 0 ? 0 : at >= LINE - 1 ? LINE - 1 : (PetscInt)at] += weight;
+    }
+  }
 }
 
 static void Sample(const void *context, const FPMove *move, double *scratch, double *acc)
@@ -316,6 +377,7 @@ static PetscErrorCode Begin_Evolution(FPObservable obs, FPProcess process, Petsc
   PetscFunctionBegin;
   PetscCall(SetUp(obs, process));
   s->dt                 = dt;
+  s->turn               = 0;
   observer->accumulator = (size_t)s->course.times.n * PerTime(s);
   observer->scratch     = (size_t)(s->weights + s->rows) * FP_BLOCK;
   observer->every       = 1;
@@ -325,6 +387,51 @@ static PetscErrorCode Begin_Evolution(FPObservable obs, FPProcess process, Petsc
   ensemble->duration    = s->course.t[s->course.times.n - 1];
   PetscCall(FPCoursePoints(&s->course, s->model, obs->scene.mesh, options, &ensemble->start));
   *used = PETSC_TRUE;
+  PetscFunctionReturn(0);
+}
+
+/* Distances of the lines of one time, acc, to those of sgd: both start with the count. noise: what it is
+   expected to be of equal laws. */
+static void Distance(const Evolution *s, PetscInt a, const double acc[], const double sgd[], PetscReal *w1,
+                     PetscReal *noise)
+{
+  const double *p = acc + 1 + s->rows + s->wide.total + a * LINE, *q = sgd + 1 + a * LINE;
+  double        F = 0, G = 0;
+
+  *w1 = *noise = 0;
+  for (PetscInt b = 0; b < LINE - 1; b++) {
+    F += p[b] / acc[0];
+    G += q[b] / sgd[0];
+    *w1 += s->width[a] * PetscAbsReal(F - G);
+    *noise += s->width[a] *
+              PetscSqrtReal(2 / PETSC_PI * (PetscMax(0, F * (1 - F)) / acc[0] + PetscMax(0, G * (1 - G)) / sgd[0]));
+  }
+}
+
+/* Keep the lines of SGD, turn by turn, and take distances from them. */
+static PetscErrorCode AddDistances(Evolution *s, PetscInt k, const double acc[], FPQuantities *q)
+{
+  const size_t kept = (size_t)(1 + s->nm * LINE), times = (size_t)s->course.times.n;
+  double      *sgd;
+
+  PetscFunctionBegin;
+  if (s->process == s->reference && !s->sgd) PetscCall(PetscMalloc1(TURNS * times * kept, &s->sgd));
+  if (!s->sgd) PetscFunctionReturn(0);
+  sgd = s->sgd + ((size_t)(s->turn % TURNS) * times + (size_t)k) * kept;
+  if (s->process == s->reference) {
+    sgd[0] = acc[0];
+    PetscCall(PetscArraycpy(sgd + 1, acc + 1 + s->rows + s->wide.total, s->nm * LINE));
+    PetscFunctionReturn(0);
+  }
+  for (PetscInt a = 0; a < s->nm; a++) {
+    PetscReal w1, noise;
+    char      entry[24];
+
+    PetscCall(FPEntryName(s->model, a, entry));
+    Distance(s, a, acc, sgd, &w1, &noise);
+    PetscCall(FPQuantitiesAdd(q, w1, 0, "1", "w1_%s_sgd[t=%s]", entry, s->course.times.value[k]));
+    PetscCall(FPQuantitiesAdd(q, noise, 0, "1", "~w1_%s_sgd[t=%s]", entry, s->course.times.value[k]));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -341,7 +448,9 @@ static PetscErrorCode Evaluate_Evolution(FPObservable obs, const double sums[], 
     for (size_t r = 1; r < PerTime(s); r++) m[r] = acc[r] / acc[0];
     PetscCall(AddMoments(s, k, m + 1, NULL, q));
     if (s->bounded) PetscCall(AddBinned(s, k, m + 1 + s->rows, m[1 + POTENTIAL], 0, q));
+    if (s->bounded && s->nm) PetscCall(AddDistances(s, k, acc, q));
   }
+  s->turn++;
   PetscCall(PetscFree(m));
   PetscFunctionReturn(0);
 }
@@ -359,6 +468,7 @@ static PetscErrorCode Destroy_Evolution(FPObservable obs)
 
   PetscFunctionBegin;
   PetscCall(PetscFree(s->measure));
+  PetscCall(PetscFree(s->sgd));
   PetscCall(FPCourseDestroy(&s->course));
   PetscFunctionReturn(0);
 }

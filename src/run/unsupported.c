@@ -38,6 +38,7 @@ static const Unsupported Table[] = {
     {"*", "generator", "more than 3 coordinates", "grids have 1 to 3 dimensions; particles run without a mesh", NULL},
     {"evolution", "particles", "every process",
      "kl_stationary: particles on their way know no stationary law; entropy_binned is compared", NULL},
+    {"evolution", "generator", "every process", "w1_p_sgd: SGD has no generator; particles of both are compared", NULL},
     {"evolution", "generator", "starts without cells",
      "a start in cells without stationary probability or outside the closed class has no law on the grid", NULL},
     {"mixing", "particles", "gd at temperature 0", "a deterministic map ends in points: no law is left to come near to",
