@@ -181,7 +181,7 @@ static PetscErrorCode MixingTime(FPGenerator mover, const Ground *ground, const 
       T *= 2;
     } else if (k == 0) { /* early in the first step */
       T /= STEPS;
-    } else if (T > scale / STEPS && k > 2 && k < STEPS && T / STEPS > 1e-3 * (offset + t[k])) { /* look closer */
+    } else if (T > scale / STEPS && k > 2 && T / STEPS > 1e-3 * (offset + t[k])) { /* look closer */
       PetscCall(PetscArraycpy(from, p + (size_t)(k - 1) * n, n));
       offset += t[k - 1];
       T /= STEPS;
