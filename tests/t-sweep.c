@@ -174,7 +174,7 @@ static void test_kill(void **state)
                               "-observables",
                               "stationary",
                               "-particles_steps",
-                              "4000",
+                              "9000",
                               "-out",
                               InFolder("killed"),
                               NULL};
@@ -193,6 +193,7 @@ static void test_kill(void **state)
   check(!Written("0.04"), "nothing left to do");
   for (int wait = 0; wait < 500 && Children("killed/training"); wait++) (void)usleep(10000);
   check(Children("killed/training") == 0, "%d children live on", Children("killed/training"));
+  check(!Written("0.02"), "a child went on to its end");
   check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
   check(Written("0.01") == first, "a finished point was run again");
   check(Written("0.04"), "the last point is missing");
