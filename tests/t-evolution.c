@@ -427,6 +427,34 @@ static void test_mixing(void **state)
   json_decref(root);
 }
 
+static double Gaussian(const double x[2], const double m[2], const double S[4])
+{
+  const double det = S[0] * S[3] - S[1] * S[2], a = x[0] - m[0], b = x[1] - m[1];
+
+  return exp(-0.5 * (a * a * S[3] - a * b * (S[1] + S[2]) + b * b * S[0]) / det) / (2 * PETSC_PI * sqrt(det));
+}
+
+/* Two dimensions, by a sum over 500 x 500 points; a point is as far from the stationary law as can be. */
+static void test_mixing_plane(void **state)
+{
+  const double z0[2] = {0.53, -0.41}, zero[2] = {0, 0}, h = 0.01;
+  double       m[2], S[4], inf[4], tv = 0;
+  json_t      *root =
+      Run(OU "mesh_cells=64,60 observables=mixing mixing_times=0,0.7 mixing_start=0.53,-0.41 engines=generator");
+
+  (void)state;
+  OuLaw(z0, 0, 0.7, m, S);
+  Lyapunov(ouA, ouD, inf);
+  for (int k = 0; k < 250000; k++) {
+    const double x[2] = {-2.5 + h * (k % 500 + 0.5), -2.5 + h * (k / 500 + 0.5)};
+
+    tv += 0.5 * h * h * fabs(Gaussian(x, m, S) - Gaussian(x, zero, inf));
+  }
+  Meets(root, "ald", "generator", "mixing", tv, 5e-3, "tv[t=0.7]");
+  Meets(root, "ald", "generator", "mixing", 1, 4e-2, "tv[t=0]");
+  json_decref(root);
+}
+
 /* From a point: (z0 (1 - exp(-a t)))^2 + S (1 - exp(-2 a t)); in the stationary law 2 S (1 - exp(-a t)), S = 1/4. */
 static void test_msd(void **state)
 {
@@ -571,6 +599,7 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_sgd),
                                      cmocka_unit_test(test_wasserstein),
                                      cmocka_unit_test(test_mixing),
+                                     cmocka_unit_test(test_mixing_plane),
                                      cmocka_unit_test(test_msd),
                                      cmocka_unit_test(test_autocorrelation_ou),
                                      cmocka_unit_test(test_autocorrelation_depth1),

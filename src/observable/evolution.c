@@ -117,8 +117,10 @@ static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
   PetscCall(FPProcessGetGibbsTemperature(process, &s->temperature));
   s->nm   = inputs * targets;
   s->rows = MOMENTS + 2 * s->dim + s->nm;
-  if (s->bounded) PetscCall(SetUpBins(obs));
-  if (s->bounded) PetscCall(SetUpLine(obs));
+  if (s->bounded) {
+    PetscCall(SetUpBins(obs));
+    PetscCall(SetUpLine(obs));
+  }
   PetscFunctionReturn(0);
 }
 

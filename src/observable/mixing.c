@@ -14,6 +14,7 @@
 #define LEVEL 0.25 /* of TV, at the mixing time */
 #define STARTS 10  /* of the list, at most */
 #define STEPS 16   /* times between two looks for the mixing time */
+#define CLOSE 0.02 /* steps of this part of the mixing time are interpolated */
 #define ROUNDS 60  /* looks */
 #define SAMPLING 4 /* SGD steps between samples of the reference */
 #define HALF (FP_BLOCK / 2)
@@ -122,17 +123,22 @@ static PetscReal Variation(const Ground *s, const PetscReal p[])
   for (PetscInt k = 0; k < s->n; k++) {
     PetscReal G[3], all = 0, mean = PetscAbsReal(s->d[k]);
     PetscInt  rest = s->node[k], stride = 1;
+    PetscBool crosses = PETSC_FALSE;
 
     for (PetscInt a = 0; a < s->dim; a++) {
       const PetscInt i = rest % s->cells[a], low = i > 0 ? s->unknown[s->node[k] - stride] : -1,
-                     high = i < s->cells[a] - 1 ? s->unknown[s->node[k] + stride] : -1;
+                     high  = i < s->cells[a] - 1 ? s->unknown[s->node[k] + stride] : -1;
+      const PetscReal left = low < 0 ? 0 : s->d[k] - s->d[low], right = high < 0 ? 0 : s->d[high] - s->d[k];
 
-      G[a] = PetscAbsReal(s->d[high < 0 ? k : high] - s->d[low < 0 ? k : low]) / (low < 0 || high < 0 ? 1 : 2);
+      G[a] = left * right > 0 ? PetscMin(PetscAbsReal(left), PetscAbsReal(right))
+                              : 0; /* no slopes at the foot of a peak */
       all += G[a];
+      crosses =
+          (PetscBool)(crosses || (low >= 0 && s->d[low] * s->d[k] < 0) || (high >= 0 && s->d[high] * s->d[k] < 0));
       stride *= s->cells[a];
       rest /= s->cells[a];
     }
-    if (all > 2 * mean) {
+    if (crosses && all > 2 * mean) {
       for (PetscInt a = 0; a < s->dim; a++) G[a] = PetscMax(G[a], 1e-3 * all);
       mean = MeanAbsolute(s->dim, mean, G);
     }
@@ -181,7 +187,7 @@ static PetscErrorCode MixingTime(FPGenerator mover, const Ground *ground, const 
       T *= 2;
     } else if (k == 0) { /* early in the first step */
       T /= STEPS;
-    } else if (T > scale / STEPS && k > 2 && T / STEPS > 1e-3 * (offset + t[k])) { /* look closer */
+    } else if (T / STEPS > CLOSE * (offset + t[k])) { /* look closer */
       PetscCall(PetscArraycpy(from, p + (size_t)(k - 1) * n, n));
       offset += t[k - 1];
       T /= STEPS;
