@@ -567,13 +567,14 @@ static PetscReal CurrentError(Scene *s, PetscInt level, const PetscReal S[4], FP
   const PetscReal *z, *measure, *volume, *pi;
   const PetscReal  det = S[0] * S[3] - S[1] * S[2];
   PetscReal        ratio, *J, *psi, *curl, *b, *D, worst = 0, largest = 0, high = 0, width[2][256], center[256];
-  PetscInt         d, n, N;
+  PetscInt         d, n, N, across;
 
   must(FPGeneratorSolve(SceneGrid(s, level), 3));
   must(FPGeneratorGetGrid(s->gen, &d, &cells, &ratio));
   must(FPGeneratorGetNodes(s->gen, &n, &node, &z, &measure, &volume));
   must(FPGeneratorStationary(s->gen, &pi));
-  N = cells[0] * cells[1];
+  N      = cells[0] * cells[1];
+  across = PetscMax(1, cells[0]);
   must(PetscMalloc5(2 * N, &J, (cells[0] + 1) * (cells[1] + 1), &psi, (cells[0] + 1) * (cells[1] + 1), &curl, 2 * n, &b,
                     4 * n, &D));
   must(FPGeneratorCurrent(s->gen, pi, J, psi, curl, numbers));
@@ -587,7 +588,7 @@ static PetscReal CurrentError(Scene *s, PetscInt level, const PetscReal S[4], FP
         check(PetscAbsReal(psi[i + (cells[0] + 1) * j]) < 1e-9 * high, "psi on a wall is %g of its largest",
               (double)(psi[i + (cells[0] + 1) * j] / high));
   for (PetscInt k = 0; k < n; k++) {
-    const PetscInt  i = node[k] % cells[0], j = node[k] / cells[0], c = i + (cells[0] + 1) * j;
+    const PetscInt  i = node[k] % across, j = node[k] / across, c = i + (across + 1) * j;
     const PetscReal x = z[k], y = z[n + k];
     const PetscReal p =
         exp(-0.5 * (S[3] * x * x - 2 * S[1] * x * y + S[0] * y * y) / det) / (2 * PETSC_PI * PetscSqrtReal(det));

@@ -375,7 +375,7 @@ int main(int argc, char **argv)
   for (size_t k = 0; k < SETTINGS; k++) {
     tests[k].name          = settings[k].title;
     tests[k].test_func     = test_setting;
-    tests[k].initial_state = (void *)(uintptr_t)&settings[k];
+    tests[k].initial_state = (void *)&settings[k];
   }
   tests[SETTINGS]     = (struct CMUnitTest)cmocka_unit_test(test_refused);
   tests[SETTINGS + 1] = (struct CMUnitTest)cmocka_unit_test(test_list);

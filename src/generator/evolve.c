@@ -224,8 +224,8 @@ static PetscErrorCode Begin(Space *s, const PetscReal initial[], PetscReal gamma
 /* r = u - (I - gamma Q) v, from the edges, so that what the process conserves is conserved to rounding. */
 static void Residual(const Space *s, const PetscReal u[], const PetscReal v[], PetscReal r[])
 {
-  const FPGenerator gen   = s->gen;
-  const PetscReal   gamma = s->gamma;
+  FPGenerator     gen   = s->gen;
+  const PetscReal gamma = s->gamma;
 
   for (PetscInt k = 0; k < gen->n; k++) r[k] = u[k] - v[k] - gamma * gen->kill[k] * v[k];
   for (PetscInt e = 0; e < gen->edges; e++) {
