@@ -164,6 +164,14 @@ static long long Written(const char *point)
   return (long long)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
 }
 
+static PetscBool HasStarted(const char *point)
+{
+  char path[200];
+
+  (void)snprintf(path, sizeof(path), "%s/killed/training_temperature=%s.log", folder, point);
+  return access(path, F_OK) ? PETSC_FALSE : PETSC_TRUE;
+}
+
 static void test_kill(void **state)
 {
   const char *const argv[] = {"dlnfp",
@@ -185,7 +193,7 @@ static void test_kill(void **state)
   (void)state;
   must(setenv("OMP_NUM_THREADS", "1", 1));
   sweep = StartProgram(argv);
-  for (int wait = 0; wait < 3000 && !Written("0.01"); wait++) (void)usleep(10000);
+  for (int wait = 0; wait < 3000 && !HasStarted("0.02"); wait++) (void)usleep(10000);
   must(kill(sweep, SIGKILL));
   check(EndProgram(sweep) == 128 + SIGKILL, "the sweep ended before it was killed");
   first = Written("0.01");
