@@ -2,7 +2,7 @@
    exp(-A^T t), Gaussian entropy and KL. 2-chain: Saxe's sigmoid for the gradient flow, and w1^2 - w2^2, which decays at
    twice the weight decay under Langevin noise. Depth 1: the exact recursion of the moments of SGD. Mixing: total
    variation of two Gaussians, on the line and in bins. Mean squared displacement and autocorrelation of the OU process,
-   of depth 1 and of SGD. */
+   of depth 1 and of SGD. Sharpness: the Hessian of a 2-chain along the gradient flow and under the Gibbs law. */
 #include "scene.h"
 #include "fprun.h"
 #include <fcntl.h>
@@ -274,6 +274,127 @@ static void test_saxe(void **state)
     }
   for (int r = 0; r < 2; r++)
     for (int k = 0; k < 2; k++) json_decref(root[r][k]);
+}
+
+#define SHARP "data_type=rademacher model_type=chain particles_count=4096 observables=sharpness "
+
+/* Of the Hessian of a 2-chain. */
+static double ChainSharpness(double p, double s, double decay, double w1, double w2)
+{
+  const double half = 0.5 * (w1 * w1 - w2 * w2), P = w1 * w2;
+
+  return s * (0.5 * (w1 * w1 + w2 * w2) + sqrt(half * half + (2 * P - p) * (2 * P - p))) + decay;
+}
+
+/* (w1, w2) after time t of the gradient flow from it: w1^2 - w2^2 = c stays and P = w1 w2 goes as
+   P' = -s (P - p) sqrt(c^2 + 4 P^2), here by classical Runge-Kutta steps. */
+static void Flow(double p, double s, double t, double w[2])
+{
+  const double c = w[0] * w[0] - w[1] * w[1], h = t / 2000;
+  double       P = w[0] * w[1], sum;
+
+  for (int k = 0; k < 2000; k++) {
+    const double factor[4] = {0, 0.5, 0.5, 1}, weight[4] = {1, 2, 2, 1};
+    double       slope = 0, total = 0;
+
+    for (int i = 0; i < 4; i++) {
+      const double at = P + h * factor[i] * slope;
+
+      slope = -s * (at - p) * sqrt(c * c + 4 * at * at);
+      total += weight[i] * slope / 6;
+    }
+    P += h * total;
+  }
+  sum  = sqrt(c * c + 4 * P * P);
+  w[0] = sqrt(0.5 * (sum + c));
+  w[1] = P / w[0];
+}
+
+/* gd, extrapolated in its step, along the hyperbola to s sqrt(c^2 + 4 p^2). */
+static void test_sharpness_flow(void **state)
+{
+  const double             p = 0.9, s = 1.1, w0[2] = {0.8, 0.25};
+  static const char *const times[] = {"0", "0.4", "0.8", "1.6", "24"};
+  json_t                  *root[2];
+  double                   error;
+
+  (void)state;
+  for (int r = 0; r < 2; r++)
+    root[r] = Run(SHARP "model_depth=2 data_teacher=0.9 data_second_moment=1.1 processes=gd engines=particles "
+                        "training_learning_rate=%s sharpness_times=0,0.4,0.8,1.6,24 sharpness_start=0.8,0.25 "
+                        "mesh_lower=-2,-2 mesh_upper=2,2 mesh_cells=16,16",
+                  r ? "0.004" : "0.008");
+  for (int k = 0; k < 5; k++) {
+    double w[2] = {w0[0], w0[1]}, exact, S[2];
+    char   name[32];
+
+    Flow(p, s, atof(times[k]), w);
+    exact = ChainSharpness(p, s, 0, w[0], w[1]);
+    if (k == 4) check(fabs(exact - s * hypot(w0[0] * w0[0] - w0[1] * w0[1], 2 * p)) < 1e-9, "limit %g", exact);
+    (void)snprintf(name, sizeof(name), "sharpness[t=%s]", times[k]);
+    for (int r = 0; r < 2; r++) S[r] = Value(root[r], "gd", "particles", "sharpness", name, &error);
+    check(fabs(2 * S[1] - S[0] - exact) < (k ? 2e-5 : 1e-12), "%s: %.9g, %.9g, exact %.9g", name, S[0], S[1], exact);
+  }
+  check(fabs(Value(root[1], "gd", "exact", "sharpness", "threshold", &error) - 500) < 1e-9, "threshold");
+  for (int r = 0; r < 2; r++) json_decref(root[r]);
+}
+
+/* Balanced weights are sharper across the coordinate at first; aligned ones have s (sigma_i + sigma_j) at the minimum.
+   Reduced coordinates and all weights say the same of the same point. */
+static void test_sharpness_lifted(void **state)
+{
+  json_t *balanced = Run(SHARP "model_depth=3 model_coordinates=balanced data_teacher=0.9 data_second_moment=1.1 "
+                               "processes=gd engines=particles training_learning_rate=0.05 "
+                               "training_weight_decay=0.02 sharpness_times=0,0.72,6 sharpness_start=0.4"),
+         *weights  = Run(SHARP "model_depth=3 data_teacher=0.9 data_second_moment=1.1 processes=gd engines=particles "
+                                "training_learning_rate=0.05 training_weight_decay=0.02 sharpness_times=0,0.72,6 "
+                                "sharpness_start=0.4,0.4,0.4"),
+         *aligned  = Run("data_type=gaussian data_teacher=0.9,0,0,-0.35 data_second_moment=1.1 "
+                          "model_type=factorisation model_coordinates=aligned particles_count=4096 processes=gd "
+                          "engines=particles observables=sharpness training_learning_rate=0.05 sharpness_times=0 "
+                          "sharpness_start=minimum");
+  static const char *const names[] = {"sharpness[t=0]", "sharpness[t=0.72]", "sharpness[t=6]"};
+  double                   error;
+
+  (void)state;
+  for (int k = 0; k < 3; k++) {
+    const double S[2] = {Value(balanced, "gd", "particles", "sharpness", names[k], &error),
+                         Value(weights, "gd", "particles", "sharpness", names[k], &error)};
+
+    check(fabs(S[0] - S[1]) < 1e-12, "%s: balanced %.15g, weights %.15g", names[k], S[0], S[1]);
+    if (k == 0) /* across: s (p - P) w + decay */
+      check(fabs(S[0] - 1.1 * (0.9 - 0.064) * 0.4 - 0.02) < 1e-12, "across the balanced line: %.15g", S[0]);
+  }
+  check(fabs(Value(aligned, "gd", "particles", "sharpness", names[0], &error) - 1.1 * 1.8) < 1e-7, "aligned");
+  json_decref(balanced);
+  json_decref(weights);
+  json_decref(aligned);
+}
+
+/* E S under the Gibbs law of Langevin noise, which both engines come to, by the midpoint rule. */
+static void test_sharpness_gibbs(void **state)
+{
+  const double p = 0.7, s = 0.9, T = 0.11, decay = 0.15;
+  const int    n   = 800;
+  double       sum = 0, mean = 0;
+  json_t      *root = Run(SHARP "model_depth=2 data_teacher=0.7 data_second_moment=0.9 processes=langevin,sgd "
+                                     "langevin_temperature=0.11 training_learning_rate=0.05 training_weight_decay=0.15 "
+                                     "mesh_lower=-2.9,-2.8 mesh_upper=2.7,2.8 mesh_cells=64,60 sharpness_times=0.6,60 "
+                                     "sharpness_start=0.9,0.3 sharpness_spread=0.2");
+
+  (void)state;
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++) {
+      const double w1 = -2.9 + 5.6 * (i + 0.5) / n, w2 = -2.8 + 5.6 * (j + 0.5) / n, e = w1 * w2 - p;
+      const double rho = exp(-(0.5 * s * e * e + 0.5 * decay * (w1 * w1 + w2 * w2)) / T);
+
+      sum += rho;
+      mean += rho * ChainSharpness(p, s, decay, w1, w2);
+    }
+  Meets(root, "langevin", "generator", "sharpness", mean / sum, 2e-2, "sharpness[t=60]");
+  Meets(root, "langevin", "particles", "sharpness", mean / sum, 5e-2, "sharpness[t=60]");
+  (void)Row(root, "sgd", "particles", "sharpness", "sharpness[t=0.6]");
+  json_decref(root);
 }
 
 /* E (w1^2 - w2^2) = (w1^2 - w2^2)(0) exp(-2 decay t), whatever the temperature. */
@@ -595,6 +716,9 @@ int main(int argc, char **argv)
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),
                                      cmocka_unit_test(test_order),
                                      cmocka_unit_test(test_saxe),
+                                     cmocka_unit_test(test_sharpness_flow),
+                                     cmocka_unit_test(test_sharpness_lifted),
+                                     cmocka_unit_test(test_sharpness_gibbs),
                                      cmocka_unit_test(test_invariant),
                                      cmocka_unit_test(test_sgd),
                                      cmocka_unit_test(test_wasserstein),

@@ -126,9 +126,9 @@ static FPConfig MakeConfig(const Setting *setting)
 
   must(FPConfigCreate(&config));
   must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2"));
-  must(FPConfigSet(
-      config, "observables",
-      "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing,msd,autocorrelation"));
+  must(FPConfigSet(config, "observables",
+                   "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing,msd,"
+                   "autocorrelation,sharpness"));
   must(FPConfigSet(config, "evolution_times", "0,0.4,3.02"));
   must(PetscStrncpy(start, "0.31,-0.27,0.42,0.22,-0.35,0.4,0.38,0.29", sizeof(start)));
   for (PetscInt k = 0, seen = 0; start[k]; k++)
@@ -140,6 +140,8 @@ static FPConfig MakeConfig(const Setting *setting)
   must(FPConfigSet(config, "exit_times", "0.4,1.9"));
   must(FPConfigSet(config, "mixing_times", "0.4,3.02"));
   must(FPConfigSet(config, "mixing_start", start));
+  must(FPConfigSet(config, "sharpness_times", "0.4,3.02"));
+  must(FPConfigSet(config, "sharpness_start", start));
   must(FPConfigSet(config, "msd_times", "0.4,3.02"));
   must(FPConfigSet(config, "autocorrelation_times", "0.4,1.52"));
   must(FPConfigSet(config, "spectrum_pairs", "3"));
@@ -237,6 +239,7 @@ static void CheckPromises(const Setting *s, const json_t *root, const char *proc
   Promise(root, s->title, process, engine, "mixing", "mixing_time|tv_binned");
   Promise(root, s->title, process, engine, "msd", "msd[t=3.02]");
   Promise(root, s->title, process, engine, "msd", "exponent");
+  Promise(root, s->title, process, engine, "sharpness", "sharpness[t=3.02]|sharpness");
   Promise(root, s->title, process, engine, "autocorrelation",
           s->maps == 0  ? "z[0][t=1.52]|integrated_time"
           : s->maps > 1 ? "p[0][0][t=1.52]|integrated_time"

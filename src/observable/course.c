@@ -162,6 +162,39 @@ PetscErrorCode FPCourseMover(FPGenerator gen, FPGenerator *mover)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPCourseEvolve(const FPCourse *course, FPGenerator gen, const PetscReal law[], PetscReal p[],
+                              PetscReal error[])
+{
+  FPGenerator mover;
+
+  PetscFunctionBegin;
+  PetscCall(FPCourseMover(gen, &mover));
+  PetscCall(FPGeneratorEvolve(mover ? mover : gen, PETSC_FALSE, law, course->times.n, course->t, p, error));
+  PetscCall(FPGeneratorDestroy(&mover));
+  PetscFunctionReturn(0);
+}
+
+void FPCourseSurvivors(PetscInt n, PetscReal p[], PetscReal *mass)
+{
+  *mass = 0;
+  for (PetscInt k = 0; k < n; k++) *mass += p[k];
+  for (PetscInt k = 0; k < n; k++) p[k] = PetscMax(0, p[k] / *mass);
+}
+
+void FPCourseMean(PetscInt n, const PetscReal p[], const PetscReal f[], PetscReal error, PetscReal *mean,
+                  PetscReal *bound)
+{
+  PetscReal least = PETSC_MAX_REAL, most = PETSC_MIN_REAL;
+
+  *mean = 0;
+  for (PetscInt k = 0; k < n; k++) {
+    *mean += p[k] * f[k];
+    least = PetscMin(least, f[k]);
+    most  = PetscMax(most, f[k]);
+  }
+  *bound = error * (most - least) + 1e-13 * PetscMax(PetscAbsReal(least), PetscAbsReal(most));
+}
+
 PetscErrorCode FPCoursePoints(const FPCourse *course, FPModel model, FPMesh mesh, const FPParticleOptions *options,
                               PetscReal **points)
 {

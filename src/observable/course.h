@@ -44,6 +44,14 @@ PETSC_INTERN PetscErrorCode FPCourseLaw(const FPCourse *course, FPGenerator gen,
 /* The chain of the same process, grid and law that moves down steep slopes at the right speed (FPGeneratorOptions:
    transient); NULL: gen itself does. Destroyed by the caller. */
 PETSC_INTERN PetscErrorCode FPCourseMover(FPGenerator gen, FPGenerator *mover);
+/* p[t*n + k]: the law on the cells at time t, from law[n] at time 0, with the error[t] of FPGeneratorEvolve(). */
+PETSC_INTERN PetscErrorCode FPCourseEvolve(const FPCourse *course, FPGenerator gen, const PetscReal law[],
+                                           PetscReal p[], PetscReal error[]);
+/* Makes p[n] conditional on survival; mass: its sum before. */
+PETSC_INTERN void FPCourseSurvivors(PetscInt n, PetscReal p[], PetscReal *mass);
+/* Mean of f under p of sum 1, and its error where p is off by `error` in total variation. */
+PETSC_INTERN void FPCourseMean(PetscInt n, const PetscReal p[], const PetscReal f[], PetscReal error, PetscReal *mean,
+                               PetscReal *bound);
 /* Points of the same law for the particles, z[particle*dim + k]. */
 PETSC_INTERN PetscErrorCode FPCoursePoints(const FPCourse *course, FPModel model, FPMesh mesh,
                                            const FPParticleOptions *options, PetscReal **points);

@@ -218,25 +218,13 @@ static PetscErrorCode AddTime(const Evolution *s, FPGenerator gen, PetscInt n, P
   const PetscReal loose = error * (1 - log(PetscMax(error, 1e-17))) + 1e-13;
   const PetscBool point = (PetscBool)(s->course.t[k] == 0 && s->course.spread == 0);
   FPGeneratorInfo info;
-  PetscReal       mass = 0, m[MOMENTS + 2 * 3 + FP_MAX_MAP], e[MOMENTS + 2 * 3 + FP_MAX_MAP], *binned;
+  PetscReal       mass, m[MOMENTS + 2 * 3 + FP_MAX_MAP], e[MOMENTS + 2 * 3 + FP_MAX_MAP], *binned;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  for (PetscInt l = 0; l < n; l++) mass += p[l];
-  for (PetscInt l = 0; l < n; l++) p[l] = PetscMax(0, p[l] / mass);
+  FPCourseSurvivors(n, p, &mass);
   if (s->absorbing) PetscCall(FPQuantitiesAdd(q, mass, error, "1", "survival[t=%s]", s->course.times.value[k]));
-  for (PetscInt r = 0; r < s->rows; r++) {
-    const PetscReal *f     = F + (size_t)r * n;
-    PetscReal        least = PETSC_MAX_REAL, most = PETSC_MIN_REAL;
-
-    m[r] = 0;
-    for (PetscInt l = 0; l < n; l++) {
-      m[r] += p[l] * f[l];
-      least = PetscMin(least, f[l]);
-      most  = PetscMax(most, f[l]);
-    }
-    e[r] = error / mass * (most - least) + 1e-13 * PetscMax(PetscAbsReal(least), PetscAbsReal(most));
-  }
+  for (PetscInt r = 0; r < s->rows; r++) FPCourseMean(n, p, F + (size_t)r * n, error / mass, &m[r], &e[r]);
   PetscCall(AddMoments(s, k, m, e, q));
   if (!info.degenerate && !point) PetscCall(AddEntropies(s, gen, k, p, m[POTENTIAL], loose, q));
   PetscCall(PetscMalloc1(s->wide.total, &binned));
@@ -287,14 +275,11 @@ static PetscErrorCode AddAllTimes(const Evolution *s, FPGenerator gen, const Pet
   const PetscReal *z, *measure, *volume;
   PetscReal       *p, *error, *F, *w;
   PetscInt         n;
-  FPGenerator      mover;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(FPCourseMover(gen, &mover));
   PetscCall(PetscMalloc4((size_t)times * n, &p, times, &error, (size_t)s->rows * n, &F, (size_t)s->weights * n, &w));
-  PetscCall(FPGeneratorEvolve(mover ? mover : gen, PETSC_FALSE, law, times, s->course.t, p, error));
-  PetscCall(FPGeneratorDestroy(&mover));
+  PetscCall(FPCourseEvolve(&s->course, gen, law, p, error));
   Functions(s, (int)n, z, w, F);
   for (PetscInt k = 0; k < times; k++) PetscCall(AddTime(s, gen, n, k, F, p + (size_t)k * n, error[k], q));
   PetscCall(PetscFree4(p, error, F, w));

@@ -20,3 +20,5 @@ FP_OBSERVABLE("mixing", FPObservableCreate_Mixing,
 FP_OBSERVABLE("msd", FPObservableCreate_Msd, "mean squared displacement in the stationary law or from a start")
 FP_OBSERVABLE("autocorrelation", FPObservableCreate_Autocorrelation,
               "of p and the loss in the stationary law, with integrated times")
+FP_OBSERVABLE("sharpness", FPObservableCreate_Sharpness,
+              "largest Hessian eigenvalue of all weights at times after a start, beside 2/learning_rate")
