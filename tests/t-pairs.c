@@ -128,7 +128,7 @@ static FPConfig MakeConfig(const Setting *setting)
   must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2"));
   must(FPConfigSet(config, "observables",
                    "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing,msd,"
-                   "autocorrelation,sharpness"));
+                   "autocorrelation,sharpness,tails"));
   must(FPConfigSet(config, "evolution_times", "0,0.4,3.02"));
   must(PetscStrncpy(start, "0.31,-0.27,0.42,0.22,-0.35,0.4,0.38,0.29", sizeof(start)));
   for (PetscInt k = 0, seen = 0; start[k]; k++)
@@ -240,6 +240,7 @@ static void CheckPromises(const Setting *s, const json_t *root, const char *proc
   Promise(root, s->title, process, engine, "msd", "msd[t=3.02]");
   Promise(root, s->title, process, engine, "msd", "exponent");
   Promise(root, s->title, process, engine, "sharpness", "sharpness[t=3.02]|sharpness");
+  Promise(root, s->title, process, engine, "tails", "hill_w[k=205][n=4096]|hill_w");
   Promise(root, s->title, process, engine, "autocorrelation",
           s->maps == 0  ? "z[0][t=1.52]|integrated_time"
           : s->maps > 1 ? "p[0][0][t=1.52]|integrated_time"

@@ -121,47 +121,70 @@ static PetscErrorCode LossHessian(FPObservable obs, const Point *point, PetscRea
   PetscFunctionReturn(0);
 }
 
-/* Covariance of FP_BLOCK * DRAWS * FP_GROUPS gradients; groups[FP_GROUPS][d*d] get each group's own. */
-static PetscErrorCode DrawCovariance(FPModel model, const Point *point, PetscReal groups[])
+/* Gradients of one sample each at w[d], for one group: use() gets g[d][FP_BLOCK] `blocks` times. */
+PetscErrorCode FPGradientsDraw(FPModel model, const PetscReal w[], PetscInt group, PetscInt blocks,
+                               void (*use)(void *context, PetscInt d, const double *g), void *context)
 {
-  const PetscInt d = point->d;
-  FPSampler      sampler;
-  unsigned      *word, key[2] = {20260u, 11u};
-  float         *normal;
-  double        *z, *x, *y, *g;
-  PetscInt       dim, inputs, targets, rows;
+  FPSampler sampler;
+  unsigned *word, key[2] = {20260u, 11u};
+  float    *normal;
+  double   *z, *x, *y, *g;
+  PetscInt  d, inputs, targets, rows;
+  PetscBool mapped;
 
   PetscFunctionBegin;
+  PetscCall(FPModelGetParent(model, &mapped, &d));
   PetscCall(FPModelGetSampler(model, &sampler));
-  PetscCall(FPModelGetSizes(model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(model, NULL, &inputs, &targets));
   rows = (sampler.normals + 1) / 2 * 2;
   PetscCall(PetscMalloc6((rows + sampler.words + 8) * FP_BLOCK, &word, (rows + 2) * FP_BLOCK, &normal, d * FP_BLOCK, &z,
                          (inputs + d) * FP_BLOCK, &x, (targets + 1) * FP_BLOCK, &y, d * FP_BLOCK, &g));
   for (PetscInt i = 0; i < d; i++)
-    for (PetscInt l = 0; l < FP_BLOCK; l++) z[i * FP_BLOCK + l] = point->w[i];
-  for (PetscInt group = 0; group < FP_GROUPS; group++) {
-    PetscReal mean[FP_MAX_DIM] = {0}, *C = groups + group * d * d;
-
-    PetscCall(PetscArrayzero(C, d * d));
-    for (PetscInt b = 0; b < DRAWS; b++) {
-      FPRandomWords(key, (unsigned long long)group * FP_BLOCK,
-                    (unsigned long long)b * (unsigned long long)(rows + sampler.words), (int)(rows + sampler.words),
-                    word);
-      if (rows) FPRandomNormals((int)rows, word, normal);
-      (*sampler.draw)(sampler.context, normal, word + rows * FP_BLOCK, x, y);
-      PetscCall(PetscArrayzero(g, d * FP_BLOCK));
-      FPModelSampleGradient(model, FP_BLOCK, z, x, y, g);
-      for (PetscInt i = 0; i < d; i++)
-        for (PetscInt l = 0; l < FP_BLOCK; l++) {
-          mean[i] += g[i * FP_BLOCK + l];
-          for (PetscInt j = 0; j < d; j++) C[i * d + j] += g[i * FP_BLOCK + l] * g[j * FP_BLOCK + l];
-        }
-    }
-    for (PetscInt i = 0; i < d; i++)
-      for (PetscInt j = 0; j < d; j++)
-        C[i * d + j] = (C[i * d + j] - mean[i] * mean[j] / (DRAWS * FP_BLOCK)) / (DRAWS * FP_BLOCK - 1);
+    for (PetscInt l = 0; l < FP_BLOCK; l++) z[i * FP_BLOCK + l] = w[i];
+  for (PetscInt b = 0; b < blocks; b++) {
+    FPRandomWords(key, (unsigned long long)group * FP_BLOCK,
+                  (unsigned long long)b * (unsigned long long)(rows + sampler.words), (int)(rows + sampler.words),
+                  word);
+    if (rows) FPRandomNormals((int)rows, word, normal);
+    (*sampler.draw)(sampler.context, normal, word + rows * FP_BLOCK, x, y);
+    PetscCall(PetscArrayzero(g, d * FP_BLOCK));
+    FPModelSampleGradient(model, FP_BLOCK, z, x, y, g);
+    (*use)(context, d, g);
   }
   PetscCall(PetscFree6(word, normal, z, x, y, g));
+  PetscFunctionReturn(0);
+}
+
+typedef struct {
+  PetscReal mean[FP_MAX_DIM], *C; /* sums of g and of g g^T */
+} Moments;
+
+static void AddGradients(void *context, PetscInt d, const double *g)
+{
+  Moments *m = (Moments *)context;
+
+  for (PetscInt i = 0; i < d; i++)
+    for (PetscInt l = 0; l < FP_BLOCK; l++) {
+      m->mean[i] += g[i * FP_BLOCK + l];
+      for (PetscInt j = 0; j < d; j++) m->C[i * d + j] += g[i * FP_BLOCK + l] * g[j * FP_BLOCK + l];
+    }
+}
+
+/* Covariance of FP_BLOCK * DRAWS gradients per group; groups[FP_GROUPS][d*d]. */
+static PetscErrorCode DrawCovariance(FPModel model, const Point *point, PetscReal groups[])
+{
+  const PetscInt d = point->d;
+
+  PetscFunctionBegin;
+  for (PetscInt group = 0; group < FP_GROUPS; group++) {
+    Moments m = {.C = groups + group * d * d};
+
+    PetscCall(PetscArrayzero(m.C, d * d));
+    PetscCall(FPGradientsDraw(model, point->w, group, DRAWS, AddGradients, &m));
+    for (PetscInt i = 0; i < d; i++)
+      for (PetscInt j = 0; j < d; j++)
+        m.C[i * d + j] = (m.C[i * d + j] - m.mean[i] * m.mean[j] / (DRAWS * FP_BLOCK)) / (DRAWS * FP_BLOCK - 1);
+  }
   PetscFunctionReturn(0);
 }
 

@@ -43,6 +43,19 @@ PETSC_INTERN PetscErrorCode FPBatchMeanLog(const FPBatchMean *law, PetscReal a, 
 /* E ln |u + xi|, xi ~ N(0, 1) */
 PETSC_INTERN PetscReal FPNormalLog(PetscReal u);
 
+/* noise.c: gradients of one sample each at weights w[d], for one group of FP_GROUPS: use() gets g[d][FP_BLOCK] `blocks`
+   times. Other groups and more blocks draw other samples, the same everywhere. */
+PETSC_INTERN PetscErrorCode FPGradientsDraw(FPModel model, const PetscReal w[], PetscInt group, PetscInt blocks,
+                                            void (*use)(void *context, PetscInt d, const double *g), void *context);
+
+/* tails.c: Hill's estimator from a histogram of ln x, in which x >= 0 are counted: the mean of ln(x/t) over the share
+   of the largest x, t the least of them; not a number where that share reaches x = 0. */
+#define FP_HILL_SIZE 5120
+PETSC_INTERN void      FPHillAdd(double histogram[FP_HILL_SIZE], PetscReal x);
+PETSC_INTERN PetscReal FPHill(const double histogram[FP_HILL_SIZE], PetscReal share);
+/* The same of the modulus of a normal variable, exactly. */
+PETSC_INTERN PetscErrorCode FPHillNormal(PetscReal share, PetscReal *value, PetscReal *error);
+
 /* w[weights*n] of z[dim*n]: identity unless the model is mapped. Returns the array to use. */
 static inline const double *FPWeightsOf(FPModel model, PetscBool mapped, int n, const double *z, double *w)
 {

@@ -45,6 +45,9 @@ static const Unsupported Table[] = {
      "a start in cells without stationary probability or outside the closed class has no law on the grid", NULL},
     {"sharpness", "every", "diagonal, over 16 weights",
      "all the weights behind the coordinates are not among those of a model, so their Hessian is not known", NULL},
+    {"tails", "generator", "every process", "a grid ends where its box does: its law has no tails", NULL},
+    {"tails", "particles", "gd at temperature 0", "a deterministic map ends in points: nothing fluctuates",
+     Deterministic},
     {"mixing", "particles", "gd at temperature 0", "a deterministic map ends in points: no law is left to come near to",
      Deterministic},
     {"mixing", "particles", "no mesh", "laws are compared on bins of a box: give mesh_lower and mesh_upper", Unbounded},
@@ -92,7 +95,8 @@ const char *FPRunUnsupportedQuantity(const char observable[])
 {
   static const struct {
     const char *observable, *quantity;
-  } names[] = {{"spectrum", "gap"}, {"mixing", "tv_binned"}, {"autocorrelation", "integrated_time"}};
+  } names[] = {
+      {"spectrum", "gap"}, {"mixing", "tv_binned"}, {"autocorrelation", "integrated_time"}, {"tails", "hill_w"}};
 
   for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
     if (!strcmp(names[k].observable, observable)) return names[k].quantity;
