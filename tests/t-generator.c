@@ -701,13 +701,37 @@ static void test_tiny_gap(PETSC_UNUSED void **none)
   }
 }
 
+/* A cold saddle between absorbing walls has two ways out and a slowest mode without a sign: the law is still one. */
+static void test_cold_saddle(PETSC_UNUSED void **none)
+{
+  const PetscReal *pi, *z, *measure, *volume;
+  const PetscInt  *node;
+  PetscReal        sum = 0;
+  PetscInt         n;
+  Scene            s;
+
+  SceneOpen(&s, "langevin",
+            "data_type=rademacher data_teacher=0.8 data_label_noise=0.4 model_type=chain training_weight_decay=0.1 "
+            "langevin_temperature=0.001 mesh_lower=-0.6,-0.6 mesh_upper=0.6,0.6 mesh_cells=64,64 mesh_faces=absorbing");
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 3));
+  must(FPGeneratorGetNodes(s.gen, &n, &node, &z, &measure, &volume));
+  must(FPGeneratorStationary(s.gen, &pi));
+  for (PetscInt k = 0; k < n; k++) {
+    check(pi[k] >= 0, "probability %g", (double)pi[k]);
+    sum += pi[k];
+  }
+  check(PetscAbsReal(sum - 1) < 1e-9, "sum %.12g", (double)sum);
+  SceneClose(&s);
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_markov),  cmocka_unit_test(test_gibbs),      cmocka_unit_test(test_closed_classes),
-      cmocka_unit_test(test_mask),    cmocka_unit_test(test_absorbing),  cmocka_unit_test(test_vectors),
-      cmocka_unit_test(test_current), cmocka_unit_test(test_no_current), cmocka_unit_test(test_tiny_gap)};
-  int failed;
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_markov),         cmocka_unit_test(test_gibbs),
+                                     cmocka_unit_test(test_closed_classes), cmocka_unit_test(test_mask),
+                                     cmocka_unit_test(test_absorbing),      cmocka_unit_test(test_vectors),
+                                     cmocka_unit_test(test_current),        cmocka_unit_test(test_no_current),
+                                     cmocka_unit_test(test_tiny_gap),       cmocka_unit_test(test_cold_saddle)};
+  int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   failed = cmocka_run_group_tests(tests, NULL, NULL);
