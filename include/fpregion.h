@@ -7,10 +7,10 @@
 
 typedef struct _p_FPRegion *FPRegion;
 
-/* Reads SECTION_PREFIXregion (one type, or a list: their union), SECTION_PREFIXcenter (numbers, or the name of a
-   critical point), radius, normal, offset, level, inside; region = NULL when SECTION_PREFIXregion is absent. prefix: ""
-   or "b_" for a second region. Errors: unknown type, wrong lengths, radius <= 0. */
-PETSC_EXTERN PetscErrorCode FPRegionCreate(FPConfig config, const char section[], const char prefix[], FPModel model,
+/* Reads SECTION_region (one type, or a list: their union), SECTION_center (numbers, or the name of a critical point),
+   radius, normal, offset, level, inside; region = NULL when SECTION_region is absent. second: the same keys with _b at
+   their end, SECTION_region_b and so on. Errors: unknown type, wrong lengths, radius <= 0. */
+PETSC_EXTERN PetscErrorCode FPRegionCreate(FPConfig config, const char section[], PetscBool second, FPModel model,
                                            FPRegion *region);
 /* The part of `region` that is not in `without`; both must outlive it. */
 PETSC_EXTERN PetscErrorCode FPRegionCreateDifference(FPRegion region, FPRegion without, FPRegion *difference);

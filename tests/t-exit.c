@@ -258,8 +258,8 @@ static void test_committor(void **state)
   const double x = -0.21, b = 0.37;
   const double exact = Integral(Scale, -ou.R, x, &ou) / Integral(Scale, -ou.R, b, &ou);
   json_t      *root  = Run(OU_KEYS "mesh_cells=150 particles_count=8192 ald_dt=0.01 exit_region=ball exit_center=0 "
-                                         "exit_radius=%g exit_start=%g exit_b_region=half_space exit_b_normal=-1 "
-                                         "exit_b_offset=%g",
+                                         "exit_radius=%g exit_start=%g exit_region_b=half_space exit_normal_b=-1 "
+                                         "exit_offset_b=%g",
                            ou.A, ou.D, ou.R, x, -b);
 
   (void)state;
@@ -450,7 +450,7 @@ static void test_saddle(void **state)
                      "model_depth=2 training_learning_rate=0.05 training_batch_size=3 training_temperature=0.06 "
                      "processes=ald,sgd mesh_lower=-1.5,-1.5 mesh_upper=1.5,1.5 mesh_cells=64,64 particles_count=8192 "
                      "particles_steps=4000 ald_dt=0.0125 exit_region=ball exit_center=origin exit_radius=0.81 "
-                     "exit_times=1,3 exit_b_region=half_space exit_b_normal=-1,0 exit_b_offset=-0.35");
+                     "exit_times=1,3 exit_region_b=half_space exit_normal_b=-1,0 exit_offset_b=-0.35");
   double  error, ald, sgd;
 
   (void)state;

@@ -140,8 +140,8 @@ static const Case cases[] = {
     {"exit at a negative time", "exit_times", .observables = EXIT(BALL(0, 1) ", times: [-1, 2]")},
     {"exit at times that fall", "exit_times", .observables = EXIT(BALL(0, 1) ", times: [2, 1]")},
     {"exit after a negative duration", "exit_duration", .observables = EXIT(BALL(0, 1) ", duration: -3")},
-    {"start in the second region", "exit_b_region",
-     .observables = EXIT(BALL(0, 1) ", b_region: half_space, b_normal: [1, 0], b_offset: 0.5")},
+    {"start in the second region", "exit_region_b",
+     .observables = EXIT(BALL(0, 1) ", region_b: half_space, normal_b: [1, 0], offset_b: 0.5")},
     /* the command line */
     {"unknown key in a word", "training_batch_size?", .words = {"-training_batch_sze", "4"}},
     {"word out of range", "command line: -training_learning_rate = -1", .words = {"-training_learning_rate", "-1"}},

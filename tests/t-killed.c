@@ -159,7 +159,7 @@ static void Killed(Scene *s, const PetscReal start[])
   FPRegion region;
 
   must(FPGeneratorDestroy(&s->gen));
-  must(FPRegionCreate(s->config, "exit", "", s->model, &region));
+  must(FPRegionCreate(s->config, "exit", PETSC_FALSE, s->model, &region));
   must(FPGeneratorCreateKilled(s->process, s->mesh, 0, &s->options, start, region, &s->gen));
   must(FPRegionDestroy(&region));
 }
@@ -439,7 +439,7 @@ static void test_bad_input(PETSC_UNUSED void **none)
               "model_type=ou model_drift=1.3,-0.4,0.2,0.9 model_diffusion=0.3,0.1,0.1,0.2 mesh_lower=-1.31,-1.37 "
               "mesh_upper=1.33,1.29 mesh_cells=16,16 %s",
               cases[i].keys);
-    must(FPRegionCreate(s.config, "exit", "", s.model, &region));
+    must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &region));
     must(PetscPushErrorHandler(KeepMessage, NULL));
     ierr = FPGeneratorCreateKilled(s.process, s.mesh, 0, &s.options, cases[i].given ? cases[i].start : NULL, region,
                                    &s.gen);

@@ -98,7 +98,7 @@ static void test_levels(PETSC_UNUSED void **none)
     int      left = 0;
 
     Open(&s, Regions[c].keys);
-    must(FPRegionCreate(s.config, "exit", "", s.model, &region));
+    must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &region));
     assert_non_null(region);
     must(FPConfigCheckUnknown(s.config));
     for (int k = 0; k < N; k++) {
@@ -138,16 +138,16 @@ static void test_kinds(PETSC_UNUSED void **none)
   const double z[2] = {0.4, -0.3};
   double       f;
 
-  Open(&s, "exit_b_region=ball exit_b_center=minimum exit_b_radius=0.2");
-  must(FPRegionCreate(s.config, "exit", "", s.model, &region));
+  Open(&s, "exit_region_b=ball exit_center_b=minimum exit_radius_b=0.2");
+  must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &region));
   assert_null(region);
-  must(FPRegionCreate(s.config, "exit", "b_", s.model, &region));
+  must(FPRegionCreate(s.config, "exit", PETSC_TRUE, s.model, &region));
   assert_non_null(region);
   must(FPConfigCheckUnknown(s.config));
   must(FPRegionDestroy(&region));
   Close(&s);
   Open(&s, "model_coordinates=invariant exit_region=sublevel exit_level=0.13");
-  must(FPRegionCreate(s.config, "exit", "", s.model, &region));
+  must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &region));
   FPRegionLevel(region, 1, z, &f);
   check(fabs(f - (0.45 * 0.7 * 0.7 - 0.13)) < 1e-12, "level %g in invariant coordinates", f);
   must(FPRegionDestroy(&region));
@@ -211,7 +211,7 @@ static void test_bad_input(PETSC_UNUSED void **none)
     Open(&s, cases[i].keys);
     message[0] = 0;
     must(PetscPushErrorHandler(KeepMessage, NULL));
-    ierr = FPRegionCreate(s.config, "exit", "", s.model, &region);
+    ierr = FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &region);
     must(PetscPopErrorHandler());
     check(ierr == PETSC_ERR_USER_INPUT, "accepted: %s", cases[i].keys);
     check(strstr(message, cases[i].expected), "\n%s\nsaid   %s\nwanted %s", cases[i].keys, message, cases[i].expected);
@@ -229,10 +229,10 @@ static void test_difference(void **state)
   PetscInt inside = 0;
 
   (void)state;
-  Open(&s, "exit_region=ball exit_center=0.3,-0.2 exit_radius=0.7 exit_b_region=half_space exit_b_normal=1,0.5 "
-           "exit_b_offset=0.1");
-  must(FPRegionCreate(s.config, "exit", "", s.model, &ball));
-  must(FPRegionCreate(s.config, "exit", "b_", s.model, &half));
+  Open(&s, "exit_region=ball exit_center=0.3,-0.2 exit_radius=0.7 exit_region_b=half_space exit_normal_b=1,0.5 "
+           "exit_offset_b=0.1");
+  must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &ball));
+  must(FPRegionCreate(s.config, "exit", PETSC_TRUE, s.model, &half));
   must(FPRegionCreateDifference(ball, half, &rest));
   for (int l = 0; l < N; l++) {
     z[l]     = -0.5 + 1.7 * fmod(0.618034 * l, 1);

@@ -131,7 +131,7 @@ static PetscErrorCode CheckStart(const FPExit *e, FPMesh mesh)
                    : "");
   if (e->second) {
     FPRegionLevel(e->second, 1, e->z, &level);
-    FPInputCheck(level >= 0, "exit_start = %g%s lies in the region of exit_b_region; accepted are points outside it",
+    FPInputCheck(level >= 0, "exit_start = %g%s lies in the region of exit_region_b; accepted are points outside it",
                  (double)e->z[0], e->dim > 1 ? ", ..." : "");
   }
   if (mesh) {
@@ -195,8 +195,8 @@ static PetscErrorCode Read_Exit(FPObservable obs, FPConfig config, FPModel model
   e->model = model;
   PetscCall(FPModelGetSizes(model, &e->dim, &inputs, &targets));
   PetscCall(ReadTimes(e));
-  PetscCall(FPRegionCreate(config, "exit", "", model, &e->region));
-  PetscCall(FPRegionCreate(config, "exit", "b_", model, &e->second));
+  PetscCall(FPRegionCreate(config, "exit", PETSC_FALSE, model, &e->region));
+  PetscCall(FPRegionCreate(config, "exit", PETSC_TRUE, model, &e->second));
   FPInputCheck(e->region || !wanted, "exit_region is missing: exits are from a ball, a box, ...");
   if (!e->region) PetscFunctionReturn(0);
   PetscCall(ReadStart(e, config));

@@ -27,26 +27,58 @@ typedef struct {
 } Keys;
 
 #define LIST(key) (offsetof(Keys, list) + (key) * sizeof(FPReals))
-static const FPParameter Parameters[] = {
-    {"region", FP_STRINGS, offsetof(Keys, region), NULL, 0, 0, Types, NULL,
-     "types of region; of several, their union, whose numbers follow one another in the keys below"},
-    {"center", FP_STRINGS, offsetof(Keys, center), NULL, 0, 0, NULL, "weight",
-     "ball, box: numbers, or the name of a critical point"},
-    {"radius", FP_REALS, LIST(FP_REGION_RADIUS), NULL, FP_POSITIVE, PETSC_MAX_REAL, NULL, "weight",
-     "ball: one number; box: half the width along every coordinate"},
-    {"normal", FP_REALS, LIST(FP_REGION_NORMAL), NULL, 0, 0, NULL, "1", "half_space: normal . z < offset"},
-    {"offset", FP_REALS, LIST(FP_REGION_OFFSET), NULL, 0, 0, NULL, "weight", "half_space"},
-    {"level", FP_REALS, LIST(FP_REGION_LEVEL), NULL, FP_POSITIVE, PETSC_MAX_REAL, NULL, "loss",
-     "sublevel: excess loss below which a point lies inside"},
-    {"inside", FP_BOOL, offsetof(Keys, inside), "true", 0, 0, NULL, NULL, "false: the complement of the region"},
-    {.name = NULL},
-};
+/* One table for each region of a section: the second one's keys end in _b. */
+#define REGION_KEYS(suffix)                                                                                            \
+  {"region" suffix,                                                                                                    \
+   FP_STRINGS,                                                                                                         \
+   offsetof(Keys, region),                                                                                             \
+   NULL,                                                                                                               \
+   0,                                                                                                                  \
+   0,                                                                                                                  \
+   Types,                                                                                                              \
+   NULL,                                                                                                               \
+   "types of region; of several, their union, whose numbers follow one another in the keys below"},                    \
+      {"center" suffix,                                                                                                \
+       FP_STRINGS,                                                                                                     \
+       offsetof(Keys, center),                                                                                         \
+       NULL,                                                                                                           \
+       0,                                                                                                              \
+       0,                                                                                                              \
+       NULL,                                                                                                           \
+       "weight",                                                                                                       \
+       "ball, box: numbers, or the name of a critical point"},                                                         \
+      {"radius" suffix,                                                                                                \
+       FP_REALS,                                                                                                       \
+       LIST(FP_REGION_RADIUS),                                                                                         \
+       NULL,                                                                                                           \
+       FP_POSITIVE,                                                                                                    \
+       PETSC_MAX_REAL,                                                                                                 \
+       NULL,                                                                                                           \
+       "weight",                                                                                                       \
+       "ball: one number; box: half the width along every coordinate"},                                                \
+      {"normal" suffix, FP_REALS, LIST(FP_REGION_NORMAL), NULL, 0, 0, NULL, "1", "half_space: normal . z < offset"},   \
+      {"offset" suffix, FP_REALS, LIST(FP_REGION_OFFSET), NULL, 0, 0, NULL, "weight", "half_space"},                   \
+      {"level" suffix, FP_REALS,    LIST(FP_REGION_LEVEL),                                                             \
+       NULL,           FP_POSITIVE, PETSC_MAX_REAL,                                                                    \
+       NULL,           "loss",      "sublevel: excess loss below which a point lies inside"},                          \
+      {"inside" suffix,                                                                                                \
+       FP_BOOL,                                                                                                        \
+       offsetof(Keys, inside),                                                                                         \
+       "true",                                                                                                         \
+       0,                                                                                                              \
+       0,                                                                                                              \
+       NULL,                                                                                                           \
+       NULL,                                                                                                           \
+       "false: the complement of the region"},
+
+static const FPParameter Parameters[]               = {REGION_KEYS(""){.name = NULL}};
+static const FPParameter SecondParameters[]         = {REGION_KEYS("_b"){.name = NULL}};
 static const char *const ListNames[FP_REGION_REALS] = {"radius", "normal", "offset", "level"};
 
 struct _FPRegionReader {
   FPConfig    config;
   FPModel     model;
-  const char *section, *type; /* with the prefix; type of the part being read */
+  const char *section, *suffix, *type; /* suffix of the keys; type of the part being read */
   PetscInt    dim, center, used[FP_REGION_REALS];
   Keys        keys;
 };
@@ -54,7 +86,8 @@ struct _FPRegionReader {
 static PetscErrorCode KeyOf(const FPRegionReader *reader, const char name[], char key[])
 {
   PetscFunctionBegin;
-  PetscCall(PetscSNPrintf(key, FP_TEXT, "%s%s%s", reader->section, reader->section[0] ? "_" : "", name));
+  PetscCall(
+      PetscSNPrintf(key, FP_TEXT, "%s%s%s%s", reader->section, reader->section[0] ? "_" : "", name, reader->suffix));
   PetscFunctionReturn(0);
 }
 
@@ -195,7 +228,7 @@ static PetscErrorCode CreateParts(FPRegionReader *reader, FPRegion region)
     region->part[p].model = reader->model;
     region->part[p].dim   = (int)reader->dim;
     PetscCall(PetscFunctionListFind(list, reader->type, &create));
-    FPInputCheck(create, "%s_region = %s is not one of: %s", reader->section, reader->type, Types);
+    FPInputCheck(create, "%s_region%s = %s is not one of: %s", reader->section, reader->suffix, reader->type, Types);
     PetscCall((*create)(&region->part[p], reader));
   }
   PetscCall(PetscFunctionListDestroy(&list));
@@ -203,20 +236,16 @@ static PetscErrorCode CreateParts(FPRegionReader *reader, FPRegion region)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPRegionCreate(FPConfig config, const char section[], const char prefix[], FPModel model,
-                              FPRegion *region)
+PetscErrorCode FPRegionCreate(FPConfig config, const char section[], PetscBool second, FPModel model, FPRegion *region)
 {
-  FPRegionReader reader = {.config = config, .model = model};
-  char           name[FP_TEXT];
-  PetscInt       inputs, targets;
+  const FPParameter *table  = second ? SecondParameters : Parameters;
+  FPRegionReader     reader = {.config = config, .model = model, .section = section, .suffix = second ? "_b" : ""};
+  PetscInt           inputs, targets;
 
   PetscFunctionBegin;
   *region = NULL;
-  PetscCall(PetscSNPrintf(name, sizeof(name), "%s%s%s", section, section[0] && prefix[0] ? "_" : "", prefix));
-  if (prefix[0] && name[strlen(name) - 1] == '_') name[strlen(name) - 1] = 0;
-  reader.section = name;
   PetscCall(FPModelGetSizes(model, &reader.dim, &inputs, &targets));
-  PetscCall(FPConfigRead(config, name, Parameters, &reader.keys));
+  PetscCall(FPConfigRead(config, section, table, &reader.keys));
   if (reader.keys.region.n > 0) {
     PetscCall(PetscNew(region));
     PetscCall(CreateParts(&reader, *region));
@@ -224,7 +253,7 @@ PetscErrorCode FPRegionCreate(FPConfig config, const char section[], const char 
     reader.type = "(not given)";
     PetscCall(CheckAllTaken(&reader));
   }
-  PetscCall(FPConfigFree(Parameters, &reader.keys));
+  PetscCall(FPConfigFree(table, &reader.keys));
   PetscFunctionReturn(0);
 }
 
@@ -244,7 +273,8 @@ PetscErrorCode FPRegionList(FILE *out)
 #define FP_REGION(name, type, help) fprintf(out, "%-12s %s\n", name, help);
 #include "regionlist.h"
 #undef FP_REGION
-  fprintf(out, "\nkeys in the section of an observable that knows regions:\n");
+  fprintf(out,
+          "\nkeys in the section of an observable that knows regions (of a second region with _b at their end):\n");
   PetscCall(FPParametersView(Parameters, "", out));
   PetscFunctionReturn(0);
 }
