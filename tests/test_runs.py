@@ -71,6 +71,11 @@ PROMISES = {
         ("ald", "spectrum", "decay_rate[2]", 0.019068, 1e-5),
         ("ald", "spectrum", "decay_rate[3]", 0.020043, 1e-5),
     ],
+    "sweep_learning_rate": [
+        ("ald", "spectrum", "gap", 6.63e-7, 1e-8),
+        ("ald", "stationary", "variance_p", 0.02076, 1e-5),
+        ("langevin", "stationary", "variance_p", 0.0141, 1e-4),
+    ],
     "symmetric": [
         ("ald", "spectrum", "gap", 0.0028958, 1e-6),
         ("langevin", "spectrum", "gap", 0.0020554, 1e-7),
