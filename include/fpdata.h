@@ -23,6 +23,13 @@ typedef struct {
   const void *context;
 } FPSampler;
 PETSC_EXTERN PetscErrorCode FPDataGetSampler(FPData data, FPSampler *sampler);
+/* Other laws of (x, y) that the same network is judged by: a test file, and a shift of second moment, teacher or label
+   noise. *other is NULL where the run file has none and belongs to data; a shifted law has second moments alone. */
+typedef enum { FP_LAW_TEST, FP_LAW_SHIFTED, FP_LAWS } FPLaw;
+PETSC_EXTERN const char *const FPLawNames[FP_LAWS]; /* "test", "shifted" */
+PETSC_EXTERN PetscErrorCode    FPDataGetOther(FPData data, FPLaw law, FPData *other);
+/* best[targets][inputs] = E[y x^T] E[x x^T]^+, the least squares matrix of smallest norm */
+PETSC_EXTERN PetscErrorCode FPDataGetLeastSquares(FPData data, PetscReal best[]);
 PETSC_EXTERN PetscErrorCode FPDataDestroy(FPData *data);
 PETSC_EXTERN PetscErrorCode FPDataList(FILE *out);
 #endif

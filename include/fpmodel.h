@@ -57,6 +57,11 @@ PETSC_EXTERN PetscErrorCode FPModelGetLossFloor(FPModel model, PetscReal *floor)
 /* Critical points of V in z, minima first; the array belongs to the model. */
 PETSC_EXTERN PetscErrorCode FPModelGetCriticalPoints(FPModel model, PetscInt *count, const FPCriticalPoint **points);
 
+/* The same network, in the coordinates that the training data gave it, judged by another law of the data: FPModelMap,
+   FPModelLoss (excess over the least loss that the coordinates reach under that law) and FPModelGetLossFloor; nothing
+   else. NULL: the data have no such law. It belongs to the model. */
+PETSC_EXTERN PetscErrorCode FPModelGetOther(FPModel model, FPLaw law, FPModel *other);
+
 /* Norm of the mean gradient of the full weights that leads out of the reduced coordinates (factorisation: aligned,
    where E x x^T is no multiple of I); 0 where the reduction is exact for the gradient flow. */
 PETSC_EXTERN PetscErrorCode FPModelGetReductionDefect(FPModel model, const PetscReal z[], PetscReal *defect);

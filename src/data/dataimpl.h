@@ -9,6 +9,7 @@ struct _p_FPData {
   PetscReal *second, *fourth; /* moments of u = (x, y), laid out as FPDataGetMoments() says */
   FPSampler  sampler;
   void      *impl;
+  FPData     other[FP_LAWS]; /* NULL: none */
   PetscErrorCode (*nodes)(FPData data, PetscInt degree, PetscInt *count, PetscReal **u, PetscReal **weight);
   PetscErrorCode (*destroy)(FPData data); /* frees impl */
 };
@@ -18,6 +19,10 @@ struct _p_FPData {
   PETSC_INTERN const FPParameter parameters[];
 #include "datalist.h"
 #undef FP_DATA
+
+/* shift.c: data->other[FP_LAW_SHIFTED] where the run file has a section data.shift. */
+PETSC_INTERN const FPParameter FPShiftParameters[];
+PETSC_INTERN PetscErrorCode    FPShiftCreate(FPData data, FPConfig config);
 
 /* csv.c: the names of all columns of a CSV file, or the rows of n named ones. where: the key, for messages. */
 typedef struct {

@@ -8,13 +8,15 @@
 #include <string.h>
 
 typedef struct {
-  char      path[FP_TEXT];
+  char      path[FP_TEXT], test[FP_TEXT];
   FPStrings inputs, targets;
   PetscBool standardize, whiten;
 } Keys;
 
 const FPParameter FPFileParameters[] = {
     {"path", FP_STRING, offsetof(Keys, path), NULL, 0, 0, NULL, NULL, "CSV file with a header"},
+    {"test", FP_STRING, offsetof(Keys, test), NULL, 0, 0, NULL, NULL,
+     "CSV file with the same columns, transformed as the rows of path, for test_loss"},
     {"inputs", FP_STRINGS, offsetof(Keys, inputs), NULL, 0, 0, NULL, NULL,
      "columns of x; default: all that are not targets"},
     {"targets", FP_STRINGS, offsetof(Keys, targets), NULL, 0, 0, NULL, NULL, "columns of y; default: the last column"},
@@ -24,37 +26,56 @@ const FPParameter FPFileParameters[] = {
     {.name = NULL},
 };
 
+/* What standardize and whiten do to the rows of the training file, and then to those of any other: u - mean, over
+   scale, and x -> root x. */
+typedef struct {
+  PetscReal mean[2 * FP_MAX_MAP], scale[2 * FP_MAX_MAP], root[FP_MAX_MAP * FP_MAX_MAP];
+} Transform;
+
 typedef struct {
   PetscInt rows, inputs, targets;
   double  *u; /* [rows][inputs + targets] */
 } File;
 
-static PetscErrorCode Standardize(const char where[], FPTable *table)
+static PetscErrorCode FitScale(const char where[], const FPTable *table, Transform *t)
 {
   PetscFunctionBegin;
   for (PetscInt c = 0; c < table->columns; c++) {
-    PetscReal mean = 0, variance = 0, largest = 0, *u = table->value + c;
+    const PetscReal *u    = table->value + c;
+    PetscReal        mean = 0, variance = 0, largest = 0;
 
     for (PetscInt r = 0; r < table->rows; r++) mean += u[r * table->columns] / table->rows;
     for (PetscInt r = 0; r < table->rows; r++) {
-      u[r * table->columns] -= mean;
-      largest = PetscMax(largest, PetscAbsReal(u[r * table->columns]));
-      variance += u[r * table->columns] * u[r * table->columns] / table->rows;
+      const PetscReal centred = u[r * table->columns] - mean;
+
+      largest = PetscMax(largest, PetscAbsReal(centred));
+      variance += centred * centred / table->rows;
     }
     FPInputCheck(largest > 1e-13 * PetscAbsReal(mean) && variance > 0,
                  "%s: column %s is constant, so data_standardize cannot give it variance 1", where, table->name[c]);
-    for (PetscInt r = 0; r < table->rows; r++) u[r * table->columns] /= PetscSqrtReal(variance);
+    t->mean[c]  = mean;
+    t->scale[c] = PetscSqrtReal(variance);
   }
   PetscFunctionReturn(0);
 }
 
-/* x becomes W x with W = (E x x^T)^{-1/2}, from the eigenvectors of E x x^T. */
-static PetscErrorCode Whiten(const char where[], PetscInt p, FPTable *table)
+static void Scale(const Transform *t, FPTable *table)
+{
+  for (PetscInt r = 0; r < table->rows; r++)
+    for (PetscInt c = 0; c < table->columns; c++) {
+      PetscReal *u = &table->value[r * table->columns + c];
+
+      *u -= t->mean[c];
+      *u /= t->scale[c];
+    }
+}
+
+/* root = (E x x^T)^{-1/2}, from the eigenvectors of E x x^T */
+static PetscErrorCode FitRoot(const char where[], PetscInt p, const FPTable *table, Transform *t)
 {
   gsl_matrix                *S = gsl_matrix_calloc((size_t)p, (size_t)p), *V = gsl_matrix_alloc((size_t)p, (size_t)p);
   gsl_vector                *value = gsl_vector_alloc((size_t)p);
   gsl_eigen_symmv_workspace *work  = gsl_eigen_symmv_alloc((size_t)p);
-  PetscReal                  x[FP_MAX_MAP];
 
   PetscFunctionBegin;
   for (PetscInt r = 0; r < table->rows; r++)
@@ -66,27 +87,32 @@ static PetscErrorCode Whiten(const char where[], PetscInt p, FPTable *table)
   gsl_eigen_symmv(S, value, V, work);
   FPInputCheck(gsl_vector_min(value) > 1e-12 * gsl_vector_max(value),
                "%s: the inputs are linearly dependent, so data_whiten has no solution", where);
-  gsl_matrix_set_zero(S);
+  PetscCall(PetscArrayzero(t->root, p * p));
   for (PetscInt k = 0; k < p * p * p; k++) {
     const size_t i = (size_t)(k / (p * p)), j = (size_t)(k / p % p), e = (size_t)(k % p);
 
-    *gsl_matrix_ptr(S, i, j) +=
-        gsl_matrix_get(V, i, e) * gsl_matrix_get(V, j, e) / PetscSqrtReal(gsl_vector_get(value, e));
-  }
-  for (PetscInt r = 0; r < table->rows; r++) {
-    PetscReal *u = table->value + r * table->columns;
-
-    memcpy(x, u, (size_t)p * sizeof(PetscReal));
-    for (PetscInt i = 0; i < p; i++) {
-      u[i] = 0;
-      for (PetscInt j = 0; j < p; j++) u[i] += gsl_matrix_get(S, (size_t)i, (size_t)j) * x[j];
-    }
+    t->root[k / p] += gsl_matrix_get(V, i, e) * gsl_matrix_get(V, j, e) / PetscSqrtReal(gsl_vector_get(value, e));
   }
   gsl_eigen_symmv_free(work);
   gsl_vector_free(value);
   gsl_matrix_free(V);
   gsl_matrix_free(S);
   PetscFunctionReturn(0);
+}
+
+static void Whiten(const Transform *t, PetscInt p, FPTable *table)
+{
+  PetscReal x[FP_MAX_MAP];
+
+  for (PetscInt r = 0; r < table->rows; r++) {
+    PetscReal *u = table->value + r * table->columns;
+
+    memcpy(x, u, (size_t)p * sizeof(PetscReal));
+    for (PetscInt i = 0; i < p; i++) {
+      u[i] = 0;
+      for (PetscInt j = 0; j < p; j++) u[i] += t->root[i * p + j] * x[j];
+    }
+  }
 }
 
 /* Means over the rows; each set of equal indices is summed once. */
@@ -192,51 +218,77 @@ static PetscErrorCode Columns(const char where[], const Keys *keys, const FPTabl
   PetscFunctionReturn(0);
 }
 
-/* Reads, transforms and hands the values over to *f. */
-static PetscErrorCode Load(FPData data, const Keys *keys, const char file[], const char where[], File *f)
+static const FPSampler Sampler = {.words = 1, .draw = FPDataDraw_File};
+
+/* Reads the named columns, transforms them (fit: by what these rows ask for, kept in *t) and completes data. where: the
+ * key. */
+static PetscErrorCode Load(FPData data, const Keys *keys, const char file[], const char where[], char *name[],
+                           PetscBool fit, Transform *t)
 {
-  FPTable header, table;
-  char   *name[2 * FP_MAX_MAP];
+  File   *f;
+  FPTable table;
 
   PetscFunctionBegin;
-  PetscCall(FPTableHeader(file, where, &header));
-  PetscCall(Columns(where, keys, &header, data, FP_MAX_MAP, name));
+  PetscCall(PetscNew(&f));
+  data->impl            = f;
+  data->nodes           = FPDataNodes_File;
+  data->destroy         = FPDataDestroy_File;
+  data->sampler         = Sampler;
+  data->sampler.context = f;
   PetscCall(FPTableRead(file, where, data->inputs + data->targets, name, &table));
-  if (keys->standardize) PetscCall(Standardize(where, &table));
-  if (keys->whiten) PetscCall(Whiten(where, data->inputs, &table));
+  if (keys->standardize && fit) PetscCall(FitScale(where, &table, t));
+  if (keys->standardize) Scale(t, &table);
+  if (keys->whiten && fit) PetscCall(FitRoot(where, data->inputs, &table, t));
+  if (keys->whiten) Whiten(t, data->inputs, &table);
   f->rows     = table.rows;
   f->inputs   = data->inputs;
   f->targets  = data->targets;
   f->u        = table.value;
   table.value = NULL;
   PetscCall(FPTableFree(&table));
-  PetscCall(FPTableFree(&header));
+  PetscCall(Moments(data));
   PetscFunctionReturn(0);
 }
 
-static const FPSampler Sampler = {.words = 1, .draw = FPDataDraw_File};
+/* The key's text for messages, and the path of its file. */
+static PetscErrorCode Locate(FPConfig config, const char key[], const char path[], char where[2 * FP_TEXT],
+                             char file[FP_TEXT])
+{
+  const char *text;
+
+  PetscFunctionBegin;
+  PetscCall(FPConfigWhere(config, key, &text));
+  PetscCall(PetscStrncpy(where, text, 2 * FP_TEXT));
+  PetscCall(FPConfigPath(config, path, file, FP_TEXT));
+  PetscFunctionReturn(0);
+}
 
 PetscErrorCode FPDataCreate_File(FPData data, FPConfig config)
 {
-  Keys        keys;
-  File       *f;
-  const char *text;
-  char        file[FP_TEXT], where[2 * FP_TEXT];
+  Keys      keys;
+  Transform transform;
+  FPTable   header;
+  char      file[FP_TEXT], where[2 * FP_TEXT], *name[2 * FP_MAX_MAP];
 
   PetscFunctionBegin;
   PetscCall(FPConfigRead(config, "data", FPFileParameters, &keys));
   FPInputCheck(keys.path[0], "data_path is missing; accepted: the name of a CSV file with a header");
-  PetscCall(FPConfigWhere(config, "data_path", &text));
-  PetscCall(PetscStrncpy(where, text, sizeof(where)));
-  PetscCall(FPConfigPath(config, keys.path, file, sizeof(file)));
-  PetscCall(PetscNew(&f));
-  data->impl    = f;
-  data->nodes   = FPDataNodes_File;
-  data->destroy = FPDataDestroy_File;
-  PetscCall(Load(data, &keys, file, where, f));
-  PetscCall(Moments(data));
-  data->sampler         = Sampler;
-  data->sampler.context = f;
+  PetscCall(Locate(config, "data_path", keys.path, where, file));
+  PetscCall(FPTableHeader(file, where, &header));
+  PetscCall(Columns(where, &keys, &header, data, FP_MAX_MAP, name));
+  PetscCall(Load(data, &keys, file, where, name, PETSC_TRUE, &transform));
+  if (keys.test[0]) {
+    FPData test;
+
+    PetscCall(PetscNew(&test));
+    data->other[FP_LAW_TEST] = test;
+    PetscCall(PetscStrncpy(test->type, data->type, FP_TEXT));
+    test->inputs  = data->inputs;
+    test->targets = data->targets;
+    PetscCall(Locate(config, "data_test", keys.test, where, file));
+    PetscCall(Load(test, &keys, file, where, name, PETSC_FALSE, &transform));
+  }
+  PetscCall(FPTableFree(&header));
   PetscCall(FPConfigFree(FPFileParameters, &keys));
   PetscFunctionReturn(0);
 }

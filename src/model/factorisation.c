@@ -336,5 +336,6 @@ PetscErrorCode FPModelCreate_Factorisation(FPModel model, FPConfig config)
   model->reachable = PETSC_TRUE;
   PetscCall(FPNetworkSetUp(model));
   SingularModes(model->best, modes);
+  model->reachable = (PetscBool)!aligned; /* diag(a^L) reaches best between its own modes, not that of another law */
   PetscFunctionReturn(0);
 }

@@ -110,6 +110,28 @@ PetscErrorCode FPModelGetLossFloor(FPModel model, PetscReal *floor)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPModelGetOther(FPModel model, FPLaw law, FPModel *other)
+{
+  FPData  data = NULL;
+  FPModel same;
+
+  PetscFunctionBegin;
+  if (model->data) PetscCall(FPDataGetOther(model->data, law, &data));
+  if (data && !model->other[law]) {
+    PetscCall(PetscNew(&same));
+    *same             = *model;
+    same->ops.destroy = NULL;
+    same->points      = 0;
+    same->point       = NULL;
+    PetscCall(PetscArrayzero(same->other, FP_LAWS));
+    PetscCall(FPNetworkSetLaw(same, data));
+    if (!same->reachable) PetscCall(FPModelFindGap(same));
+    model->other[law] = same;
+  }
+  *other = model->other[law];
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPModelGetCriticalPoints(FPModel model, PetscInt *count, const FPCriticalPoint **points)
 {
   PetscFunctionBegin;
@@ -326,6 +348,7 @@ PetscErrorCode FPModelDestroy(FPModel *model)
   PetscFunctionBegin;
   if (!*model) PetscFunctionReturn(0);
   if ((*model)->ops.destroy) PetscCall((*(*model)->ops.destroy)(*model));
+  for (PetscInt law = 0; law < FP_LAWS; law++) PetscCall(FPModelDestroy(&(*model)->other[law]));
   PetscCall(PetscFree((*model)->point));
   PetscCall(PetscFree(*model));
   PetscFunctionReturn(0);

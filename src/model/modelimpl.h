@@ -31,7 +31,7 @@ struct _p_FPModel {
   PetscInt   inputs, targets, maps; /* maps = inputs * targets, at most FP_MAX_MAP */
   PetscInt   channels;
   double     metric;
-  PetscBool  reachable; /* every matrix is M(w) for some w */
+  PetscBool  reachable; /* every matrix is M(w) for some w, whatever the law of the data */
   PetscBool  potential;
   PetscBool  isolated; /* starts lead to the representatives of a continuum of critical points that are to be listed */
   FPTraining training;
@@ -43,11 +43,12 @@ struct _p_FPModel {
   double xx[FP_MAX_MAP * FP_MAX_MAP]; /* E x x^T */
   /* Cov(G_ij, G_kl) = sum R_ia R_kc quadratic[j][l][a][c] - sum R_ia linear[j][kl][a] - sum R_kc linear[l][ij][c]
      + noise[ij][kl]; the three are covariances of x_a x_j, x_c x_l, rho_i x_j */
-  double noise[FP_MAX_MAP][FP_MAX_MAP];
-  double linear[FP_MAX_MAP][FP_MAX_MAP][FP_MAX_MAP];
-  double quadratic[FP_MAX_MAP][FP_MAX_MAP][FP_MAX_MAP][FP_MAX_MAP];
-  double residual; /* E |rho|^2 / 2: the smallest L of any matrix */
-  double gap;      /* smallest L of the model minus that */
+  double  noise[FP_MAX_MAP][FP_MAX_MAP];
+  double  linear[FP_MAX_MAP][FP_MAX_MAP][FP_MAX_MAP];
+  double  quadratic[FP_MAX_MAP][FP_MAX_MAP][FP_MAX_MAP][FP_MAX_MAP];
+  double  residual;       /* E |rho|^2 / 2: the smallest L of any matrix */
+  double  gap;            /* smallest L of the model minus that */
+  FPModel other[FP_LAWS]; /* NULL until asked for; they share impl */
   /* critical.c */
   PetscInt         points;
   FPCriticalPoint *point; /* NULL until asked for */
@@ -63,6 +64,8 @@ struct _p_FPModel {
    derived functions that the type left NULL. To be called at the end of FPModelCreate_TYPE(). */
 PETSC_INTERN PetscErrorCode FPNetworkCheckSizes(FPModel model, PetscInt inputs, PetscInt targets);
 PETSC_INTERN PetscErrorCode FPNetworkSetUp(FPModel model);
+/* Part of it: data, best, xx and residual are those of a law of which second moments are known; no gap yet. */
+PETSC_INTERN PetscErrorCode FPNetworkSetLaw(FPModel model, FPData data);
 /* Lower triangular F with F F^T = C, semidefinite C: a pivot below rounding gives a zero column. [m][m] matrices. */
 PETSC_INTERN void FPCholesky(int m, int n, const double *C, double *F);
 

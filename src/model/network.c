@@ -3,7 +3,6 @@
    L = tr(R E[x x^T] R^T)/2 + residual, G = e x^T, E G = R E[x x^T], and Cov G is quadratic in R. Writing it in R, not
    in M, keeps the covariance exact to rounding where it vanishes. */
 #include "modelimpl.h"
-#include <gsl/gsl_eigen.h>
 #include <float.h>
 #include <math.h>
 
@@ -322,38 +321,6 @@ PetscErrorCode FPNetworkCheckSizes(FPModel model, PetscInt inputs, PetscInt targ
   PetscFunctionReturn(0);
 }
 
-/* best = E[y x^T] E[x x^T]^+ from the second moments [n][n] of (x, y) */
-static PetscErrorCode LeastSquares(FPModel model, const PetscReal second[])
-{
-  const PetscInt             p = model->inputs, n = p + model->targets;
-  gsl_matrix                *A = gsl_matrix_alloc((size_t)p, (size_t)p), *V = gsl_matrix_alloc((size_t)p, (size_t)p);
-  gsl_vector                *value = gsl_vector_alloc((size_t)p);
-  gsl_eigen_symmv_workspace *work  = gsl_eigen_symmv_alloc((size_t)p);
-
-  PetscFunctionBegin;
-  for (PetscInt j = 0; j < p * p; j++) {
-    model->xx[j] = second[j / p * n + j % p];
-    gsl_matrix_set(A, (size_t)(j / p), (size_t)(j % p), model->xx[j]);
-  }
-  gsl_eigen_symmv(A, value, V, work);
-  for (PetscInt a = 0; a < model->maps; a++) {
-    model->best[a] = 0;
-    for (PetscInt e = 0; e < p; e++) {
-      const double lambda = gsl_vector_get(value, (size_t)e), Vje = gsl_matrix_get(V, (size_t)(a % p), (size_t)e);
-      double       projection = 0;
-
-      for (PetscInt j = 0; j < p; j++)
-        projection += second[(p + a / p) * n + j] * gsl_matrix_get(V, (size_t)j, (size_t)e);
-      if (lambda > 1e-13 * gsl_vector_max(value)) model->best[a] += projection / lambda * Vje;
-    }
-  }
-  gsl_eigen_symmv_free(work);
-  gsl_vector_free(value);
-  gsl_matrix_free(V);
-  gsl_matrix_free(A);
-  PetscFunctionReturn(0);
-}
-
 /* E of a product of `order` components of (x, rho), rho = y - best x, from the moments of (x, y). Differences that
    are rounding of their terms count as 0, so that an exact zero stays one. */
 static double ResidualMoment(FPModel model, const PetscReal moment[], PetscInt order, const PetscInt index[])
@@ -409,6 +376,25 @@ static void FPNetworkComplete(FPModelOps *ops)
   if (!ops->sample) ops->sample = Network.sample;
 }
 
+PetscErrorCode FPNetworkSetLaw(FPModel model, FPData data)
+{
+  const PetscInt   p = model->inputs, n = p + model->targets;
+  const PetscReal *second, *fourth;
+
+  PetscFunctionBegin;
+  model->data     = data;
+  model->residual = model->gap = 0;
+  PetscCall(FPDataGetMoments(data, &second, &fourth));
+  PetscCall(FPDataGetLeastSquares(data, model->best));
+  for (PetscInt j = 0; j < p * p; j++) model->xx[j] = second[j / p * n + j % p];
+  for (PetscInt i = 0; i < model->targets; i++) {
+    const PetscInt index[2] = {p + i, p + i};
+
+    model->residual += 0.5 * ResidualMoment(model, second, 2, index);
+  }
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPNetworkSetUp(FPModel model)
 {
   const PetscInt   p = model->inputs;
@@ -417,12 +403,7 @@ PetscErrorCode FPNetworkSetUp(FPModel model)
   PetscFunctionBegin;
   PetscCall(FPDataGetMoments(model->data, &second, &fourth));
   PetscCall(FPDataGetSampler(model->data, &model->sampler));
-  PetscCall(LeastSquares(model, second));
-  for (PetscInt i = 0; i < model->targets; i++) {
-    const PetscInt index[2] = {p + i, p + i};
-
-    model->residual += 0.5 * ResidualMoment(model, second, 2, index);
-  }
+  PetscCall(FPNetworkSetLaw(model, model->data));
   for (PetscInt j = 0; j < p; j++)
     for (PetscInt m = 0; m < p; m++)
       for (PetscInt ac = 0; ac < p * p; ac++)

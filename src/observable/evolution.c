@@ -1,6 +1,6 @@
 /* evolution.c: what a law does on its way from a start to the stationary one. p_t is the law at time t, w the weights,
    m the model's measure (dw = m dz):
-     loss = E L, mean, second_moment of the coordinates, mean_p,
+     loss = E L, mean, second_moment of the coordinates, mean_p, what other laws of the data say (generalisation.c),
      entropy = - int p_t ln(p_t/m), free_energy = E V - T_g entropy, T_g the Gibbs temperature, so that it falls to
      -T_g ln Z for Langevin dynamics, kl_stationary = KL(p_t || stationary law).
    Generator: p_t = exp(t Q^T) p_0 on every grid. Particles: an ensemble of their own; between two steps expectations
@@ -12,13 +12,15 @@
 #define LINE 512              /* bins of p */
 #define TURNS (1 + FP_GROUPS) /* evaluations of one simulation: of all groups, then without each of them */
 
-enum { LOSS, POTENTIAL, MOMENTS }; /* rows: loss, V, z[dim], z^2[dim], entries of the end-to-end matrix */
+enum { LOSS, POTENTIAL, MOMENTS }; /* rows: loss, V, z[dim], z^2[dim], entries of the end-to-end matrix, judges */
+#define MOST_ROWS (MOMENTS + 2 * 3 + FP_MAX_MAP + FP_JUDGES) /* with a mesh */
 
 typedef struct {
   FPCourse   course;
   FPModel    model;
   FPProcess  process;
   FPBins     wide;
+  FPJudges   judges;
   PetscBool  mapped, bounded, potential, absorbing;
   PetscInt   dim, weights, nm, rows;
   PetscReal  temperature, dt;
@@ -115,8 +117,9 @@ static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
   PetscCall(FPModelGetParent(s->model, &s->mapped, &s->weights));
   PetscCall(FPModelHasPotential(s->model, &s->potential));
   PetscCall(FPProcessGetGibbsTemperature(process, &s->temperature));
+  PetscCall(FPJudgesSetUp(s->model, &s->judges));
   s->nm   = inputs * targets;
-  s->rows = MOMENTS + 2 * s->dim + s->nm;
+  s->rows = MOMENTS + 2 * s->dim + s->nm + s->judges.rows;
   if (s->bounded) {
     PetscCall(SetUpBins(obs));
     PetscCall(SetUpLine(obs));
@@ -135,7 +138,8 @@ static void Functions(const Evolution *s, int n, const double *z, double *w, dou
     F[MOMENTS * n + k]            = z[k];
     F[(MOMENTS + s->dim) * n + k] = z[k] * z[k];
   }
-  if (s->nm) FPModelMap(s->model, n, weights, F + (MOMENTS + 2 * s->dim) * n);
+  if (s->nm) FPModelMap(s->model, n, weights, F + (size_t)(MOMENTS + 2 * s->dim) * n);
+  FPJudgesLoss(&s->judges, n, weights, F + LOSS * n, F + (size_t)(MOMENTS + 2 * s->dim + s->nm) * n);
 }
 
 /* Linear rows at time k: mean m[rows] with errors e[rows] (NULL: none). */
@@ -158,6 +162,11 @@ static PetscErrorCode AddMoments(const Evolution *s, PetscInt k, const PetscReal
 
     PetscCall(FPEntryName(s->model, a, entry));
     PetscCall(FPQuantitiesAdd(q, m[r], e ? e[r] : 0, "1", "mean_%s[t=%s]", entry, t));
+  }
+  for (PetscInt j = 0; j < s->judges.rows; j++) {
+    const PetscInt r = MOMENTS + 2 * d + s->nm + j;
+
+    PetscCall(FPQuantitiesAdd(q, m[r], e ? e[r] : 0, "loss", "%s[t=%s]", s->judges.name[j], t));
   }
   PetscFunctionReturn(0);
 }
@@ -218,7 +227,7 @@ static PetscErrorCode AddTime(const Evolution *s, FPGenerator gen, PetscInt n, P
   const PetscReal loose = error * (1 - log(PetscMax(error, 1e-17))) + 1e-13;
   const PetscBool point = (PetscBool)(s->course.t[k] == 0 && s->course.spread == 0);
   FPGeneratorInfo info;
-  PetscReal       mass, m[MOMENTS + 2 * 3 + FP_MAX_MAP], e[MOMENTS + 2 * 3 + FP_MAX_MAP], *binned;
+  PetscReal       mass, m[MOST_ROWS], e[MOST_ROWS], *binned;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));

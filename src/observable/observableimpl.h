@@ -56,6 +56,18 @@ PETSC_INTERN PetscReal FPHill(const double histogram[FP_HILL_SIZE], PetscReal sh
 /* The same of the modulus of a normal variable, exactly. */
 PETSC_INTERN PetscErrorCode FPHillNormal(PetscReal share, PetscReal *value, PetscReal *error);
 
+/* generalisation.c: rows that other laws of the data add to `loss`, none where the run file has no other law. */
+#define FP_JUDGES (FP_LAWS + 1)
+typedef struct {
+  PetscInt  rows;
+  char      name[FP_JUDGES][24];
+  FPModel   model[FP_JUDGES]; /* under the other law; NULL: the row before, less the training loss */
+  PetscReal floors;           /* loss_floor of the test file minus that of the training data */
+} FPJudges;
+PETSC_INTERN PetscErrorCode FPJudgesSetUp(FPModel model, FPJudges *judges);
+/* out[rows][n] at weights w[weights][n], where the model's loss is loss[n] */
+PETSC_INTERN void FPJudgesLoss(const FPJudges *judges, int n, const double *w, const double *loss, double *out);
+
 /* w[weights*n] of z[dim*n]: identity unless the model is mapped. Returns the array to use. */
 static inline const double *FPWeightsOf(FPModel model, PetscBool mapped, int n, const double *z, double *w)
 {

@@ -1,7 +1,7 @@
-/* stationary.c: the stationary law (quasi-stationary where something is killed): density, moments, loss, mass near the
-   walls, distance to Gibbs. Particles and generator compare KL and TV on common bins (kl_gibbs_binned,
-   tv_gibbs_binned; 16 in one dimension, 8 x 8, 6 x 6 x 6); the unbinned numbers are the generator's own. wall_mass:
-   probability of the layer of 1/50 of the box's length along its walls. */
+/* stationary.c: the stationary law (quasi-stationary where something is killed): density, moments, loss (and what other
+   laws of the data say, generalisation.c), mass near the walls, distance to Gibbs. Particles and generator compare KL
+   and TV on common bins (kl_gibbs_binned, tv_gibbs_binned; 16 in one dimension, 8 x 8, 6 x 6 x 6); the unbinned numbers
+   are the generator's own. wall_mass: probability of the layer of 1/50 of the box's length along its walls. */
 #include "observableimpl.h"
 
 #define WALL_LAYER 0.02
@@ -14,18 +14,20 @@ typedef struct {
   FPModel   model;
   FPBox     box;
   FPBins    bins;
+  FPJudges  judges;
   PetscBool mapped, bounded;
   PetscInt  dim, weights, nm;
   PetscReal temperature, *gibbs; /* gibbs[bins.total]: probabilities, NULL when there are none */
   PetscReal dt;
 } Stationary;
 
-/* Accumulator: count, wall, loss, z, z z^T (upper), M, M^2, bins. */
+/* Accumulator: count, wall, loss, z, z z^T (upper), M, M^2, judges, bins. */
 enum { COUNT, WALL, LOSS, MOMENTS };
 
 static size_t AccumulatorSize(const Stationary *s)
 {
-  return (size_t)(MOMENTS + s->dim + s->dim * (s->dim + 1) / 2 + 2 * s->nm + (s->bounded ? s->bins.total : 0));
+  return (size_t)(MOMENTS + s->dim + s->dim * (s->dim + 1) / 2 + 2 * s->nm + s->judges.rows +
+                  (s->bounded ? s->bins.total : 0));
 }
 
 /* Probability of each bin under exp(-V/T) and the model's measure, by the midpoint rule on a fine grid. */
@@ -90,6 +92,7 @@ static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
   s->nm = inputs * targets;
   PetscCall(FPModelGetParent(s->model, &s->mapped, &s->weights));
   PetscCall(FPModelHasPotential(s->model, &has));
+  PetscCall(FPJudgesSetUp(s->model, &s->judges));
   PetscCall(FPProcessGetGibbsTemperature(process, &s->temperature));
   PetscCall(PetscFree(s->gibbs));
   if (s->bounded && has && s->temperature > 0) {
@@ -154,10 +157,11 @@ static void BinnedDistances(const FPBins *bins, const PetscReal p[], const Petsc
 static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], PetscReal mixing, FPQuantities *q)
 {
   const PetscInt   d    = s->dim;
-  const PetscReal *mean = m + MOMENTS, *second = mean + d, *M = second + d * (d + 1) / 2, *M2 = M + s->nm;
-  PetscInt         at = 0, inputs, targets, dim;
-  PetscReal        square[FP_MAX_DIM];
-  FPData           data;
+  const PetscReal *mean = m + MOMENTS, *second = mean + d, *M = second + d * (d + 1) / 2, *M2 = M + s->nm,
+                  *judged = M2 + s->nm;
+  PetscInt  at            = 0, inputs, targets, dim;
+  PetscReal square[FP_MAX_DIM];
+  FPData    data;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetData(s->model, &data));
@@ -179,6 +183,9 @@ static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], Petsc
       PetscCall(FPQuantitiesAdd(q, M2[a] - M[a] * M[a], mixing * M2[a], "1", "variance_%s", entry));
     }
     PetscCall(FPQuantitiesAdd(q, m[LOSS], mixing * m[LOSS], "loss", "loss"));
+    for (PetscInt r = 0; r < s->judges.rows; r++)
+      PetscCall(FPQuantitiesAdd(q, judged[r], mixing * (s->judges.model[r] ? judged[r] : judged[r - 1] + m[LOSS]),
+                                "loss", "%s", s->judges.name[r]));
   }
   if (s->bounded) PetscCall(FPQuantitiesAdd(q, m[WALL], mixing * m[WALL], "1", "wall_mass"));
   PetscFunctionReturn(0);
@@ -198,19 +205,22 @@ static PetscErrorCode GeneratorMoments(const Stationary *s, FPGenerator gen, con
 {
   const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *center[3], *width[3], *M, *loss, *w;
+  PetscReal        ratio, *center[3], *width[3], *M, *loss, *w, *judged;
+  const PetscReal *weights;
   PetscInt         dim, n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(PetscMalloc3(s->nm * n, &M, n, &loss, s->weights * n, &w));
+  PetscCall(PetscMalloc4(s->nm * n, &M, n, &loss, s->weights * n, &w, s->judges.rows * n, &judged));
   for (PetscInt a = 0; a < dim; a++) {
     PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
     PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
   }
-  FPModelMap(s->model, (int)n, FPWeightsOf(s->model, s->mapped, (int)n, z, w), M);
-  FPModelLoss(s->model, (int)n, FPWeightsOf(s->model, s->mapped, (int)n, z, w), loss);
+  weights = FPWeightsOf(s->model, s->mapped, (int)n, z, w);
+  FPModelMap(s->model, (int)n, weights, M);
+  FPModelLoss(s->model, (int)n, weights, loss);
+  FPJudgesLoss(&s->judges, (int)n, weights, loss, judged);
   for (PetscInt k = 0; k < n; k++) {
     PetscInt  at = MOMENTS, rest = node[k];
     PetscReal inner = 1;
@@ -229,9 +239,10 @@ static PetscErrorCode GeneratorMoments(const Stationary *s, FPGenerator gen, con
       m[at + a] += pi[k] * M[a * n + k];
       m[at + s->nm + a] += pi[k] * PetscSqr(M[a * n + k]);
     }
+    for (PetscInt r = 0; r < s->judges.rows; r++) m[at + 2 * s->nm + r] += pi[k] * judged[r * n + k];
   }
   for (PetscInt a = 0; a < dim; a++) PetscCall(PetscFree2(center[a], width[a]));
-  PetscCall(PetscFree3(M, loss, w));
+  PetscCall(PetscFree4(M, loss, w, judged));
   PetscFunctionReturn(0);
 }
 
@@ -329,12 +340,13 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
 {
   const Stationary *s = (const Stationary *)context;
   const PetscInt    d = s->dim;
-  double           *w = scratch, *M = w + s->weights * FP_BLOCK, *loss = M + s->nm * FP_BLOCK;
-  const double     *z = move->after, *weights = FPWeightsOf(s->model, s->mapped, FP_BLOCK, z, w);
-  double           *at = acc + MOMENTS;
+  double       *w = scratch, *M = w + s->weights * FP_BLOCK, *loss = M + s->nm * FP_BLOCK, *judged = loss + FP_BLOCK;
+  const double *z = move->after, *weights = FPWeightsOf(s->model, s->mapped, FP_BLOCK, z, w);
+  double       *at = acc + MOMENTS;
 
   FPModelMap(s->model, FP_BLOCK, weights, M);
   FPModelLoss(s->model, FP_BLOCK, weights, loss);
+  FPJudgesLoss(&s->judges, FP_BLOCK, weights, loss, judged);
   acc[COUNT] += FP_BLOCK;
   for (PetscInt l = 0; l < FP_BLOCK; l++) acc[LOSS] += loss[l];
   for (PetscInt i = 0; i < d; i++, at++)
@@ -347,8 +359,10 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
       at[a] += M[a * FP_BLOCK + l];
       at[s->nm + a] += M[a * FP_BLOCK + l] * M[a * FP_BLOCK + l];
     }
-  if (!s->bounded) return;
   at += 2 * s->nm;
+  for (PetscInt r = 0; r < s->judges.rows; r++, at++)
+    for (PetscInt l = 0; l < FP_BLOCK; l++) *at += judged[r * FP_BLOCK + l];
+  if (!s->bounded) return;
   for (PetscInt l = 0; l < FP_BLOCK; l++) {
     PetscBool wall = PETSC_FALSE;
 
@@ -374,7 +388,7 @@ static PetscErrorCode Begin_Stationary(FPObservable obs, FPProcess process, Pets
   PetscCall(FPProcessGetTraining(process, &training));
   s->dt                 = dt;
   observer->accumulator = AccumulatorSize(s);
-  observer->scratch     = (size_t)(s->weights + s->nm + 1) * FP_BLOCK;
+  observer->scratch     = (size_t)(s->weights + s->nm + 1 + s->judges.rows) * FP_BLOCK;
   observer->every       = FPStepsOf(SAMPLING * training.learning_rate, dt);
   observer->sample      = Sample;
   observer->context     = s;

@@ -270,18 +270,33 @@ static PetscErrorCode WriteAxes(FPRunObjects *run)
   PetscFunctionReturn(0);
 }
 
-/* The irreducible part of the loss, once: every `loss` is the excess over it. */
-static PetscErrorCode AddLossFloor(FPRunObjects *run)
+static PetscErrorCode AddFloor(FPRunObjects *run, FPModel model, const char quantity[])
 {
   PetscReal floor;
-  FPData    data;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetLossFloor(model, &floor));
+  PetscCall(FPResultsAdd(run->results, "model", "exact", "stationary", quantity, floor, 1e-12 * PetscMax(1, floor),
+                         FP_BOUND, "loss"));
+  PetscFunctionReturn(0);
+}
+
+/* The irreducible part of each loss, once: every `loss` is the excess over it, `test_loss` over test_loss_floor. */
+static PetscErrorCode AddLossFloors(FPRunObjects *run)
+{
+  FPData data;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetData(run->model, &data));
-  if (!data) PetscFunctionReturn(0);
-  PetscCall(FPModelGetLossFloor(run->model, &floor));
-  PetscCall(FPResultsAdd(run->results, "model", "exact", "stationary", "loss_floor", floor, 1e-12 * PetscMax(1, floor),
-                         FP_BOUND, "loss"));
+  if (data) PetscCall(AddFloor(run, run->model, "loss_floor"));
+  for (int law = 0; law < FP_LAWS; law++) {
+    FPModel other;
+    char    quantity[FP_NAME];
+
+    PetscCall(FPModelGetOther(run->model, (FPLaw)law, &other));
+    PetscCall(PetscSNPrintf(quantity, sizeof(quantity), "%s_loss_floor", FPLawNames[law]));
+    if (other) PetscCall(AddFloor(run, other, quantity));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -329,7 +344,7 @@ PetscErrorCode FPRunExecute(FPConfig config, const char dir[], PetscInt *disagre
   PetscCall(FPResultsSetRun(run.results, resolved));
   PetscCall(SetScene(&run));
   if (run.mesh) PetscCall(WriteAxes(&run));
-  PetscCall(AddLossFloor(&run));
+  PetscCall(AddLossFloors(&run));
   PetscCall(Work(&run));
   PetscCall(FPResultsCrossCheck(run.results, "sgd", run.options.threshold, disagreements));
   PetscCall(PetscTime(&end));

@@ -325,11 +325,13 @@ static PetscErrorCode CheckForm(const Reader *reader)
   static const char *const wanted[] = {"a number", "a whole number",    "true or false",           "a text",
                                        "a word",   "a list of numbers", "a list of whole numbers", "a list of words"};
   const FPKind             kind     = reader->parameter->kind;
-  char                     reason[96];
+  const char              *words    = reader->parameter->choices;
+  char                     reason[FP_LINE / 2];
 
   PetscFunctionBegin;
   if (reader->entry->empty) {
-    (void)snprintf(reason, sizeof(reason), "has no value; it takes %s", wanted[kind]);
+    (void)snprintf(reason, sizeof(reason), "has no value; it takes %s%s%s", wanted[kind], words ? ": " : "",
+                   words ? words : "");
     PetscCall(Refuse(reader, -1, reason));
   }
   if (reader->entry->list && !IsList(kind)) {

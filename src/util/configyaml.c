@@ -144,14 +144,17 @@ static PetscErrorCode WalkPair(Loader *loader, const yaml_node_pair_t *pair, con
   PetscCall(CheckNode(loader, value));
   FPInputCheck(snprintf(full, FP_KEY, "%s%s%s", prefix, prefix[0] ? "_" : "", text) < FP_KEY,
                "%s:%d: the key %.40s... is longer than %d characters", loader->file, line, full, FP_KEY - 1);
-  if (value->type == YAML_MAPPING_NODE) {
+  if (value->type == YAML_MAPPING_NODE &&
+      (!prefix[0] || value->data.mapping.pairs.top > value->data.mapping.pairs.start)) {
     PetscCall(WalkMap(loader, value, full, depth + 1));
     PetscFunctionReturn(0);
   }
   before = FPConfigFind(loader->config, full);
   FPInputCheck(!before || before->source != FP_FROM_FILE, "%s:%d: duplicate key %s, first given in line %d",
                loader->file, line, full, before->line);
-  if (value->type == YAML_SEQUENCE_NODE)
+  if (value->type == YAML_MAPPING_NODE) /* {} inside a section: a key without a value */
+    PetscCall(FPConfigAdd(loader->config, full, FP_FROM_FILE, line, PETSC_FALSE, PETSC_TRUE, 0, NULL));
+  else if (value->type == YAML_SEQUENCE_NODE)
     PetscCall(AddList(loader, full, line, value));
   else
     PetscCall(AddScalar(loader, full, line, value));
