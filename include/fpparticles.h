@@ -10,9 +10,10 @@
 #define FP_GROUPS 64
 
 typedef struct {
-  PetscInt count;          /* particles; rounded up to a multiple of FP_GROUPS * FP_BLOCK */
-  PetscInt steps, burn_in; /* in SGD steps: times steps * eta */
-  PetscInt seed, threads;  /* threads 0: all cores */
+  PetscInt  count;          /* particles; rounded up to a multiple of FP_GROUPS * FP_BLOCK */
+  PetscInt  steps, burn_in; /* in SGD steps: times steps * eta */
+  PetscInt  seed, threads;  /* threads 0: all cores */
+  PetscBool quiet;          /* part of a longer phase: tells no progress of its own */
 } FPParticleOptions;
 PETSC_EXTERN PetscErrorCode FPParticleOptionsRead(FPConfig config, FPParticleOptions *options);
 PETSC_EXTERN PetscErrorCode FPParticleOptionsView(FILE *out); /* the keys of section particles, for `dlnfp list` */

@@ -26,6 +26,7 @@ typedef struct {
   const double     *start;
   const FPObserver *observer;
   PetscInt          observers, blocks; /* blocks per group */
+  PetscBool         quiet;
   double          **accumulators;
   PetscInt64        burn_in, steps; /* in steps of the process */
   double            done;           /* particle-steps so far */
@@ -37,6 +38,7 @@ PetscErrorCode FPParticleOptionsRead(FPConfig config, FPParticleOptions *options
 {
   PetscFunctionBegin;
   PetscCall(FPConfigRead(config, "particles", ParticleParameters, options));
+  options->quiet = PETSC_FALSE;
   PetscFunctionReturn(0);
 }
 
@@ -183,7 +185,7 @@ static int Continue(Run *run, PetscInt64 steps)
     run->done += (double)steps * FP_BLOCK;
     done = run->done;
   }
-  if (omp_get_thread_num() == 0) FPProgressUpdate(done);
+  if (omp_get_thread_num() == 0 && !run->quiet) FPProgressUpdate(done);
 #pragma omp atomic read
   failed = run->failed;
   return !failed;
@@ -249,6 +251,7 @@ static PetscErrorCode SetUp(Run *run, FPProcess process, const FPBox *box, Petsc
              "particles without a box need a point to start from");
   PetscCall(FPStepperCreate(process, box, dt, options->seed, &run->stepper));
   run->blocks  = BlocksPerGroup(options);
+  run->quiet   = options->quiet;
   run->burn_in = (PetscInt64)options->burn_in * run->stepper.substeps;
   run->steps   = (PetscInt64)options->steps * run->stepper.substeps;
   for (PetscInt o = 0; o < run->observers; o++) {
@@ -271,9 +274,9 @@ static PetscErrorCode Simulate(Run *run, int threads, const char name[], FPParti
   PetscCall(PetscCalloc1(threads, &ws));
   for (int t = 0; t < threads; t++) PetscCall(FPWorkspaceCreate(&run->stepper, scratch, &ws[t]));
   PetscCall(PetscSNPrintf(label, sizeof(label), "particles: %s", name));
-  FPProgressBegin(label, particles * (double)(run->burn_in + run->steps));
+  if (!run->quiet) FPProgressBegin(label, particles * (double)(run->burn_in + run->steps));
   RunGroups(run, threads, ws);
-  FPProgressEnd();
+  if (!run->quiet) FPProgressEnd();
   report->particle_steps = run->done;
   report->seconds        = omp_get_wtime() - start;
   report->cpu_seconds    = 0;

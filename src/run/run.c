@@ -190,6 +190,7 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
     PetscCall(FPObservableRead(run->observable[o], config, run->model, run->mesh, PETSC_TRUE));
   }
   PetscCall(ReadUnusedObservables(config, run));
+  PetscCall(FPRunReadSampling(config, run));
   PetscCall(FPConfigCheckUnknown(config));
   if (run->use_generator) PetscCall(CheckGenerators(run));
   if (run->use_particles) PetscCall(CheckParticles(run));
@@ -232,6 +233,8 @@ PetscErrorCode FPRunClose(FPRunObjects *run)
   PetscFunctionBegin;
   for (PetscInt p = 0; p < run->processes; p++) PetscCall(FPGeneratorDestroy(&run->generator[p]));
   for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPObservableDestroy(&run->observable[o]));
+  PetscCall(FPRegionDestroy(&run->sampling.killed));
+  PetscCall(FPRegionDestroy(&run->sampling.region));
   for (PetscInt p = 0; p < run->processes; p++) PetscCall(FPProcessDestroy(&run->process[p]));
   PetscCall(FPMeshDestroy(&run->mesh));
   PetscCall(FPModelDestroy(&run->model));
@@ -425,5 +428,6 @@ PetscErrorCode FPRunListKeys(FILE *out)
   PetscCall(FPMeshList(out));
   PetscCall(FPGeneratorList(out));
   PetscCall(FPParticleOptionsView(out));
+  PetscCall(FPRunListSampling(out));
   PetscFunctionReturn(0);
 }

@@ -13,6 +13,14 @@ typedef struct {
   PetscReal threshold;
 } FPRunOptions;
 
+/* Section sample: which law `dlnfp sample` draws from, and the region that it is restricted to. */
+typedef struct {
+  PetscBool quasi;          /* of the process killed on leaving the region of section exit, or at absorbing faces */
+  FPRegion  killed, region; /* NULL: only at faces; everywhere */
+  PetscBool started;        /* exit_start is given */
+  PetscReal start[FP_MAX_DIM];
+} FPSampling;
+
 typedef struct {
   FPRunOptions       options;
   FPData             data;
@@ -24,6 +32,7 @@ typedef struct {
   FPMesh             mesh;                        /* NULL: no box */
   FPGeneratorOptions generating;
   FPParticleOptions  particles;
+  FPSampling         sampling;
   PetscBool          use_generator, use_particles;
   FPResults          results;
 } FPRunObjects;
@@ -38,6 +47,29 @@ PETSC_INTERN PetscErrorCode FPRunClose(FPRunObjects *run);
 /* Where particles of process p start, freed by the caller: drawn from the law of the first generator of the run that is
    there (its own, if it has one); without any NULL with a mesh (all over the box), else the minimum. */
 PETSC_INTERN PetscErrorCode FPRunStartPoints(FPRunObjects *run, PetscInt p, PetscReal **start);
+/* Section sample, if the run file has one. */
+PETSC_INTERN PetscErrorCode FPRunReadSampling(FPConfig config, FPRunObjects *run);
+PETSC_INTERN PetscErrorCode FPRunListSampling(FILE *out);
+/* Points of a law by independent parts: those of part g, [dim + 1] numbers each, from first[g] to first[g + 1]. */
+typedef struct {
+  PetscInt  parts, dim, *first;
+  double   *value;       /* coordinates, then room for the loss */
+  PetscReal rate, error; /* of the killed process, per unit of time; NaN: not killed */
+  PetscInt  population;  /* particles that interact, 0: none do */
+} FPKept;
+PETSC_INTERN PetscErrorCode FPKeptFree(FPKept *kept);
+/* The points that `dlnfp sample` writes. */
+#define FP_MOST_POINTS 100000000
+typedef struct {
+  PetscInt    count, dim, population; /* population: of FPKept */
+  double     *value;                  /* [count][dim + 1]: coordinates of the model, excess loss */
+  PetscReal   effective, acceptance;  /* effective sample size; share of the law in the region, NaN: no region */
+  PetscReal   rate, rate_error;       /* of FPKept; a generator's has no error */
+  const char *engine, *law;
+} FPSample;
+PETSC_INTERN PetscErrorCode FPRunDraw(FPRunObjects *run, PetscInt p, FPSample *sample);
+/* Particles of a discrete process that is killed on leaving sampling.killed: `shots` snapshots of those that live. */
+PETSC_INTERN PetscErrorCode FPRunSurvivors(FPRunObjects *run, PetscInt p, PetscInt shots, FPKept *kept);
 /* Every resolved key, as results.json records them, after reading and checking everything. */
 PETSC_INTERN PetscErrorCode FPRunResolve(FPConfig config, json_t *resolved);
 /* Generators of all grids of one process -> rows; the finest one is kept in run->generator[p]. */
