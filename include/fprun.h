@@ -20,9 +20,10 @@ typedef struct {
   const char *over[2];
 } FPSweep;
 PETSC_EXTERN PetscErrorCode FPRunSweep(const FPSweep *sweep, PetscInt *disagreements);
-/* `count` points from the stationary law of a process of the run file to dir/sample.csv or, format "h5", dir/sample.h5:
-   independent ones from the generator's cells where an SDE has one, else positions of simulated particles, with their
-   effective sample size. Errors (user input): no such process, a deterministic one, more points than were simulated. */
+/* `count` points from the stationary or quasi-stationary law of a process of the run file, or that law restricted to a
+   region (section sample), to dir/sample.csv or, format "h5", dir/sample.h5: independent ones from the generator's
+   cells where an SDE has one, else positions of simulated particles, with their effective sample size. Errors (user
+   input): no such process, a deterministic one, more points than were simulated, a region without mass. */
 PETSC_EXTERN PetscErrorCode FPRunSample(FPConfig config, const char process[], PetscInt count, const char format[],
                                         const char dir[]);
 PETSC_EXTERN PetscErrorCode FPRunListCriticalPoints(FPConfig config, FILE *out);
