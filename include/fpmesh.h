@@ -8,8 +8,8 @@ typedef enum { FP_REFLECTING, FP_ABSORBING } FPFace;
 
 typedef struct {
   PetscInt  dim;
-  PetscReal lower[FP_MAX_DIM], upper[FP_MAX_DIM];
-  FPFace    face[2 * FP_MAX_DIM]; /* lower and upper face of axis i at 2i, 2i + 1 */
+  PetscReal lower[FP_MAX_AXES], upper[FP_MAX_AXES];
+  FPFace    face[2 * FP_MAX_AXES]; /* lower and upper face of axis i at 2i, 2i + 1 */
 } FPBox;
 
 typedef struct _p_FPMesh *FPMesh;

@@ -66,10 +66,10 @@ PETSC_EXTERN PetscErrorCode FPModelGetOther(FPModel model, FPLaw law, FPModel *o
    where E x x^T is no multiple of I); 0 where the reduction is exact for the gradient flow. */
 PETSC_EXTERN PetscErrorCode FPModelGetReductionDefect(FPModel model, const PetscReal z[], PetscReal *defect);
 
-/* The network of all weights behind coordinates that reduce it (chain: balanced, factorisation: aligned), of the same
-   data. config: its section training is read, its section model is set. *full = NULL where the coordinates are no such
-   reduction or the weights are more than FP_MAX_DIM. FPModelLiftFull: a point of the reduced model as w[weights][n]. */
-PETSC_EXTERN PetscErrorCode FPModelCreateFull(FPConfig config, FPModel reduced, FPModel *full);
+/* The network of all weights behind coordinates that reduce it (chain: balanced, factorisation: aligned), with the same
+   data and training; *full = NULL where the coordinates are no such reduction. FPModelLiftFull: a point of the reduced
+   model as w[weights][n]. */
+PETSC_EXTERN PetscErrorCode FPModelCreateFull(FPModel reduced, FPModel *full);
 PETSC_EXTERN void           FPModelLiftFull(FPModel reduced, int n, const double *z, double *w);
 
 /* Coordinates that are a nonlinear map z = phi(w) of the weights of `parent` (chain: invariant). All functions above

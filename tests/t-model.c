@@ -73,6 +73,9 @@ static const char *const Models[][20] = {
     {IRIS, "model_type", "factorisation", "training_weight_decay", "0.05"},
     {TWO, "model_type", "factorisation", "model_depth", "1"},
     {TWO, "model_type", "factorisation", "model_depth", "3", "training_weight_decay", "0.05"},
+    {TWO, "model_type", "factorisation", "model_depth", "5", "training_weight_decay", "0.05"},
+    {IRIS, "model_type", "factorisation", "model_depth", "6"},
+    {ONE, "model_type", "chain", "model_depth", "19", "training_weight_decay", "0.05"},
     {TWO, "model_type", "factorisation", "model_depth", "3", "model_coordinates", "aligned"},
     {IRIS, "model_type", "factorisation", "model_coordinates", "aligned", "training_weight_decay", "0.05"},
     {"model_type", "ou", "model_drift", "1.1,0.4,-0.3,0.8", "model_diffusion", "0.5,0.2,0.2,0.3", "model_center",
@@ -792,10 +795,10 @@ static void test_bad_input(void **state)
   refuse(KEYS(TWO, "model_type", "diagonal"), "1 target");
   refuse(KEYS(ONE, "model_type", "symmetric"), "2 inputs");
   refuse(KEYS(ONE, "model_type", "chain", "model_depth", "0"), "model_depth");
-  refuse(KEYS(ONE, "model_type", "chain", "model_depth", "17"), "model_depth");
+  refuse(KEYS(ONE, "model_type", "chain", "model_depth", "257"), "model_depth");
   refuse(KEYS(ONE, "model_type", "chain", "model_depth", "3", "model_coordinates", "invariant"), "model_depth");
   refuse(KEYS(ONE, "model_type", "chain", "model_coordinates", "aligned"), "aligned");
-  refuse(KEYS(TWO, "model_type", "factorisation", "model_depth", "5"), "model_depth");
+  refuse(KEYS(TWO, "model_type", "factorisation", "model_depth", "65"), "model_depth");
   refuse(KEYS(TWO, "model_type", "symmetric", "model_rank", "3"), "model_rank");
   refuse(KEYS(ONE, "model_type", "chain", "training_weight_decay", "-1"), "training_weight_decay");
   refuse(KEYS(ONE, "model_type", "chain", "training_learning_rate", "0"), "training_learning_rate");

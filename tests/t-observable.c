@@ -278,18 +278,18 @@ static void test_lift(void **state)
   const double z[2 * 3] = {0.7, -0.4, 1.3, 0.2, 0.9, -0.6}; /* three points */
 
   (void)state;
-  for (int depth = 1; depth <= 2; depth++) {
-    const char *const keys[] = {TWO_BY_TWO, "model_depth", depth == 1 ? "1" : "2", NULL};
-    FPConfig          config = MakeConfig(keys), own;
+  for (int k = 0; k < 4; k++) {
+    const int         depth  = (const int[]){1, 2, 5, 8}[k];
+    const char *const keys[] = {TWO_BY_TWO, "model_depth", (const char *const[]){"1", "2", "5", "8"}[k], NULL};
+    FPConfig          config = MakeConfig(keys);
     FPData            data;
     FPModel           reduced, full;
-    double            w[8 * 3], M[2][4 * 3], loss[2][3];
+    double            w[32 * 3], M[2][4 * 3], loss[2][3];
     PetscInt          dim;
 
     must(FPDataCreate(config, &data));
     must(FPModelCreate(config, data, &reduced));
-    must(FPConfigCreate(&own));
-    must(FPModelCreateFull(own, reduced, &full));
+    must(FPModelCreateFull(reduced, &full));
     assert_non_null(full);
     must(FPModelGetSizes(full, &dim, NULL, NULL));
     assert_int_equal(dim, 4 * depth);
@@ -298,12 +298,11 @@ static void test_lift(void **state)
     FPModelMap(full, 3, w, M[1]);
     FPModelLoss(reduced, 3, z, loss[0]);
     FPModelLoss(full, 3, w, loss[1]);
-    for (int k = 0; k < 12; k++) check(fabs(M[0][k] - M[1][k]) < 1e-14, "entry %d of M: %g, %g", k, M[0][k], M[1][k]);
-    for (int k = 0; k < 3; k++) check(fabs(loss[0][k] - loss[1][k]) < 1e-13, "loss %g, %g", loss[0][k], loss[1][k]);
+    for (int i = 0; i < 12; i++) check(fabs(M[0][i] - M[1][i]) < 1e-13, "entry %d of M: %g, %g", i, M[0][i], M[1][i]);
+    for (int i = 0; i < 3; i++) check(fabs(loss[0][i] - loss[1][i]) < 1e-12, "loss %g, %g", loss[0][i], loss[1][i]);
     must(FPModelDestroy(&full));
     must(FPModelDestroy(&reduced));
     must(FPDataDestroy(&data));
-    must(FPConfigDestroy(&own));
     must(FPConfigDestroy(&config));
   }
 }

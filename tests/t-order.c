@@ -42,7 +42,7 @@ static void Reported(const FPQuantities q[], const PetscReal ratio[], const char
 
 static void AskLevels(Scene *s, FPQuantities q[], PetscReal ratio[])
 {
-  PetscInt cells[FP_MAX_DIM];
+  PetscInt cells[FP_MAX_AXES];
 
   for (PetscInt l = 0; l < SCENE_LEVELS; l++) {
     memset(&q[l], 0, sizeof(q[l]));

@@ -31,7 +31,7 @@ PetscErrorCode FPGeneratorList(FILE *out)
 PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscReal *bytes)
 {
   const FPBox *box;
-  PetscInt     cells[FP_MAX_DIM];
+  PetscInt     cells[FP_MAX_AXES];
   PetscReal    n = 1, ratio;
 
   PetscFunctionBegin;
@@ -104,7 +104,7 @@ static PetscErrorCode PrintVerification(FPGenerator gen)
 static PetscErrorCode SetUpLattice(FPGenerator gen)
 {
   const FPBox *box;
-  PetscInt     cells[FP_MAX_DIM];
+  PetscInt     cells[FP_MAX_AXES];
 
   PetscFunctionBegin;
   PetscCall(FPMeshGetBox(gen->mesh, &box));

@@ -35,8 +35,8 @@ static const FPParameter MeshParameters[] = {
 
 struct _p_FPMesh {
   FPBox    box;
-  PetscInt cells[FP_MAX_DIM], refine;
-  AxisMap  map[FP_MAX_DIM];
+  PetscInt cells[FP_MAX_AXES], refine;
+  AxisMap  map[FP_MAX_AXES];
 };
 
 static PetscErrorCode ReadMap(const char text[], PetscReal lower, PetscReal upper, AxisMap *map)

@@ -7,57 +7,80 @@
 #include "modelimpl.h"
 #include <math.h>
 
+#define SIGNS 8 /* weights up to which all patterns of signs are listed */
+
 typedef struct {
   PetscInt depth;
   char     coordinates[FP_TEXT];
 } Keys;
 
 const FPParameter FPChainParameters[] = {
-    {"depth", FP_INT, offsetof(Keys, depth), "2", 1, 64, NULL, NULL, "number of weights in the product"},
+    {"depth", FP_INT, offsetof(Keys, depth), "2", 1, FP_MAX_DIM, NULL, NULL, "number of weights in the product"},
     {"coordinates", FP_CHOICE, offsetof(Keys, coordinates), "weights", 0, 0, "weights balanced invariant", NULL,
      "all weights; one weight standing for all; (p, q) = (w1 w2, (w1^2 - w2^2)/2)"},
     {.name = NULL},
 };
 
-/* product of all weights but those with index j and k */
-static inline void Product(int d, int n, const double *w, int j, int k, double *restrict product)
+/* z = x y over n lanes */
+static inline void Multiply(int n, const double *x, const double *y, double *z)
 {
-  for (int l = 0; l < n; l++) product[l] = 1;
-  for (int i = 0; i < d; i++) {
-    if (i == j || i == k) continue;
 #pragma omp simd
-    for (int l = 0; l < n; l++) product[l] *= w[i * n + l];
-  }
+  for (int l = 0; l < n; l++) z[l] = x[l] * y[l];
+}
+
+/* before[j] = w_1 ... w_j, j = 0 .. d */
+static inline void Before(int d, int n, const double *w, double *before)
+{
+  for (int l = 0; l < n; l++) before[l] = 1;
+  for (int j = 0; j < d; j++) Multiply(n, before + j * n, w + j * n, before + (j + 1) * n);
 }
 
 FP_HOT static void FPModelMap_Chain(FPModel model, int n, const double *w, double *M)
 {
-  Product(model->weights, n, w, -1, -1, M);
+  for (int l = 0; l < n; l++) M[l] = w[l];
+  for (int j = 1; j < model->weights; j++) Multiply(n, M, w + j * n, M);
 }
 
+/* dp/dw_j: what comes before it times what comes after it */
 FP_HOT static void FPModelJacobian_Chain(FPModel model, int n, const double *w, double *J)
 {
-  for (int j = 0; j < model->weights; j++) Product(model->weights, n, w, j, j, J + j * n);
+  const int d = model->weights;
+  double    after[FP_BLOCK];
+
+  for (int l = 0; l < n; l++) J[l] = after[l] = 1;
+  for (int j = 1; j < d; j++) Multiply(n, J + (j - 1) * n, w + (j - 1) * n, J + j * n);
+  for (int j = d - 1; j > 0; j--) {
+    Multiply(n, after, w + j * n, after);
+    Multiply(n, J + (j - 1) * n, after, J + (j - 1) * n);
+  }
 }
 
-FP_HOT static void FPModelSecond_Chain(FPModel model, int n, const double *w, double *H)
+/* d^2 p/dw_j dw_k, j < k: before j, between the two, after k */
+FP_HOT static void FPModelSecond_Chain(FPModel model, int n, const double *w, PETSC_UNUSED int a, double *H)
 {
   const int d = model->weights;
+  double    after[FP_BLOCK], left[FP_BLOCK], *before = FPScratchTake((size_t)((d + 1) * n));
 
-  for (int j = 0; j < d; j++)
-    for (int k = 0; k < d; k++) {
-      if (j != k)
-        Product(d, n, w, j, k, H + (j * d + k) * n);
-      else
-        for (int l = 0; l < n; l++) H[(j * d + j) * n + l] = 0;
+  Before(d, n, w, before);
+  for (int l = 0; l < n; l++) after[l] = 1;
+  for (int k = d - 1; k >= 0; k--) {
+    for (int l = 0; l < n; l++) left[l] = after[l];
+    for (int l = 0; l < n; l++) H[k * (d + 1) * n + l] = 0;
+    for (int j = k - 1; j >= 0; j--) {
+      Multiply(n, left, before + j * n, H + (j * d + k) * n);
+      Multiply(n, left, before + j * n, H + (k * d + j) * n);
+      Multiply(n, left, w + j * n, left);
     }
+    Multiply(n, after, w + k * n, after);
+  }
+  FPScratchRelease(before);
 }
 
 FP_HOT static void FPModelSample_Chain(FPModel model, int n, const double *w, const double *x, const double *y,
                                        double *g)
 {
   const int d = model->weights;
-  double    r[FP_BLOCK], Q[FP_BLOCK];
+  double    r[FP_BLOCK], *before;
 
   if (d == 2) { /* the case that decides the speed of most runs: one pass */
 #pragma omp simd
@@ -69,14 +92,16 @@ FP_HOT static void FPModelSample_Chain(FPModel model, int n, const double *w, co
     }
     return;
   }
-  Product(d, n, w, -1, -1, r);
+  before = FPScratchTake((size_t)((d + 1) * n));
+  Before(d, n, w, before);
 #pragma omp simd
-  for (int l = 0; l < n; l++) r[l] = (r[l] * x[l] - y[l]) * x[l];
-  for (int j = 0; j < d; j++) {
-    Product(d, n, w, j, j, Q);
+  for (int l = 0; l < n; l++) r[l] = (before[d * n + l] * x[l] - y[l]) * x[l];
+  for (int j = d - 1; j >= 0; j--) {
 #pragma omp simd
-    for (int l = 0; l < n; l++) g[j * n + l] += r[l] * Q[l];
+    for (int l = 0; l < n; l++) g[j * n + l] += r[l] * before[j * n + l];
+    Multiply(n, r, w + j * n, r);
   }
+  FPScratchRelease(before);
 }
 
 /* w^power */
@@ -99,7 +124,7 @@ FP_HOT static void FPModelJacobian_Balanced(FPModel model, int n, const double *
   Power(n, w, model->depth - 1, model->depth, J);
 }
 
-FP_HOT static void FPModelSecond_Balanced(FPModel model, int n, const double *w, double *H)
+FP_HOT static void FPModelSecond_Balanced(FPModel model, int n, const double *w, PETSC_UNUSED int a, double *H)
 {
   Power(n, w, PetscMax(0, model->depth - 2), model->depth * (model->depth - 1), H);
 }
@@ -127,57 +152,28 @@ static PetscErrorCode FPModelName_Balanced(PETSC_UNUSED FPModel model, PETSC_UNU
   PetscFunctionReturn(0);
 }
 
-/* V' along equal moduli m > 0 with p = sign m^L, up to the factor L */
-static PetscReal Slope(FPModel model, PetscReal m, PetscInt sign)
-{
-  const PetscInt L = model->depth;
-
-  return model->xx[0] * (sign * PetscPowReal(m, L) - model->best[0]) * sign * PetscPowReal(m, L - 1) +
-         model->training.weight_decay * m;
-}
-
-/* Zeros of Slope() in (0, bound), by bisection after a scan; at most two, by Descartes' rule of signs. */
-static PetscInt Moduli(FPModel model, PetscInt sign, PetscReal root[])
-{
-  const PetscReal bound = 1.5 * PetscPowReal(1 + PetscAbsReal(model->best[0]), 1.0 / model->depth);
-  const PetscInt  scan  = 2000;
-  PetscInt        found = 0;
-
-  for (PetscInt k = 0; k < scan && found < 2; k++) {
-    PetscReal lower = bound * (k + 0.5) / scan, upper = bound * (k + 1.5) / scan;
-
-    if ((Slope(model, lower, sign) > 0) == (Slope(model, upper, sign) > 0)) continue;
-    for (PetscInt step = 0; step < 60; step++) {
-      const PetscReal middle = (lower + upper) / 2;
-
-      if ((Slope(model, lower, sign) > 0) == (Slope(model, middle, sign) > 0))
-        lower = middle;
-      else
-        upper = middle;
-    }
-    root[found++] = (lower + upper) / 2;
-  }
-  return found;
-}
-
 /* Every critical point with decay, and the balanced ones without, have weights of equal modulus (w_j d_j V = 0 says
-   s e p = -l w_j^2): 0, and the zeros of a polynomial in the modulus for each pattern of signs. */
+   s e p = -l w_j^2): 0, and those moduli for each pattern of signs. There are 2^d patterns, equal but for flips of two
+   signs that change nothing: beyond SIGNS weights one of each product stands for all. */
 static PetscErrorCode FPModelStarts_Chain(FPModel model, PetscInt *count, PetscReal **w)
 {
-  const PetscInt d = model->weights, patterns = 1 << d;
+  const PetscInt d = model->weights, bits = d <= SIGNS ? d : 1, patterns = 1 << bits;
   PetscReal      root[2][2];
   PetscInt       roots[2];
 
   PetscFunctionBegin;
-  for (PetscInt s = 0; s < 2; s++) roots[s] = Moduli(model, s ? -1 : 1, root[s]);
+  for (PetscInt s = 0; s < 2; s++)
+    roots[s] = FPModelModuli(model->depth, model->xx[0], s ? -model->best[0] : model->best[0],
+                             model->training.weight_decay, root[s]);
   PetscCall(PetscCalloc1((1 + 2 * patterns) * d, w));
   *count = 1;
   for (PetscInt k = 0; k < patterns; k++) {
     PetscInt negative = 0;
 
-    for (PetscInt j = 0; j < model->depth; j++) negative ^= k >> (j % d) & 1;
+    for (PetscInt j = 0; j < model->depth; j++) negative ^= j % d < bits && (k >> (j % d) & 1);
     for (PetscInt m = 0; m < roots[negative]; m++, (*count)++)
-      for (PetscInt j = 0; j < d; j++) (*w)[*count * d + j] = (k >> j & 1 ? -1 : 1) * root[negative][m];
+      for (PetscInt j = 0; j < d; j++)
+        (*w)[*count * d + j] = (j < bits && (k >> j & 1) ? -1 : 1) * root[negative][m];
   }
   PetscFunctionReturn(0);
 }
@@ -205,9 +201,6 @@ PetscErrorCode FPModelCreate_Chain(FPModel model, FPConfig config)
   PetscCall(FPNetworkCheckSizes(model, 1, 1));
   PetscCall(PetscStrcmp(keys.coordinates, "balanced", &balanced));
   PetscCall(PetscStrcmp(keys.coordinates, "invariant", &invariant));
-  FPInputCheck(balanced || keys.depth <= FP_MAX_DIM,
-               "model_depth = %" PetscInt_FMT " is too large for coordinates = %s; accepted: 1 to %d (balanced: to 64)",
-               keys.depth, keys.coordinates, FP_MAX_DIM);
   FPInputCheck(!invariant || keys.depth == 2,
                "model_coordinates = invariant needs model_depth = 2; found depth = %" PetscInt_FMT, keys.depth);
   PetscCall(PetscStrncpy(model->coordinates, keys.coordinates, FP_TEXT));
@@ -218,6 +211,7 @@ PetscErrorCode FPModelCreate_Chain(FPModel model, FPConfig config)
   model->metric    = balanced ? 1.0 / keys.depth : 1;
   model->ops       = balanced ? Balanced : Weights;
   model->isolated  = PETSC_TRUE;
+  model->benign    = PETSC_TRUE;
   model->reachable = (!balanced || keys.depth % 2) ? PETSC_TRUE : PETSC_FALSE;
   if (invariant) PetscCall(FPModelSetInvariant(model));
   PetscCall(FPNetworkSetUp(model));

@@ -1,8 +1,7 @@
 /* critical.c: critical points of V by Newton's method from the starts of the type. A step is minus the pseudo-inverse
    of the Hessian times the gradient: where a continuum of critical points passes, it moves across it, not along it. */
 #include "modelimpl.h"
-#include <gsl/gsl_eigen.h>
-#include <gsl/gsl_linalg.h>
+#include <petscblaslapack.h>
 #include <math.h>
 
 #define FLAT 1e-7 /* eigenvalues of the Hessian below this, relative to its scale, count as zero */
@@ -25,49 +24,85 @@ static void Scales(FPModel model, PetscReal *hessian, PetscReal *size)
   *size    = PetscPowReal(1 + best, 1.0 / PetscMax(1, model->depth));
 }
 
+PetscInt FPModelModuli(PetscInt L, PetscReal s, PetscReal target, PetscReal decay, PetscReal root[2])
+{
+  const PetscReal bound = 1.5 * PetscPowReal(1 + PetscAbsReal(target), 1.0 / L);
+  const PetscInt  scan  = 2000;
+  PetscInt        found = 0;
+
+#define SLOPE(a) (s * (PetscPowRealInt(a, L) - target) * PetscPowRealInt(a, L - 1) + decay * (a))
+  for (PetscInt k = 0; k < scan && found < 2; k++) {
+    PetscReal lower = bound * (k + 0.5) / scan, upper = bound * (k + 1.5) / scan;
+
+    if ((SLOPE(lower) > 0) == (SLOPE(upper) > 0)) continue;
+    for (PetscInt step = 0; step < 60; step++) {
+      const PetscReal middle = (lower + upper) / 2;
+
+      if ((SLOPE(lower) > 0) == (SLOPE(middle) > 0))
+        lower = middle;
+      else
+        upper = middle;
+    }
+    root[found++] = (lower + upper) / 2;
+  }
+#undef SLOPE
+  return found;
+}
+
+/* w -= pseudo-inverse of H[d][d] times g, singular values below `least` counting as zero; *length: largest part of that
+   step along a singular direction. H is destroyed; room[d * (2 d + 8)]. */
+static PetscErrorCode NewtonStep(PetscInt d, PetscReal least, double H[], const double g[], double w[], double room[],
+                                 PetscReal *length)
+{
+  double      *right = room, *left = right + d * d, *sigma = left + d * d, *work = sigma + d;
+  PetscBLASInt n, lwork, info;
+
+  PetscFunctionBegin;
+  PetscCall(PetscBLASIntCast(d, &n));
+  PetscCall(PetscBLASIntCast(7 * d, &lwork));
+  /* by columns, LAPACK sees H^T = right^T sigma left^T, so H = left sigma right by rows */
+  PetscCallBLAS("LAPACKgesvd", LAPACKgesvd_("A", "A", &n, &n, H, &n, sigma, right, &n, left, &n, work, &lwork, &info));
+  PetscCheck(info == 0, PETSC_COMM_SELF, PETSC_ERR_LIB, "LAPACK gesvd returned %d", (int)info);
+  *length = 0;
+  for (PetscInt e = 0; e < d && sigma[e] >= least; e++) {
+    double move = 0;
+
+    for (PetscInt i = 0; i < d; i++) move -= left[i * d + e] * g[i] / sigma[e];
+    for (PetscInt i = 0; i < d; i++) w[i] += move * right[e * d + i];
+    *length = PetscMax(*length, fabs(move));
+  }
+  PetscFunctionReturn(0);
+}
+
 /* Newton's method; arrived: at a point where the gradient vanishes. */
 static PetscErrorCode NewtonRun(FPModel model, double w[], PetscBool *arrived)
 {
   const PetscInt d = model->weights;
-  gsl_matrix    *U = gsl_matrix_alloc((size_t)d, (size_t)d), *V = gsl_matrix_alloc((size_t)d, (size_t)d);
-  gsl_vector    *S = gsl_vector_alloc((size_t)d), *work = gsl_vector_alloc((size_t)d);
+  double        *H = FPScratchTake((size_t)(d * d)), *room = FPScratchTake((size_t)(d * (2 * d + 8)));
+  double        *g = FPScratchTake((size_t)d);
   PetscReal      hessian, size;
 
   PetscFunctionBegin;
   Scales(model, &hessian, &size);
   *arrived = PETSC_FALSE;
   for (PetscInt step = 0; step < 100 && !*arrived; step++) {
-    double g[FP_MAX_DIM], H[FP_MAX_DIM * FP_MAX_DIM], norm = 0, length = 0, reach = 0;
+    PetscReal norm = 0, length = 0, reach = 0;
 
     FPModelGradient(model, 1, w, g);
     FPModelHessian(model, 1, w, H);
     for (PetscInt i = 0; i < d; i++) norm = PetscMax(norm, fabs(g[i]));
     for (PetscInt i = 0; i < d; i++) reach = PetscMax(reach, fabs(w[i]));
     if (!isfinite(norm) || reach > 100 * size) break;
-    for (PetscInt k = 0; k < d * d; k++) gsl_matrix_set(U, (size_t)(k / d), (size_t)(k % d), H[k]);
-    gsl_linalg_SV_decomp(U, V, S, work);
-    for (PetscInt e = 0; e < d; e++) {
-      const double sigma = gsl_vector_get(S, (size_t)e);
-      double       move  = 0;
-
-      if (sigma < 1e-11 * hessian) continue;
-      for (PetscInt i = 0; i < d; i++) move -= gsl_matrix_get(U, (size_t)i, (size_t)e) * g[i] / sigma;
-      for (PetscInt i = 0; i < d; i++) w[i] += move * gsl_matrix_get(V, (size_t)i, (size_t)e);
-      length = PetscMax(length, fabs(move));
-    }
+    PetscCall(NewtonStep(d, 1e-11 * hessian, H, g, w, room, &length));
     if (length < 1e-9 * size && norm < 1e-8 * hessian) *arrived = PETSC_TRUE;
   }
-  gsl_vector_free(work);
-  gsl_vector_free(S);
-  gsl_matrix_free(V);
-  gsl_matrix_free(U);
+  FPScratchRelease(H);
   PetscFunctionReturn(0);
 }
 
-/* Whether V falls along some direction spanned by the flat eigenvectors, columns of `vector`: then a point without
-   negative eigenvalues is a saddle of higher order. A fixed set of directions and one length are tried. */
-static PetscBool Descends(FPModel model, const double w[], PetscReal value, PetscInt flat, const PetscInt column[],
-                          const gsl_matrix *vector)
+/* Whether V falls along some direction spanned by flat eigenvectors, vector[flat][d]: then a point without negative
+   eigenvalues is a saddle of higher order. A fixed set of directions and one length are tried. */
+static PetscBool Descends(FPModel model, const double w[], PetscReal value, PetscInt flat, const double vector[])
 {
   PetscReal hessian, size;
   unsigned  random = 1;
@@ -79,7 +114,7 @@ static PetscBool Descends(FPModel model, const double w[], PetscReal value, Pets
     for (PetscInt f = 0; f < flat; f++) {
       random = random * 1664525u + 1013904223u; /* Numerical Recipes' generator: any spread of directions will do */
       for (PetscInt i = 0; i < model->weights; i++)
-        v[i] += ((random >> 8) / 8388608.0 - 1) * gsl_matrix_get(vector, (size_t)i, (size_t)column[f]);
+        v[i] += ((random >> 8) / 8388608.0 - 1) * vector[f * model->weights + i];
     }
     for (PetscInt i = 0; i < model->weights; i++) norm += v[i] * v[i];
     for (PetscInt i = 0; i < model->weights; i++) v[i] = w[i] + 0.3 * size * v[i] / PetscSqrtReal(norm);
@@ -89,42 +124,50 @@ static PetscBool Descends(FPModel model, const double w[], PetscReal value, Pets
   return PETSC_FALSE;
 }
 
+/* Is a point without negative eigenvalues a saddle? Of a network without decay whose local minima are global, by its
+   value (Laurent and von Brecht, Deep linear networks with arbitrary loss: all local minima are global, 2018; of
+   diagonal networks because V is convex in M, and M(w) open). A deep network falls from its saddles so slowly that no
+   trial would tell. */
+static PetscBool HigherSaddle(FPModel model, const double w[], const FPCriticalPoint *point, const double vector[])
+{
+  PetscReal hessian, size;
+
+  if (point->flat == 0) return PETSC_FALSE;
+  if (!model->benign || model->training.weight_decay > 0)
+    return Descends(model, w, point->value, point->flat, vector);
+  Scales(model, &hessian, &size);
+  return (PetscBool)(point->value > 1e-9 * hessian * size * size);
+}
+
 /* Fills the point at w: ascending eigenvalues of the symmetric part of the Hessian, index, flat, kind. */
 static PetscErrorCode Classify(FPModel model, const double w[], Found *found)
 {
-  const PetscInt             d      = model->weights;
-  gsl_matrix                *A      = gsl_matrix_alloc((size_t)d, (size_t)d);
-  gsl_matrix                *vector = gsl_matrix_alloc((size_t)d, (size_t)d);
-  gsl_vector                *value  = gsl_vector_alloc((size_t)d);
-  gsl_eigen_symmv_workspace *work   = gsl_eigen_symmv_alloc((size_t)d);
-  FPCriticalPoint           *point  = &found->point;
-  double                     H[FP_MAX_DIM * FP_MAX_DIM];
-  PetscInt                   column[FP_MAX_DIM];
-  PetscReal                  hessian, size;
+  const PetscInt   d     = model->weights;
+  FPCriticalPoint *point = &found->point;
+  double          *H = FPScratchTake((size_t)(d * d)), *A = FPScratchTake((size_t)(d * d));
+  double          *work = FPScratchTake((size_t)(8 * d));
+  PetscBLASInt     n, lwork, info;
+  PetscReal        hessian, size;
 
   PetscFunctionBegin;
   Scales(model, &hessian, &size);
   FPModelPotential(model, 1, w, &point->value);
   FPModelProject(model, 1, w, point->z);
   FPModelHessian(model, 1, w, H);
-  for (PetscInt k = 0; k < d * d; k++)
-    gsl_matrix_set(A, (size_t)(k / d), (size_t)(k % d), 0.5 * (H[k] + H[k % d * d + k / d]));
-  gsl_eigen_symmv(A, value, vector, work);
-  gsl_eigen_symmv_sort(value, vector, GSL_EIGEN_SORT_VAL_ASC);
+  for (PetscInt k = 0; k < d * d; k++) A[k] = 0.5 * (H[k] + H[k % d * d + k / d]);
+  PetscCall(PetscBLASIntCast(d, &n));
+  PetscCall(PetscBLASIntCast(8 * d, &lwork));
+  PetscCallBLAS("LAPACKsyev", LAPACKsyev_("V", "U", &n, A, &n, point->eigenvalue, work, &lwork, &info));
+  PetscCheck(info == 0, PETSC_COMM_SELF, PETSC_ERR_LIB, "LAPACK syev returned %d", (int)info);
   for (PetscInt i = 0; i < d; i++) {
-    point->eigenvalue[i] = gsl_vector_get(value, (size_t)i);
     if (PetscAbsReal(point->eigenvalue[i]) < FLAT * hessian)
-      column[point->flat++] = i;
+      point->flat++;
     else if (point->eigenvalue[i] < 0)
       point->index++;
   }
   found->kind = point->index == 0 ? MINIMUM : point->index < d ? SADDLE : MAXIMUM;
-  if (found->kind == MINIMUM && point->flat && Descends(model, w, point->value, point->flat, column, vector))
-    found->kind = SADDLE;
-  gsl_eigen_symmv_free(work);
-  gsl_vector_free(value);
-  gsl_matrix_free(vector);
-  gsl_matrix_free(A);
+  if (found->kind == MINIMUM && HigherSaddle(model, w, point, A)) found->kind = SADDLE; /* flat ones come first */
+  FPScratchRelease(H);
   PetscFunctionReturn(0);
 }
 

@@ -39,12 +39,12 @@ FP_HOT static void FPModelJacobian_Diagonal(FPModel model, int n, const double *
   for (int i = 0; i < d; i++) Power(1, n, w + i * n, model->depth - 1, model->depth, J + i * (d + 1) * n);
 }
 
-FP_HOT static void FPModelSecond_Diagonal(FPModel model, int n, const double *w, double *H)
+FP_HOT static void FPModelSecond_Diagonal(FPModel model, int n, const double *w, int a, double *H)
 {
   const int d = model->weights, L = model->depth;
 
-  for (int l = 0; l < d * d * d * n; l++) H[l] = 0;
-  for (int i = 0; i < d; i++) Power(1, n, w + i * n, PetscMax(0, L - 2), L * (L - 1), H + i * (d * d + d + 1) * n);
+  for (int l = 0; l < d * d * n; l++) H[l] = 0;
+  Power(1, n, w + a * n, PetscMax(0, L - 2), L * (L - 1), H + a * (d + 1) * n);
 }
 
 FP_HOT static void FPModelSample_Diagonal(FPModel model, int n, const double *w, const double *x, const double *y,
@@ -86,6 +86,7 @@ PetscErrorCode FPModelCreate_Diagonal(FPModel model, FPConfig config)
   model->metric    = 1.0 / keys.depth;
   model->ops       = Ops;
   model->reachable = keys.depth % 2 ? PETSC_TRUE : PETSC_FALSE;
+  model->benign    = PETSC_TRUE;
   model->isolated  = PETSC_TRUE; /* unless inputs depend on each other, which leaves whole lines of equal loss */
   PetscCall(FPDataGetMoments(model->data, &second, &fourth));
   FPCholesky(model->inputs + 1, 1, second, root);

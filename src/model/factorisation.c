@@ -7,15 +7,14 @@
 #include "modelimpl.h"
 #include <math.h>
 
-#define LAYERS (FP_MAX_DIM / 4)
-
 typedef struct {
   PetscInt depth;
   char     coordinates[FP_TEXT];
 } Keys;
 
 const FPParameter FPFactorisationParameters[] = {
-    {"depth", FP_INT, offsetof(Keys, depth), "2", 1, 64, NULL, NULL, "number of matrices in the product"},
+    {"depth", FP_INT, offsetof(Keys, depth), "2", 1, FP_MAX_DIM / 4, NULL, NULL,
+     "number of matrices in the product"},
     {"coordinates", FP_CHOICE, offsetof(Keys, coordinates), "weights", 0, 0, "weights aligned", NULL,
      "all entries; one strength for each singular mode of the least squares matrix"},
     {.name = NULL},
@@ -70,116 +69,158 @@ static inline void Identity(int n, double *one)
   }
 }
 
-/* before[k] = W_k ... W_1 and after[k] = W_L ... W_{k+1}, k = 0 .. L, lanes of 2 x 2 matrices; W_k is w + 4 (k - 1) n
- */
-static inline void Products(int L, int n, const double *w, double before[][4 * FP_BLOCK], double after[][4 * FP_BLOCK])
+/* A = B A */
+static inline void MultiplyLeft(int n, const double *B, double *restrict A)
 {
-  Identity(n, before[0]);
-  for (int k = 1; k <= L; k++) Multiply(n, w + 4 * (k - 1) * n, before[k - 1], before[k]);
-  Identity(n, after[L]);
-  for (int k = L; k > 0; k--) Multiply(n, after[k], w + 4 * (k - 1) * n, after[k - 1]);
+  for (int j = 0; j < 2; j++) {
+#pragma omp simd
+    for (int l = 0; l < n; l++) {
+      const double top = A[j * n + l], bottom = A[(2 + j) * n + l];
+
+      A[j * n + l]       = B[l] * top + B[n + l] * bottom;
+      A[(2 + j) * n + l] = B[2 * n + l] * top + B[3 * n + l] * bottom;
+    }
+  }
+}
+
+/* before + 4 k n is W_k ... W_1 and after + 4 k n is W_L ... W_{k+1}, k = 0 .. L, lanes of 2 x 2 matrices; W_k is
+   w + 4 (k - 1) n. Both are given back by the release of `before`. */
+static inline void Products(int L, int n, const double *w, double **before, double **after)
+{
+  *before = FPScratchTake((size_t)(4 * (L + 1) * n));
+  *after  = FPScratchTake((size_t)(4 * (L + 1) * n));
+  Identity(n, *before);
+  for (int k = 1; k <= L; k++) Multiply(n, w + 4 * (k - 1) * n, *before + 4 * (k - 1) * n, *before + 4 * k * n);
+  Identity(n, *after + 4 * L * n);
+  for (int k = L; k > 0; k--) Multiply(n, *after + 4 * k * n, w + 4 * (k - 1) * n, *after + 4 * (k - 1) * n);
 }
 
 FP_HOT static void FPModelMap_Weights(FPModel model, int n, const double *w, double *M)
 {
-  double before[LAYERS + 1][4 * FP_BLOCK], after[LAYERS + 1][4 * FP_BLOCK];
-
-  Products(model->depth, n, w, before, after);
-  for (int l = 0; l < 4 * n; l++) M[l] = after[0][l];
+  for (int l = 0; l < 4 * n; l++) M[l] = w[l];
+  for (int k = 1; k < model->depth; k++) MultiplyLeft(n, w + 4 * k * n, M);
 }
 
 /* dM_ij/d(W_k)_ab = after[k]_ia before[k-1]_bj */
 FP_HOT static void FPModelJacobian_Weights(FPModel model, int n, const double *w, double *J)
 {
   const int d = model->weights;
-  double    before[LAYERS + 1][4 * FP_BLOCK], after[LAYERS + 1][4 * FP_BLOCK];
+  double   *before, *after;
 
-  Products(model->depth, n, w, before, after);
+  Products(model->depth, n, w, &before, &after);
   for (int ij = 0; ij < 4; ij++)
     for (int kab = 0; kab < d; kab++) {
       const int     k = kab / 4 + 1, a = kab / 2 % 2, b = kab % 2;
-      const double *left = after[k] + (ij / 2 * 2 + a) * n, *right = before[k - 1] + (b * 2 + ij % 2) * n;
+      const double *left  = after + (4 * k + ij / 2 * 2 + a) * n;
+      const double *right = before + (4 * (k - 1) + b * 2 + ij % 2) * n;
 #pragma omp simd
       for (int l = 0; l < n; l++) J[(ij * d + kab) * n + l] = left[l] * right[l];
     }
+  FPScratchRelease(before);
 }
 
 /* d^2 M_ij/d(W_m)_ab d(W_k)_ce = after[m]_ia (W_{m-1} ... W_{k+1})_bc before[k-1]_ej for m > k */
-FP_HOT static void FPModelSecond_Weights(FPModel model, int n, const double *w, double *H)
+FP_HOT static void FPModelSecond_Weights(FPModel model, int n, const double *w, int ij, double *H)
 {
-  const int d = model->weights;
-  double    before[LAYERS + 1][4 * FP_BLOCK], after[LAYERS + 1][4 * FP_BLOCK];
-  double    middle[4 * FP_BLOCK], longer[4 * FP_BLOCK];
+  const int d = model->weights, i = ij / 2, j = ij % 2;
+  double   *before, *after, middle[4 * FP_BLOCK];
 
-  Products(model->depth, n, w, before, after);
-  for (int l = 0; l < 4 * d * d * n; l++) H[l] = 0;
+  Products(model->depth, n, w, &before, &after);
+  for (int l = 0; l < d * d * n; l++) H[l] = 0;
   for (int k = 1; k <= model->depth; k++) {
     Identity(n, middle);
     for (int m = k + 1; m <= model->depth; m++) {
-      for (int t = 0; t < 64; t++) { /* t: bits i j a b c e */
-        const int     i = t >> 5, j = t >> 4 & 1, a = t >> 3 & 1, b = t >> 2 & 1, c = t >> 1 & 1, e = t & 1;
+      for (int t = 0; t < 16; t++) { /* t: bits a b c e */
+        const int     a = t >> 3, b = t >> 2 & 1, c = t >> 1 & 1, e = t & 1;
         const int     P = 4 * (m - 1) + 2 * a + b, Q = 4 * (k - 1) + 2 * c + e;
-        const double *left = after[m] + (i * 2 + a) * n, *right = before[k - 1] + (e * 2 + j) * n;
-        double       *H1 = H + (((i * 2 + j) * d + P) * d + Q) * n, *H2 = H + (((i * 2 + j) * d + Q) * d + P) * n;
+        const double *left = after + (4 * m + i * 2 + a) * n, *right = before + (4 * (k - 1) + e * 2 + j) * n;
+        double       *H1 = H + (P * d + Q) * n, *H2 = H + (Q * d + P) * n;
 #pragma omp simd
         for (int l = 0; l < n; l++) H1[l] = H2[l] = left[l] * middle[(b * 2 + c) * n + l] * right[l];
       }
-      Multiply(n, w + 4 * (m - 1) * n, middle, longer);
-      for (int l = 0; l < 4 * n; l++) middle[l] = longer[l];
+      MultiplyLeft(n, w + 4 * (m - 1) * n, middle);
     }
   }
+  FPScratchRelease(before);
 }
 
-/* dW_k = after[k]^T e x^T before[k-1]^T */
+/* Backpropagation: h_k = W_k h_{k-1} from h_0 = x, delta_L = h_L - y, dW_k = delta_k h_{k-1}^T, delta_{k-1} = W_k^T
+   delta_k */
 FP_HOT static void FPModelSample_Weights(FPModel model, int n, const double *w, const double *x, const double *y,
                                          double *g)
 {
-  double before[LAYERS + 1][4 * FP_BLOCK], after[LAYERS + 1][4 * FP_BLOCK], e[2 * FP_BLOCK];
+  const int L = model->depth;
+  double   *h = FPScratchTake((size_t)(2 * (L + 1) * n)), delta[2 * FP_BLOCK];
 
-  Products(model->depth, n, w, before, after);
-  for (int i = 0; i < 2; i++) {
-    const double *M = after[0] + 2 * i * n;
+  for (int l = 0; l < 2 * n; l++) h[l] = x[l];
+  for (int k = 0; k < L; k++) {
+    const double *W = w + 4 * k * n, *from = h + 2 * k * n;
+    double       *to = h + 2 * (k + 1) * n;
 #pragma omp simd
-    for (int l = 0; l < n; l++) e[i * n + l] = M[l] * x[l] + M[n + l] * x[n + l] - y[i * n + l];
+    for (int l = 0; l < n; l++) {
+      to[l]     = W[l] * from[l] + W[n + l] * from[n + l];
+      to[n + l] = W[2 * n + l] * from[l] + W[3 * n + l] * from[n + l];
+    }
   }
-  for (int kab = 0; kab < model->weights; kab++) {
-    const int     k    = kab / 4 + 1;
-    const double *left = after[k] + kab / 2 % 2 * n, *right = before[k - 1] + kab % 2 * 2 * n;
+  for (int l = 0; l < 2 * n; l++) delta[l] = h[2 * L * n + l] - y[l];
+  for (int k = L - 1; k >= 0; k--) {
+    const double *W = w + 4 * k * n, *from = h + 2 * k * n;
+    double       *dW = g + 4 * k * n;
 #pragma omp simd
-    for (int l = 0; l < n; l++)
-      g[kab * n + l] += (left[l] * e[l] + left[2 * n + l] * e[n + l]) * (right[l] * x[l] + right[n + l] * x[n + l]);
+    for (int l = 0; l < n; l++) {
+      const double top = delta[l], bottom = delta[n + l];
+
+      dW[l] += top * from[l];
+      dW[n + l] += top * from[n + l];
+      dW[2 * n + l] += bottom * from[l];
+      dW[3 * n + l] += bottom * from[n + l];
+      delta[l]     = W[l] * top + W[2 * n + l] * bottom;
+      delta[n + l] = W[n + l] * top + W[3 * n + l] * bottom;
+    }
+  }
+  FPScratchRelease(h);
+}
+
+/* W_1 = diag(a) V^T, inner W_k = diag(a), W_L = U diag(a): the rotation R is I */
+static void FPModelFull_Aligned(FPModel model, int n, const double *a, double *w)
+{
+  const Modes   *m = (const Modes *)model->impl;
+  const PetscInt L = model->depth;
+
+  for (PetscInt t = 0; t < 4 * L; t++) {
+    const PetscInt i = t / 2 % 2, j = t % 2, layer = t / 4 + 1;
+    const double   u = m->U[i * 2 + j], v = m->V[j * 2 + i];
+
+    for (int l = 0; l < n; l++) {
+      if (L == 1)
+        w[t * n + l] = a[l] * m->U[i * 2] * m->V[j * 2] + a[n + l] * m->U[i * 2 + 1] * m->V[j * 2 + 1];
+      else
+        w[t * n + l] = layer == 1 ? a[i * n + l] * v : layer == L ? a[j * n + l] * u : i == j ? a[i * n + l] : 0;
+    }
   }
 }
 
-/* Representatives of the continua: aligned matrices with R = I, each mode off or near its minimum first, so that these
-   are the ones listed, then a scale of strengths. */
+/* Representatives of the continua: aligned matrices with R = I. Each mode is off or as strong as at a critical point of
+   whitened data first, so that these are the ones listed; shallow networks get a scale of strengths as well. */
 static PetscErrorCode FPModelStarts_Weights(FPModel model, PetscInt *count, PetscReal **w)
 {
   const Modes    *m = (const Modes *)model->impl;
-  const PetscInt  L = model->depth, d = model->weights, each = 8;
+  const PetscInt  L = model->depth, d = model->weights, scale = L > 4 ? 0 : 6;
   const PetscReal s = (model->xx[0] + model->xx[3]) / 2;
+  PetscReal       strength[2][9] = {{0}};
+  PetscInt        each[2];
 
   PetscFunctionBegin;
-  *count = each * each;
+  for (PetscInt k = 0; k < 2; k++) {
+    each[k] = 1 + FPModelModuli(L, s, m->sigma[k], model->training.weight_decay, &strength[k][1]);
+    for (PetscInt step = 1; step <= scale; step++) strength[k][each[k]++] = 0.25 * step * (1 + m->sigma[0]);
+  }
+  *count = each[0] * each[1];
   PetscCall(PetscMalloc1(*count * d, w));
   for (PetscInt n = 0; n < *count; n++) {
-    PetscReal a[2], *wn = *w + n * d;
+    const PetscReal a[2] = {strength[0][n % each[0]], strength[1][n / each[0]]};
 
-    for (PetscInt k = 0; k < 2; k++) {
-      const PetscInt  step    = k ? n / each : n % each;
-      const PetscReal minimum = PetscMax(0, m->sigma[k] - model->training.weight_decay / s);
-
-      a[k] = step == 0 ? 0 : step == 1 ? PetscPowReal(minimum, 1.0 / L) : 0.25 * (step - 1) * (1 + m->sigma[0]);
-    }
-    for (PetscInt t = 0; t < d; t++) {
-      const PetscInt  i = t / 2 % 2, j = t % 2, layer = t / 4 + 1;
-      const PetscReal diagonal = i == j ? a[i] : 0;
-
-      if (L == 1)
-        wn[t] = a[0] * m->U[i * 2] * m->V[j * 2] + a[1] * m->U[i * 2 + 1] * m->V[j * 2 + 1];
-      else
-        wn[t] = layer == 1 ? a[i] * m->V[j * 2 + i] : layer == L ? a[j] * m->U[i * 2 + j] : diagonal;
-    }
+    FPModelFull_Aligned(model, 1, a, *w + n * d);
   }
   PetscFunctionReturn(0);
 }
@@ -225,35 +266,14 @@ FP_HOT static void FPModelJacobian_Aligned(FPModel model, int n, const double *a
             J + (ij * 2 + k) * n);
 }
 
-FP_HOT static void FPModelSecond_Aligned(FPModel model, int n, const double *a, double *H)
+FP_HOT static void FPModelSecond_Aligned(FPModel model, int n, const double *a, int ij, double *H)
 {
   const Modes *m = (const Modes *)model->impl;
   const int    L = model->depth;
 
-  for (int l = 0; l < 16 * n; l++) H[l] = 0;
-  for (int ij = 0; ij < 4; ij++)
-    for (int k = 0; k < 2; k++)
-      Power(n, a + k * n, PetscMax(0, L - 2), L * (L - 1) * m->U[ij / 2 * 2 + k] * m->V[ij % 2 * 2 + k],
-            H + (ij * 4 + 3 * k) * n);
-}
-
-/* W_1 = diag(a) V^T, inner W_k = diag(a), W_L = U diag(a): the rotation R is I */
-static void FPModelFull_Aligned(FPModel model, int n, const double *a, double *w)
-{
-  const Modes   *m = (const Modes *)model->impl;
-  const PetscInt L = model->depth;
-
-  for (PetscInt t = 0; t < 4 * L; t++) {
-    const PetscInt i = t / 2 % 2, j = t % 2, layer = t / 4 + 1;
-    const double   u = m->U[i * 2 + j], v = m->V[j * 2 + i];
-
-    for (int l = 0; l < n; l++) {
-      if (L == 1)
-        w[t * n + l] = a[l] * m->U[i * 2] * m->V[j * 2] + a[n + l] * m->U[i * 2 + 1] * m->V[j * 2 + 1];
-      else
-        w[t * n + l] = layer == 1 ? a[i * n + l] * v : layer == L ? a[j * n + l] * u : i == j ? a[i * n + l] : 0;
-    }
-  }
+  for (int l = 0; l < 4 * n; l++) H[l] = 0;
+  for (int k = 0; k < 2; k++)
+    Power(n, a + k * n, PetscMax(0, L - 2), L * (L - 1) * m->U[ij / 2 * 2 + k] * m->V[ij % 2 * 2 + k], H + 3 * k * n);
 }
 
 static PetscErrorCode FPModelName_Aligned(PETSC_UNUSED FPModel model, PetscInt i, char name[])
@@ -320,10 +340,6 @@ PetscErrorCode FPModelCreate_Factorisation(FPModel model, FPConfig config)
   PetscCall(FPConfigRead(config, "model", FPFactorisationParameters, &keys));
   PetscCall(FPNetworkCheckSizes(model, 2, 2));
   PetscCall(PetscStrcmp(keys.coordinates, "aligned", &aligned));
-  FPInputCheck(aligned || keys.depth <= LAYERS,
-               "model_depth = %" PetscInt_FMT
-               " is too large for coordinates = weights; accepted: 1 to %d (aligned: to 64)",
-               keys.depth, LAYERS);
   PetscCall(PetscNew(&modes));
   PetscCall(PetscStrncpy(model->coordinates, keys.coordinates, FP_TEXT));
   model->impl      = modes;
@@ -334,6 +350,7 @@ PetscErrorCode FPModelCreate_Factorisation(FPModel model, FPConfig config)
   model->metric    = aligned ? 1.0 / keys.depth : 1;
   model->ops       = aligned ? Aligned : Weights;
   model->reachable = PETSC_TRUE;
+  model->benign    = PETSC_TRUE;
   PetscCall(FPNetworkSetUp(model));
   SingularModes(model->best, modes);
   model->reachable = (PetscBool)!aligned; /* diag(a^L) reaches best between its own modes, not that of another law */

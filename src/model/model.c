@@ -157,18 +157,17 @@ PetscErrorCode FPModelGetParent(FPModel model, PetscBool *mapped, PetscInt *weig
   PetscFunctionReturn(0);
 }
 
-#define MOST_ROWS                                                                                                      \
-  (FP_MAX_MAP * FP_MAX_DIM > FP_MAX_DIM * FP_MAX_DIM ? FP_MAX_MAP * FP_MAX_DIM : FP_MAX_DIM * FP_MAX_DIM)
-
 /* out[rows][n] from w[columns][n]: kernels see blocks whose stride is their own number of points. */
 static void Blocks(FPModel model, FPKernel kernel, int n, int columns, const double *w, int rows, double *out)
 {
-  double wb[FP_MAX_DIM * FP_BLOCK], ob[MOST_ROWS * FP_BLOCK];
+  double *wb, *ob;
 
   if (n <= FP_BLOCK) {
     (*kernel)(model, n, w, out);
     return;
   }
+  wb = FPScratchTake((size_t)(columns * FP_BLOCK));
+  ob = FPScratchTake((size_t)(rows * FP_BLOCK));
   for (int first = 0; first < n; first += FP_BLOCK) {
     const int m = PetscMin(FP_BLOCK, n - first);
 
@@ -176,6 +175,7 @@ static void Blocks(FPModel model, FPKernel kernel, int n, int columns, const dou
     (*kernel)(model, m, wb, ob);
     for (int k = 0; k < rows; k++) memcpy(out + (size_t)k * n + first, ob + k * m, (size_t)m * sizeof(double));
   }
+  FPScratchRelease(wb);
 }
 
 void FPModelMap(FPModel model, int n, const double *z, double *M)
@@ -244,12 +244,16 @@ void FPModelCovarianceFactor(FPModel model, int n, const double *z, double *F)
 void FPModelSampleGradient(FPModel model, int n, const double *z, const double *x, const double *y, double *g)
 {
   const int d = model->weights, p = model->inputs, q = model->targets;
-  double    zb[FP_MAX_DIM * FP_BLOCK], gb[FP_MAX_DIM * FP_BLOCK], xb[FP_MAX_DIM * FP_BLOCK], yb[FP_MAX_MAP * FP_BLOCK];
+  double   *zb, *gb, *xb, *yb;
 
   if (n <= FP_BLOCK) {
     (*model->ops.sample)(model, n, z, x, y, g);
     return;
   }
+  zb = FPScratchTake((size_t)(d * FP_BLOCK));
+  gb = FPScratchTake((size_t)(d * FP_BLOCK));
+  xb = FPScratchTake((size_t)(p * FP_BLOCK));
+  yb = FPScratchTake((size_t)(q * FP_BLOCK));
   for (int first = 0; first < n; first += FP_BLOCK) {
     const int    m     = PetscMin(FP_BLOCK, n - first);
     const size_t bytes = (size_t)m * sizeof(double);
@@ -261,6 +265,7 @@ void FPModelSampleGradient(FPModel model, int n, const double *z, const double *
     (*model->ops.sample)(model, m, zb, xb, yb, gb);
     for (int k = 0; k < d; k++) memcpy(g + (size_t)k * n + first, gb + k * m, bytes);
   }
+  FPScratchRelease(zb);
 }
 
 PetscErrorCode FPModelGetSampler(FPModel model, FPSampler *sampler)
@@ -323,18 +328,22 @@ double FPModelMeasureBox(FPModel model, const double lower[], const double upper
   return volume;
 }
 
-PetscErrorCode FPModelCreateFull(FPConfig config, FPModel reduced, FPModel *full)
+PetscErrorCode FPModelCreateFull(FPModel reduced, FPModel *full)
 {
-  char depth[32];
+  FPConfig config;
+  char     depth[32];
 
   PetscFunctionBegin;
   *full = NULL;
-  if (!reduced->ops.full || reduced->full > FP_MAX_DIM) PetscFunctionReturn(0);
+  if (!reduced->ops.full) PetscFunctionReturn(0);
   PetscCall(PetscSNPrintf(depth, sizeof(depth), "%" PetscInt_FMT, reduced->depth));
+  PetscCall(FPConfigCreate(&config));
+  PetscCall(FPTrainingWrite(config, &reduced->training));
   PetscCall(FPConfigSet(config, "model_type", reduced->type));
   PetscCall(FPConfigSet(config, "model_depth", depth));
   PetscCall(FPConfigSet(config, "model_coordinates", "weights"));
   PetscCall(FPModelCreate(config, reduced->data, full));
+  PetscCall(FPConfigDestroy(&config));
   PetscFunctionReturn(0);
 }
 

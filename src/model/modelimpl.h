@@ -8,7 +8,8 @@
 typedef void (*FPKernel)(FPModel model, int n, const double *w, double *out);
 
 typedef struct {
-  FPKernel map, jacobian, second; /* M [nm], dM_a/dw_k [nm][d], d^2 M_a/dw_k dw_l [nm][d][d] */
+  FPKernel map, jacobian; /* M [nm], dM_a/dw_k [nm][d] */
+  void (*second)(FPModel model, int n, const double *w, int a, double *H); /* d^2 M_a/dw_k dw_l [d][d] of one entry */
   FPKernel loss, gradient, hessian, covariance, divergence, factor; /* NULL: those of a network */
   void (*sample)(FPModel model, int n, const double *w, const double *x, const double *y, double *g); /* likewise */
   /* of coordinates that are a map of the weights; NULL otherwise */
@@ -33,6 +34,7 @@ struct _p_FPModel {
   double     metric;
   PetscBool  reachable; /* every matrix is M(w) for some w, whatever the law of the data */
   PetscBool  potential;
+  PetscBool  benign; /* no local minimum of the loss is above the global one */
   PetscBool  isolated; /* starts lead to the representatives of a continuum of critical points that are to be listed */
   FPTraining training;
   FPSampler  sampler; /* of one (x, y) */
@@ -75,4 +77,7 @@ PETSC_INTERN PetscErrorCode FPModelSetInvariant(FPModel model);
 /* critical.c */
 PETSC_INTERN PetscErrorCode FPModelFindCriticalPoints(FPModel model);
 PETSC_INTERN PetscErrorCode FPModelFindGap(FPModel model); /* model->gap, by minimisation */
+/* Zeros a > 0 of s (a^L - target) a^{L-1} + decay a, the larger last: the modulus of L equal factors of one mode at its
+   critical points, s the second moment of its input. At most two, by Descartes' rule of signs; their number. */
+PETSC_INTERN PetscInt FPModelModuli(PetscInt L, PetscReal s, PetscReal target, PetscReal decay, PetscReal root[2]);
 #endif

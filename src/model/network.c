@@ -66,7 +66,8 @@ FP_HOT static void Network_Gradient(FPModel model, int n, const double *w, doubl
 {
   const int    d = model->weights, maps = model->maps;
   const double metric = model->metric;
-  double       R[FP_MAX_MAP * FP_BLOCK], EG[FP_MAX_MAP * FP_BLOCK], J[FP_MAX_MAP * FP_MAX_DIM * FP_BLOCK];
+  double       R[FP_MAX_MAP * FP_BLOCK], EG[FP_MAX_MAP * FP_BLOCK];
+  double      *J = FPScratchTake((size_t)(maps * d * n));
 
   Residual(model, n, w, R);
   MeanSlope(model, n, R, EG);
@@ -77,19 +78,20 @@ FP_HOT static void Network_Gradient(FPModel model, int n, const double *w, doubl
     Fill(n, g + k * n, 0);
     for (int a = 0; a < maps; a++) MulAdd(n, g + k * n, J + (a * d + k) * n, EG + a * n);
   }
+  FPScratchRelease(J);
 }
 
 /* metric (sum_a d2M_a EG_a + J^T (E[x x^T] in the second index of M) J) */
 FP_HOT static void Network_Hessian(FPModel model, int n, const double *w, double *H)
 {
   const int d = model->weights, maps = model->maps, p = model->inputs;
-  double    R[FP_MAX_MAP * FP_BLOCK], EG[FP_MAX_MAP * FP_BLOCK], J[FP_MAX_MAP * FP_MAX_DIM * FP_BLOCK];
-  double    XJ[FP_MAX_MAP * FP_MAX_DIM * FP_BLOCK], second[FP_MAX_MAP * FP_MAX_DIM * FP_MAX_DIM * FP_BLOCK];
+  double    R[FP_MAX_MAP * FP_BLOCK], EG[FP_MAX_MAP * FP_BLOCK];
+  double   *J = FPScratchTake((size_t)(maps * d * n)), *XJ = FPScratchTake((size_t)(maps * d * n));
+  double   *second = FPScratchTake((size_t)(d * d * n));
 
   Residual(model, n, w, R);
   MeanSlope(model, n, R, EG);
   (*model->ops.jacobian)(model, n, w, J);
-  (*model->ops.second)(model, n, w, second);
   for (int a = 0; a < maps; a++)
     for (int k = 0; k < d; k++) {
       Fill(n, XJ + (a * d + k) * n, 0);
@@ -97,12 +99,15 @@ FP_HOT static void Network_Hessian(FPModel model, int n, const double *w, double
         ScaleAdd(n, XJ + (a * d + k) * n, model->xx[a % p * p + j], J + ((a - a % p + j) * d + k) * n);
     }
   Fill(d * d * n, H, 0);
-  for (int a = 0; a < maps; a++)
+  for (int a = 0; a < maps; a++) {
+    (*model->ops.second)(model, n, w, a, second);
     for (int kl = 0; kl < d * d; kl++) {
       MulAdd(n, H + kl * n, J + (a * d + kl / d) * n, XJ + (a * d + kl % d) * n);
-      MulAdd(n, H + kl * n, second + (a * d * d + kl) * n, EG + a * n);
+      MulAdd(n, H + kl * n, second + kl * n, EG + a * n);
     }
+  }
   for (int l = 0; l < d * d * n; l++) H[l] *= model->metric;
+  FPScratchRelease(J);
 }
 
 /* K = Cov G of one sample [maps][maps][n] */
@@ -151,7 +156,7 @@ FP_HOT static void Network_Covariance(FPModel model, int n, const double *w, dou
   const int    d = model->weights, maps = model->maps;
   const double square = model->metric * model->metric;
   double       R[FP_MAX_MAP * FP_BLOCK], K[FP_MAX_MAP * FP_MAX_MAP * FP_BLOCK];
-  double       J[FP_MAX_MAP * FP_MAX_DIM * FP_BLOCK], P[FP_MAX_MAP * FP_MAX_DIM * FP_BLOCK];
+  double      *J = FPScratchTake((size_t)(maps * d * n)), *P = FPScratchTake((size_t)(maps * d * n));
 
   Residual(model, n, w, R);
   SlopeCovariance(model, n, R, K);
@@ -170,6 +175,7 @@ FP_HOT static void Network_Covariance(FPModel model, int n, const double *w, dou
         for (int l = 0; l < n; l++) C[(m * d + k) * n + l] = C_km[l];
       }
     }
+  FPScratchRelease(J);
 }
 
 /* s_A = sum_{B, pq} (d K_AB / d M_pq) T_{pq, B} with T = J J^T, [maps][n] */
@@ -201,28 +207,30 @@ FP_HOT static void Network_Divergence(FPModel model, int n, const double *w, dou
 {
   const int d = model->weights, maps = model->maps;
   double    R[FP_MAX_MAP * FP_BLOCK], K[FP_MAX_MAP * FP_MAX_MAP * FP_BLOCK], T[FP_MAX_MAP * FP_MAX_MAP * FP_BLOCK];
-  double    J[FP_MAX_MAP * FP_MAX_DIM * FP_BLOCK], P[FP_MAX_MAP * FP_MAX_DIM * FP_BLOCK], s[FP_MAX_MAP * FP_BLOCK];
-  double    second[FP_MAX_MAP * FP_MAX_DIM * FP_MAX_DIM * FP_BLOCK];
+  double    s[FP_MAX_MAP * FP_BLOCK], trace[FP_BLOCK];
+  double   *J = FPScratchTake((size_t)(maps * d * n)), *P = FPScratchTake((size_t)(maps * d * n));
+  double   *second = FPScratchTake((size_t)(d * d * n));
 
   Residual(model, n, w, R);
   SlopeCovariance(model, n, R, K);
   (*model->ops.jacobian)(model, n, w, J);
-  (*model->ops.second)(model, n, w, second);
   SlopeTimesJacobian(model, n, K, J, P);
   Fill(maps * maps * n, T, 0);
   for (int ab = 0; ab < maps * maps; ab++)
     for (int k = 0; k < d; k++) MulAdd(n, T + ab * n, J + (ab / maps * d + k) * n, J + (ab % maps * d + k) * n);
   SlopeDivergence(model, n, R, T, s);
-  for (int ab = 0; ab < maps * maps; ab++)
-    for (int k = 0; k < d; k++)
-      MulAdd(n, s + ab / maps * n, K + ab * n, second + (ab % maps * d * d + k * (d + 1)) * n);
   Fill(d * n, div, 0);
+  for (int b = 0; b < maps; b++) {
+    (*model->ops.second)(model, n, w, b, second);
+    Fill(n, trace, 0);
+    for (int k = 0; k < d; k++) ScaleAdd(n, trace, 1, second + k * (d + 1) * n);
+    for (int a = 0; a < maps; a++) MulAdd(n, s + a * n, K + (a * maps + b) * n, trace);
+    for (int km = 0; km < d * d; km++) MulAdd(n, div + km / d * n, second + km * n, P + (b * d + km % d) * n);
+  }
   for (int k = 0; k < d; k++)
-    for (int a = 0; a < maps; a++) {
-      MulAdd(n, div + k * n, J + (a * d + k) * n, s + a * n);
-      for (int m = 0; m < d; m++) MulAdd(n, div + k * n, second + ((a * d + k) * d + m) * n, P + (a * d + m) * n);
-    }
+    for (int a = 0; a < maps; a++) MulAdd(n, div + k * n, J + (a * d + k) * n, s + a * n);
   for (int l = 0; l < d * n; l++) div[l] *= model->metric * model->metric;
+  FPScratchRelease(J);
 }
 
 FP_HOT void FPCholesky(int m, int n, const double *C, double *F)
@@ -261,7 +269,7 @@ FP_HOT void FPCholesky(int m, int n, const double *C, double *F)
 FP_HOT static void Network_Factor(FPModel model, int n, const double *w, double *F)
 {
   const int d = model->weights, maps = model->maps;
-  double    R[FP_MAX_MAP * FP_BLOCK], J[FP_MAX_MAP * FP_MAX_DIM * FP_BLOCK];
+  double    R[FP_MAX_MAP * FP_BLOCK], *J;
   double    K[FP_MAX_MAP * FP_MAX_MAP * FP_BLOCK], root[FP_MAX_MAP * FP_MAX_MAP * FP_BLOCK];
 
   if (d < maps) { /* then d <= FP_MAX_MAP: C fits into K */
@@ -272,19 +280,22 @@ FP_HOT static void Network_Factor(FPModel model, int n, const double *w, double 
   Residual(model, n, w, R);
   SlopeCovariance(model, n, R, K);
   FPCholesky(maps, n, K, root);
+  J = FPScratchTake((size_t)(maps * d * n));
   (*model->ops.jacobian)(model, n, w, J);
   Fill(d * maps * n, F, 0);
   for (int k = 0; k < d; k++)
     for (int a = 0; a < maps; a++)
       for (int c = 0; c <= a; c++) MulAdd(n, F + (k * maps + c) * n, J + (a * d + k) * n, root + (a * maps + c) * n);
   for (int l = 0; l < d * maps * n; l++) F[l] *= model->metric;
+  FPScratchRelease(J);
 }
 
 FP_HOT static void Network_Sample(FPModel model, int n, const double *w, const double *x, const double *y, double *g)
 {
   const int    d = model->weights, p = model->inputs;
   const double metric = model->metric;
-  double       M[FP_MAX_MAP * FP_BLOCK], J[FP_MAX_MAP * FP_MAX_DIM * FP_BLOCK], e[FP_BLOCK], G[FP_BLOCK];
+  double       M[FP_MAX_MAP * FP_BLOCK], e[FP_BLOCK], G[FP_BLOCK];
+  double      *J = FPScratchTake((size_t)(model->maps * d * n));
 
   (*model->ops.map)(model, n, w, M);
   (*model->ops.jacobian)(model, n, w, J);
@@ -301,6 +312,7 @@ FP_HOT static void Network_Sample(FPModel model, int n, const double *w, const d
       for (int k = 0; k < d; k++) MulAdd(n, g + k * n, J + ((i * p + j) * d + k) * n, G);
     }
   }
+  FPScratchRelease(J);
 }
 
 PetscErrorCode FPNetworkCheckSizes(FPModel model, PetscInt inputs, PetscInt targets)

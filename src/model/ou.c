@@ -19,8 +19,8 @@ const FPParameter FPOUParameters[] = {
 };
 
 typedef struct {
-  double A[FP_MAX_DIM * FP_MAX_DIM], C[FP_MAX_DIM * FP_MAX_DIM], F[FP_MAX_DIM * FP_MAX_DIM]; /* C = F F^T */
-  double center[FP_MAX_DIM];
+  double *A, *C, *F; /* [d][d], C = F F^T */
+  double  center[FP_MAX_DIM];
 } OU;
 
 FP_HOT static void FPModelGradient_OU(FPModel model, int n, const double *w, double *g)
@@ -113,7 +113,10 @@ static PetscErrorCode FPModelStarts_OU(FPModel model, PetscInt *count, PetscReal
 
 static PetscErrorCode FPModelDestroy_OU(FPModel model)
 {
+  OU *ou = (OU *)model->impl;
+
   PetscFunctionBegin;
+  PetscCall(PetscFree3(ou->A, ou->C, ou->F));
   PetscCall(PetscFree(model->impl));
   PetscFunctionReturn(0);
 }
@@ -132,7 +135,7 @@ static const FPSampler  Sampler = {.draw = FPModelDraw_OU};
 /* Symmetric and, by its factor, positive semidefinite. */
 static PetscErrorCode CheckDiffusion(PetscInt d, const PetscReal D[], const char where[])
 {
-  double    F[FP_MAX_DIM * FP_MAX_DIM];
+  double   *F     = FPScratchTake((size_t)(d * d));
   PetscReal scale = 0;
 
   PetscFunctionBegin;
@@ -146,6 +149,7 @@ static PetscErrorCode CheckDiffusion(PetscInt d, const PetscReal D[], const char
     FPInputCheck(PetscAbsReal(D[k] - D[j * d + i]) <= 1e-12 * scale && PetscAbsReal(rest) <= 1e-10 * scale,
                  "%s is not symmetric positive semidefinite", where);
   }
+  FPScratchRelease(F);
   PetscFunctionReturn(0);
 }
 
@@ -184,6 +188,7 @@ PetscErrorCode FPModelCreate_OU(FPModel model, FPConfig config)
   PetscCall(FPConfigRead(config, "model", FPOUParameters, &keys));
   PetscCall(CheckKeys(config, &keys, &d));
   PetscCall(PetscNew(&ou));
+  PetscCall(PetscMalloc3(d * d, &ou->A, d * d, &ou->C, d * d, &ou->F));
   model->impl            = ou;
   model->ops             = Ops;
   model->sampler         = Sampler;

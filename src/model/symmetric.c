@@ -46,16 +46,16 @@ FP_HOT static void FPModelJacobian_Symmetric(FPModel model, int n, const double 
     }
 }
 
-FP_HOT static void FPModelSecond_Symmetric(FPModel model, int n, PETSC_UNUSED const double *U, double *H)
+FP_HOT static void FPModelSecond_Symmetric(FPModel model, int n, PETSC_UNUSED const double *U, int a,
+                                           double *H)
 {
-  const int r = model->rank, d = 2 * r;
+  const int r = model->rank, d = 2 * r, i = a / 2, j = a % 2;
 
-  for (int a = 0; a < 4 * d * d; a++) {
-    const int    i = a / (2 * d * d), j = a / (d * d) % 2, P = a / d % d, Q = a % d;
-    const int    p = P / r, q = Q / r;
+  for (int PQ = 0; PQ < d * d; PQ++) {
+    const int    P = PQ / d, Q = PQ % d, p = P / r, q = Q / r;
     const double value = P % r == Q % r ? (i == p && j == q) + (j == p && i == q) : 0;
 
-    for (int l = 0; l < n; l++) H[a * n + l] = value;
+    for (int l = 0; l < n; l++) H[PQ * n + l] = value;
   }
 }
 

@@ -72,7 +72,7 @@ static PetscErrorCode FindSaddle(FPExit *e)
 static PetscErrorCode NegativeDirections(FPExit *e)
 {
   const size_t               d = (size_t)e->dim;
-  double                     H[FP_MAX_DIM * FP_MAX_DIM];
+  double                    *H = FPScratchTake(d * d);
   gsl_matrix                *A = gsl_matrix_alloc(d, d), *vector = gsl_matrix_alloc(d, d);
   gsl_vector                *value = gsl_vector_alloc(d);
   gsl_eigen_symmv_workspace *work  = gsl_eigen_symmv_alloc(d);
@@ -83,8 +83,10 @@ static PetscErrorCode NegativeDirections(FPExit *e)
     for (size_t j = 0; j < d; j++) gsl_matrix_set(A, i, j, (H[i * d + j] + H[j * d + i]) / 2);
   (void)gsl_eigen_symmv(A, value, vector, work);
   (void)gsl_eigen_symmv_sort(value, vector, GSL_EIGEN_SORT_VAL_ASC);
+  PetscCall(PetscMalloc1((size_t)e->negative * d, &e->vector));
   for (size_t k = 0; k < (size_t)e->negative; k++)
     for (size_t i = 0; i < d; i++) e->vector[k * d + i] = gsl_matrix_get(vector, i, k);
+  FPScratchRelease(H);
   gsl_eigen_symmv_free(work);
   gsl_vector_free(value);
   gsl_matrix_free(vector);
@@ -149,7 +151,7 @@ static PetscErrorCode CheckStart(const FPExit *e, FPMesh mesh)
 /* A grid needs some cells in the region: counted on the coarsest one of a run with the engine generator. */
 static PetscErrorCode CheckCells(const FPExit *e, FPConfig config, FPMesh mesh)
 {
-  PetscInt  levels, cells[FP_MAX_DIM], total = 1, inside = 0, needed = 1;
+  PetscInt  levels, cells[FP_MAX_AXES], total = 1, inside = 0, needed = 1;
   PetscReal ratio;
   FPStrings engines = {0};
   PetscBool wanted;
@@ -169,7 +171,7 @@ static PetscErrorCode CheckCells(const FPExit *e, FPConfig config, FPMesh mesh)
   }
   for (PetscInt k = 0; k < total && inside < needed; k++) {
     PetscInt rest = k;
-    double   z[FP_MAX_DIM], slope, level;
+    double   z[FP_MAX_AXES], slope, level;
 
     for (PetscInt a = 0; a < e->dim; a++) {
       FPMeshMap(mesh, a, (rest % cells[a] + 0.5) / cells[a], &z[a], &slope);
@@ -214,6 +216,7 @@ static PetscErrorCode Destroy_Exit(FPObservable obs)
   PetscFunctionBegin;
   PetscCall(FPRegionDestroy(&e->region));
   PetscCall(FPRegionDestroy(&e->second));
+  PetscCall(PetscFree(e->vector));
   PetscFunctionReturn(0);
 }
 

@@ -21,9 +21,9 @@ typedef struct {
   FPModel   model;
   PetscInt  dim;
   PetscReal z[FP_MAX_DIM]; /* the start */
-  /* around a critical point with negative curvature: orthonormal vectors[negative][dim] that span it */
+  /* around a critical point with negative curvature: orthonormal vector[negative][dim] that span it */
   PetscInt  negative;
-  PetscReal centre[FP_MAX_DIM], vector[FP_MAX_DIM * FP_MAX_DIM];
+  PetscReal centre[FP_MAX_DIM], *vector;
   /* what generators found, and the ensemble that is simulated */
   PetscInt    known;
   FPExitRates rates[FP_EXIT_KNOWN];

@@ -85,7 +85,8 @@ static PetscErrorCode ChainDirections(const Subject *s, const FPCriticalPoint *p
 /* Whether the SDE has noise, and a drift other than -grad V: seen at a point where neither happens to vanish. */
 static void Anatomy(const Subject *s, PetscBool *noisy, PetscBool *modified)
 {
-  double z[FP_MAX_DIM], b[FP_MAX_DIM], g[FP_MAX_DIM], D[FP_MAX_DIM * FP_MAX_DIM], size = 0, gap = 0, diffusion = 0;
+  double  z[FP_MAX_DIM], b[FP_MAX_DIM], g[FP_MAX_DIM], size = 0, gap = 0, diffusion = 0;
+  double *D = FPScratchTake((size_t)(s->dim * s->dim));
 
   for (PetscInt i = 0; i < s->dim; i++) z[i] = 0.37 + 0.11 * i;
   FPProcessDrift(s->process, 1, z, b);
@@ -96,6 +97,7 @@ static void Anatomy(const Subject *s, PetscBool *noisy, PetscBool *modified)
     size = PetscMax(size, PetscAbsReal(g[i]));
     diffusion += D[i * (s->dim + 1)];
   }
+  FPScratchRelease(D);
   *noisy    = (PetscBool)(diffusion > 0);
   *modified = (PetscBool)(gap > 1e-12 * size);
 }

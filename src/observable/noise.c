@@ -82,7 +82,7 @@ static PetscErrorCode GetPoints(FPObservable obs, PetscInt *count, Point **point
 static PetscErrorCode AddCovariance(PetscInt d, const PetscReal C[], const PetscReal H[], const char name[],
                                     FPQuantities *q)
 {
-  PetscReal    M[FP_MAX_DIM * FP_MAX_DIM], w[FP_MAX_DIM], work[8 * FP_MAX_DIM], cc = 0, hh = 0, ch = 0;
+  PetscReal   *M = FPScratchTake((size_t)(d * d)), w[FP_MAX_DIM], work[8 * FP_MAX_DIM], cc = 0, hh = 0, ch = 0;
   PetscBLASInt n, lwork = 8 * FP_MAX_DIM, info;
   PetscInt     rank = 0;
 
@@ -95,6 +95,7 @@ static PetscErrorCode AddCovariance(PetscInt d, const PetscReal C[], const Petsc
     ch += C[k] * H[k];
   }
   PetscCallBLAS("LAPACKsyev", LAPACKsyev_("N", "U", &n, M, &n, w, work, &lwork, &info));
+  FPScratchRelease(M);
   PetscCheck(info == 0, PETSC_COMM_SELF, PETSC_ERR_LIB, "LAPACK syev returned %d", (int)info);
   for (PetscInt k = 0; k < d; k++) {
     PetscCall(FPQuantitiesAdd(q, w[d - 1 - k], 0, "gradient^2", "covariance_eigenvalue[%d][at=%s]", (int)k, name));
@@ -192,11 +193,11 @@ static PetscErrorCode DrawCovariance(FPModel model, const Point *point, PetscRea
 static PetscErrorCode SampledRows(FPObservable obs, const Point *point, const PetscReal H[])
 {
   const PetscInt d = point->d;
-  PetscReal     *groups, sum[FP_MAX_DIM * FP_MAX_DIM] = {0}, C[FP_MAX_DIM * FP_MAX_DIM];
+  PetscReal     *groups, *sum, *C;
   FPQuantities   all = {0}, left[FP_GROUPS];
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc1(FP_GROUPS * d * d, &groups));
+  PetscCall(PetscCalloc3(FP_GROUPS * d * d, &groups, d * d, &sum, d * d, &C));
   PetscCall(PetscMemzero(left, sizeof(left)));
   PetscCall(DrawCovariance(obs->scene.model, point, groups));
   for (PetscInt k = 0; k < FP_GROUPS * d * d; k++) sum[k % (d * d)] += groups[k];
@@ -218,7 +219,7 @@ static PetscErrorCode SampledRows(FPObservable obs, const Point *point, const Pe
   }
   for (PetscInt group = 0; group < FP_GROUPS; group++) PetscCall(FPQuantitiesFree(&left[group]));
   PetscCall(FPQuantitiesFree(&all));
-  PetscCall(PetscFree(groups));
+  PetscCall(PetscFree3(groups, sum, C));
   PetscFunctionReturn(0);
 }
 
@@ -249,18 +250,20 @@ static PetscErrorCode Exact_Noise(FPObservable obs)
   PetscFunctionBegin;
   PetscCall(GetPoints(obs, &count, &points));
   for (PetscInt k = 0; k < count; k++) {
-    PetscReal    C[FP_MAX_DIM * FP_MAX_DIM], H[FP_MAX_DIM * FP_MAX_DIM];
-    FPQuantities q = {0};
+    const PetscInt d = points[k].d;
+    PetscReal     *C = FPScratchTake((size_t)(d * d)), *H = FPScratchTake((size_t)(d * d));
+    FPQuantities   q = {0};
 
     PetscCall(LossHessian(obs, &points[k], H));
     FPModelCovariance(obs->scene.model, 1, points[k].w, C);
-    PetscCall(AddCovariance(points[k].d, C, H, points[k].name, &q));
+    PetscCall(AddCovariance(d, C, H, points[k].name, &q));
     for (PetscInt i = 0; i < q.n; i++)
       PetscCall(FPResultsAdd(obs->scene.results, "sgd", "exact", "noise", q.list[i].name, q.list[i].value,
                              1e-13 * PetscMax(1, PetscAbsReal(q.list[i].value)), FP_BOUND, q.list[i].unit));
     PetscCall(AddUndefined(obs, &points[k], &q));
     PetscCall(FPQuantitiesFree(&q));
     PetscCall(SampledRows(obs, &points[k], H));
+    FPScratchRelease(C);
   }
   PetscCall(PetscFree(points));
   PetscFunctionReturn(0);

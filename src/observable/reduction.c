@@ -176,19 +176,17 @@ static PetscErrorCode CreateFull(const char process[], Pair *pair)
 {
   FPConfig   config;
   FPTraining training;
+  char       key[2 * FP_NAME];
 
   PetscFunctionBegin;
+  PetscCall(FPModelCreateFull(pair->model, &pair->full_model));
+  if (!pair->full_model) PetscFunctionReturn(0);
   PetscCall(FPProcessGetTraining(pair->process, &training));
   PetscCall(FPConfigCreate(&config));
   PetscCall(FPTrainingWrite(config, &training));
-  PetscCall(FPModelCreateFull(config, pair->model, &pair->full_model));
-  if (pair->full_model) {
-    char key[2 * FP_NAME];
-
-    PetscCall(PetscSNPrintf(key, sizeof(key), "%s_preset", process));
-    PetscCall(FPConfigSet(config, key, "sgd"));
-    PetscCall(FPProcessCreate(config, process, pair->full_model, &pair->full_process));
-  }
+  PetscCall(PetscSNPrintf(key, sizeof(key), "%s_preset", process));
+  PetscCall(FPConfigSet(config, key, "sgd"));
+  PetscCall(FPProcessCreate(config, process, pair->full_model, &pair->full_process));
   PetscCall(FPConfigDestroy(&config));
   PetscFunctionReturn(0);
 }

@@ -31,8 +31,6 @@ static PetscErrorCode Read_Sharpness(FPObservable obs, FPConfig config, FPModel 
 static PetscErrorCode SetUp(FPObservable obs)
 {
   Sharpness *s = (Sharpness *)obs->data;
-  FPTraining training;
-  FPConfig   config;
   PetscReal  metric;
 
   PetscFunctionBegin;
@@ -42,11 +40,7 @@ static PetscErrorCode SetUp(FPObservable obs)
   PetscCall(FPModelGetSizes(s->model, &s->dim, NULL, NULL));
   PetscCall(FPModelGetParent(s->model, &s->mapped, &s->weights));
   PetscCall(FPModelGetMetric(s->model, &metric));
-  PetscCall(FPProcessGetTraining(obs->scene.process[0], &training));
-  PetscCall(FPConfigCreate(&config));
-  PetscCall(FPTrainingWrite(config, &training));
-  PetscCall(FPModelCreateFull(config, s->model, &s->full));
-  PetscCall(FPConfigDestroy(&config));
+  PetscCall(FPModelCreateFull(s->model, &s->full));
   if (s->full) PetscCall(FPModelGetSizes(s->full, &s->weights, NULL, NULL));
   s->known = (PetscBool)(s->full || metric == 1);
   PetscFunctionReturn(0);
@@ -63,7 +57,7 @@ static void Evaluate(const Sharpness *s, int n, const double *z, double *room, d
 {
   const PetscInt d = s->weights;
   const double  *w = z;
-  double        *H = room + (size_t)d * n;
+  double        *H = room + (size_t)d * n, *M;
 
   if (s->full) {
     FPModelLiftFull(s->model, n, z, room);
@@ -71,8 +65,9 @@ static void Evaluate(const Sharpness *s, int n, const double *z, double *room, d
   } else
     w = FPWeightsOf(s->model, s->mapped, n, z, room);
   FPModelHessian(s->full ? s->full : s->model, n, w, H);
+  M = FPScratchTake((size_t)(d * d));
   for (int l = 0; l < n; l++) {
-    PetscReal    M[FP_MAX_DIM * FP_MAX_DIM], value[FP_MAX_DIM], work[8 * FP_MAX_DIM];
+    PetscReal    value[FP_MAX_DIM], work[8 * FP_MAX_DIM];
     PetscBLASInt order = (PetscBLASInt)d, lwork = 8 * FP_MAX_DIM, info;
 
     for (PetscInt i = 0; i < d; i++)
@@ -80,6 +75,7 @@ static void Evaluate(const Sharpness *s, int n, const double *z, double *room, d
     LAPACKsyev_("N", "U", &order, M, &order, value, work, &lwork, &info);
     S[l] = info ? NAN : value[d - 1];
   }
+  FPScratchRelease(M);
 }
 
 /* threshold of every process, and where there is no Hessian the reason. */

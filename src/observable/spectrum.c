@@ -179,28 +179,27 @@ static PetscErrorCode Generator_Spectrum(FPObservable obs, FPGenerator gen, Pets
   PetscFunctionReturn(0);
 }
 
-/* All monomials up to the degree, the constant first; fewer in high dimension, so that the basis stays small. */
+/* All monomials up to the degree, the constant first; fewer in high dimension, so that the basis stays small: lower
+   degrees, and of degree one the first coordinates only. */
 static void ChooseMonomials(Spectrum *s, PetscInt room)
 {
-  PetscInt e[FP_MAX_DIM] = {0}, degree = s->degree;
+  PetscInt e[FP_MAX_DIM] = {0}, degree = s->degree, total = 0;
 
   for (;; degree--) {
-    PetscInt count = 1;
+    PetscReal count = 1;
 
-    for (PetscInt k = 1; k <= s->dim; k++) count = count * (degree + k) / k;
-    if (count <= room || degree == 1) break;
+    for (PetscInt k = 1; k <= s->dim; k++) count *= (PetscReal)(degree + k) / k;
+    if (count < room + 0.5 || degree == 1) break;
   }
-  s->polynomials = 0;
-  for (;;) {
-    PetscInt total = 0, a = 0;
+  for (s->polynomials = 0; s->polynomials < room; s->polynomials++) {
+    PetscInt a = 0;
 
-    for (PetscInt i = 0; i < s->dim; i++) total += e[i];
-    if (total <= degree) {
-      for (PetscInt i = 0; i < s->dim; i++) s->exponent[s->polynomials][i] = e[i];
-      s->polynomials++;
-    }
-    while (a < s->dim && ++e[a] > degree) e[a++] = 0;
+    for (PetscInt i = 0; i < s->dim; i++) s->exponent[s->polynomials][i] = e[i];
+    for (; a < s->dim; total -= e[a], e[a++] = 0) /* the next one by carrying */
+      if (total < degree) break;
     if (a == s->dim) break;
+    e[a]++;
+    total++;
   }
 }
 
@@ -245,12 +244,14 @@ static double Saturated(double x)
 /* psi[size][FP_BLOCK] */
 static void EvaluateBasis(const Spectrum *s, const double *z, double *psi)
 {
-  double x[FP_MAX_DIM][FP_BLOCK], *own = psi + s->polynomials * FP_BLOCK;
+  double *x = FPScratchTake((size_t)(s->dim * FP_BLOCK)), *own = psi + s->polynomials * FP_BLOCK;
 
   for (PetscInt a = 0; a < s->dim; a++)
     for (PetscInt l = 0; l < FP_BLOCK; l++) {
-      x[a][l] = (z[a * FP_BLOCK + l] - s->centre[a]) / s->scale[a];
-      if (s->borrowed) x[a][l] = Saturated(x[a][l]);
+      double *xl = &x[a * FP_BLOCK + l];
+
+      *xl = (z[a * FP_BLOCK + l] - s->centre[a]) / s->scale[a];
+      if (s->borrowed) *xl = Saturated(*xl);
     }
   for (PetscInt m = 0; m < s->polynomials; m++) {
     double *row = psi + m * FP_BLOCK;
@@ -258,9 +259,10 @@ static void EvaluateBasis(const Spectrum *s, const double *z, double *psi)
     for (PetscInt l = 0; l < FP_BLOCK; l++) row[l] = 1;
     for (PetscInt a = 0; a < s->dim; a++)
       for (PetscInt k = 0; k < s->exponent[m][a]; k++)
-        for (PetscInt l = 0; l < FP_BLOCK; l++) row[l] *= x[a][l];
+        for (PetscInt l = 0; l < FP_BLOCK; l++) row[l] *= x[a * FP_BLOCK + l];
   }
   if (!s->modes) return;
+  FPScratchRelease(x);
   for (PetscInt l = 0; l < FP_BLOCK; l++) Interpolate(s, z + l, own + l);
   for (PetscInt k = 0; s->borrowed && k < s->modes->modes * FP_BLOCK; k++) own[k] = Saturated(own[k]);
 }

@@ -19,22 +19,25 @@ FP_HOT static void Combine(int d, int n, double eta, const double *restrict g, c
 
 static void FPDriftDrift_Modified(FPProcess process, int n, const double *w, double *b)
 {
-  double g[FP_MAX_DIM * FP_BLOCK], J[FP_MAX_DIM * FP_MAX_DIM * FP_BLOCK];
+  const int d = (int)process->weights;
+  double   *g = FPScratchTake((size_t)(d * n)), *J = FPScratchTake((size_t)(d * d * n));
 
   FPModelGradient(process->model, n, w, g);
   FPModelHessian(process->model, n, w, J);
-  Combine((int)process->weights, n, process->training.learning_rate, g, J, b);
+  Combine(d, n, process->training.learning_rate, g, J, b);
+  FPScratchRelease(g);
 }
 
 static void FPDriftEnergy_Modified(FPProcess process, int n, const double *w, double *U)
 {
   const double factor = process->training.learning_rate / (4.0 * process->metric);
-  double       g[FP_MAX_DIM * FP_BLOCK];
+  double      *g      = FPScratchTake((size_t)(process->weights * n));
 
   FPModelPotential(process->model, n, w, U);
   FPModelGradient(process->model, n, w, g);
   for (int i = 0; i < process->weights; i++)
     for (int l = 0; l < n; l++) U[l] += factor * g[i * n + l] * g[i * n + l];
+  FPScratchRelease(g);
 }
 
 PetscErrorCode FPDriftCreate_Modified(FPProcess process)

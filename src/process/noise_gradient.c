@@ -18,36 +18,37 @@ FP_HOT static void ScaleTo(int count, double factor, const double *restrict x, d
 static void FPNoiseDiffusion_Gradient(FPProcess process, int n, const double *w, double *D)
 {
   const int d = (int)process->weights;
-  double    C[FP_MAX_DIM * FP_MAX_DIM * FP_BLOCK];
+  double   *C = FPScratchTake((size_t)(d * d * n));
 
   FPModelCovariance(process->model, n, w, C);
   Add(d * d * n, process->noise.gain, C, D);
+  FPScratchRelease(C);
 }
 
 static void FPNoiseDivergence_Gradient(FPProcess process, int n, const double *w, double *c)
 {
-  double divergence[FP_MAX_DIM * FP_BLOCK];
+  double *divergence = FPScratchTake((size_t)(process->weights * n));
 
   FPModelDivCovariance(process->model, n, w, divergence);
   Add((int)process->weights * n, process->noise.gain, divergence, c);
+  FPScratchRelease(divergence);
 }
 
 static void FPNoiseFactor_Gradient(FPProcess process, int n, const double *w, double *S)
 {
   const int    own = (int)process->noise.channels, all = (int)process->channels;
   const double factor = sqrt(2.0 * process->noise.gain);
-  double       F[FP_MAX_DIM * FP_MAX_CHANNELS * FP_BLOCK];
+  double      *F      = FPScratchTake((size_t)(process->weights * own * n));
 
   FPModelCovarianceFactor(process->model, n, w, F);
   for (int i = 0; i < process->weights; i++) ScaleTo(own * n, factor, F + i * own * n, S + i * all * n);
+  FPScratchRelease(F);
 }
 
 PetscErrorCode FPNoiseCreate_Gradient(FPProcess process)
 {
   PetscFunctionBegin;
   PetscCall(FPModelGetChannels(process->model, &process->noise.channels));
-  PetscCheck(process->noise.channels <= FP_MAX_DIM, PETSC_COMM_SELF, PETSC_ERR_PLIB,
-             "%d channels of gradient noise, at most %d fit", (int)process->noise.channels, FP_MAX_DIM);
   process->noise.gain       = process->training.learning_rate / (2.0 * (PetscReal)process->training.batch_size);
   process->noise.diffusion  = FPNoiseDiffusion_Gradient;
   process->noise.divergence = FPNoiseDivergence_Gradient;

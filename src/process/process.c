@@ -177,6 +177,7 @@ PetscErrorCode FPProcessGetChannels(FPProcess process, PetscInt *channels)
 PetscErrorCode FPProcessDestroy(FPProcess *process)
 {
   PetscFunctionBegin;
+  if (*process) PetscCall(PetscFree((*process)->curvature));
   PetscCall(PetscFree(*process));
   PetscFunctionReturn(0);
 }

@@ -4,19 +4,19 @@
    only. */
 #include "processimpl.h"
 
-#define D2 (FP_MAX_DIM * FP_MAX_DIM)
-
 typedef void (*Evaluate)(FPProcess process, int n, const double *z, double *out);
 
 /* Calls evaluate() with at most FP_BLOCK points at a time: `rows` numbers per point out of `dim`. */
 static void ByBlocks(FPProcess process, Evaluate evaluate, int dim, int rows, int n, const double *z, double *out)
 {
-  double zb[FP_MAX_DIM * FP_BLOCK], ob[FP_MAX_DIM * FP_MAX_CHANNELS * FP_BLOCK];
+  double *zb, *ob;
 
   if (n <= FP_BLOCK) {
     evaluate(process, n, z, out);
     return;
   }
+  zb = FPScratchTake((size_t)(dim * FP_BLOCK));
+  ob = FPScratchTake((size_t)(rows * FP_BLOCK));
   for (int first = 0; first < n; first += FP_BLOCK) {
     const int m = n - first < FP_BLOCK ? n - first : FP_BLOCK;
 
@@ -24,6 +24,7 @@ static void ByBlocks(FPProcess process, Evaluate evaluate, int dim, int rows, in
     evaluate(process, m, zb, ob);
     for (int k = 0; k < rows; k++) memcpy(out + (size_t)k * n + first, ob + k * m, (size_t)m * sizeof(double));
   }
+  FPScratchRelease(zb);
 }
 
 void FPProcessWeightDiffusion(FPProcess process, int n, const double *w, double *D)
@@ -50,8 +51,10 @@ static void PushVector(FPProcess process, int n, const double *P, const double *
 
 static void MappedDrift(FPProcess process, int n, const double *z, double *b)
 {
-  double w[FP_MAX_DIM * FP_BLOCK], bw[FP_MAX_DIM * FP_BLOCK], c[FP_MAX_DIM * FP_BLOCK];
-  double P[D2 * FP_BLOCK], D[D2 * FP_BLOCK];
+  const int m = (int)process->weights;
+  double   *w = FPScratchTake((size_t)(m * n)), *bw = FPScratchTake((size_t)(m * n));
+  double   *c = FPScratchTake((size_t)(process->dim * n)), *P = FPScratchTake((size_t)(process->dim * m * n));
+  double   *D = FPScratchTake((size_t)(m * m * n));
 
   FPModelLift(process->model, n, z, w);
   FPModelPush(process->model, n, w, P);
@@ -60,12 +63,14 @@ static void MappedDrift(FPProcess process, int n, const double *z, double *b)
   FPModelPushSecond(process->model, n, w, D, c);
   PushVector(process, n, P, bw, b);
   for (int k = 0; k < process->dim * n; k++) b[k] += c[k];
+  FPScratchRelease(w);
 }
 
 static void MappedDiffusion(FPProcess process, int n, const double *z, double *Dz)
 {
   const int d = (int)process->dim, m = (int)process->weights;
-  double    w[FP_MAX_DIM * FP_BLOCK], P[D2 * FP_BLOCK], D[D2 * FP_BLOCK], row[FP_MAX_DIM * FP_BLOCK];
+  double   *w = FPScratchTake((size_t)(m * n)), *P = FPScratchTake((size_t)(d * m * n));
+  double   *D = FPScratchTake((size_t)(m * m * n)), *row = FPScratchTake((size_t)(m * n));
 
   FPModelLift(process->model, n, z, w);
   FPModelPush(process->model, n, w, P);
@@ -83,27 +88,33 @@ static void MappedDiffusion(FPProcess process, int n, const double *z, double *D
         for (int l = 0; l < n; l++) out[l] += P[(i * m + a) * n + l] * row[a * n + l];
     }
   }
+  FPScratchRelease(w);
 }
 
 static void WeightFick(FPProcess process, int n, const double *w, double *v)
 {
-  double divergence[FP_MAX_DIM * FP_BLOCK];
+  double *divergence;
 
   process->drift.drift(process, n, w, v);
   if (!process->noise.divergence) return;
+  divergence = FPScratchTake((size_t)(process->weights * n));
   memset(divergence, 0, (size_t)(process->weights * n) * sizeof(double));
   process->noise.divergence(process, n, w, divergence);
   for (int k = 0; k < process->weights * n; k++) v[k] -= divergence[k];
+  FPScratchRelease(divergence);
 }
 
 static void MappedFick(FPProcess process, int n, const double *z, double *v)
 {
-  double w[FP_MAX_DIM * FP_BLOCK], vw[FP_MAX_DIM * FP_BLOCK], P[D2 * FP_BLOCK];
+  const int m = (int)process->weights;
+  double   *w = FPScratchTake((size_t)(m * n)), *vw = FPScratchTake((size_t)(m * n));
+  double   *P = FPScratchTake((size_t)(process->dim * m * n));
 
   FPModelLift(process->model, n, z, w);
   FPModelPush(process->model, n, w, P);
   WeightFick(process, n, w, vw);
   PushVector(process, n, P, vw, v);
+  FPScratchRelease(w);
 }
 
 static void WeightFactor(FPProcess process, int n, const double *w, double *S)
@@ -121,11 +132,12 @@ static void WeightFactor(FPProcess process, int n, const double *w, double *S)
 
 static void EnergyPotential(FPProcess process, int n, const double *z, double *Phi)
 {
-  double w[FP_MAX_DIM * FP_BLOCK];
+  double *w = FPScratchTake((size_t)(process->weights * n));
 
   if (process->mapped) FPModelLift(process->model, n, z, w);
   process->drift.energy(process, n, process->mapped ? w : z, Phi);
   for (int l = 0; l < n; l++) Phi[l] /= process->training.temperature;
+  FPScratchRelease(w);
 }
 
 static void QuadraticPotential(FPProcess process, int n, const double *z, double *Phi)

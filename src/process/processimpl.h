@@ -4,8 +4,6 @@
 #define FPPROCESSIMPL_H
 #include "fpprocess.h"
 
-#define FP_MAX_CHANNELS (2 * FP_MAX_DIM) /* columns of S: gradient noise, then injected noise */
-
 typedef struct {
   void (*drift)(FPProcess process, int n, const double *w, double *b); /* Ito drift */
   /* U with b = -metric grad U, for a model with a potential */
@@ -45,13 +43,13 @@ struct _p_FPProcess {
   FPNoise         noise;
   FPAlgorithmType algorithm;
   PetscInt        order;
-  PetscInt        dim, weights, channels;
+  PetscInt        dim, weights, channels; /* columns of S: gradient noise, then injected noise */
   PetscBool       mapped;
   PetscReal       metric;
   PetscReal       dt;    /* of particles; 0: no minimum to choose it from */
   PetscReal       gibbs; /* temperature of the Gibbs law to compare with */
   FPPotentialKind potential;
-  PetscReal       center[FP_MAX_DIM], curvature[FP_MAX_DIM * FP_MAX_DIM]; /* FP_QUADRATIC: Phi = y^T curvature y/2 */
+  PetscReal       center[FP_MAX_DIM], *curvature; /* [dim][dim]; FP_QUADRATIC: Phi = y^T curvature y/2 */
 };
 
 typedef PetscErrorCode (*FPAxisCreate)(FPProcess);

@@ -55,7 +55,7 @@ PetscErrorCode FPProcessMeanCovariance(FPModel model, const PetscReal z[], Petsc
   const char *type, *coordinates;
   PetscBool   mapped, aligned;
   PetscInt    weights;
-  PetscReal   metric, C[FP_MAX_DIM * FP_MAX_DIM], w[FP_MAX_DIM];
+  PetscReal   metric, *C, w[FP_MAX_DIM];
 
   PetscFunctionBegin;
   PetscCall(FPModelGetName(model, &type, &coordinates));
@@ -67,9 +67,11 @@ PetscErrorCode FPProcessMeanCovariance(FPModel model, const PetscReal z[], Petsc
     PetscFunctionReturn(0);
   }
   if (mapped) FPModelLift(model, 1, z, w);
+  C = FPScratchTake((size_t)(weights * weights));
   FPModelCovariance(model, 1, mapped ? w : z, C);
   *mean = 0.0;
   for (PetscInt i = 0; i < weights; i++) *mean += C[i * weights + i] / (PetscReal)weights;
+  FPScratchRelease(C);
   PetscFunctionReturn(0);
 }
 
@@ -92,7 +94,7 @@ PetscErrorCode FPProcessFindPoint(FPModel model, const char name[], const FPCrit
 PetscErrorCode FPProcessSharpness(FPProcess process, const PetscReal z[], PetscReal *sharpness)
 {
   const size_t                 d = (size_t)process->weights;
-  PetscReal                    H[FP_MAX_DIM * FP_MAX_DIM], w[FP_MAX_DIM];
+  PetscReal                   *H = FPScratchTake(d * d), w[FP_MAX_DIM];
   gsl_eigen_nonsymm_workspace *work   = gsl_eigen_nonsymm_alloc(d);
   gsl_vector_complex          *values = gsl_vector_complex_alloc(d);
   gsl_matrix_view              matrix = gsl_matrix_view_array(H, d, d);
@@ -107,6 +109,7 @@ PetscErrorCode FPProcessSharpness(FPProcess process, const PetscReal z[], PetscR
   for (size_t i = 0; i < d; i++) *sharpness = PetscMax(*sharpness, gsl_complex_abs(gsl_vector_complex_get(values, i)));
   gsl_vector_complex_free(values);
   gsl_eigen_nonsymm_free(work);
+  FPScratchRelease(H);
   PetscFunctionReturn(0);
 }
 

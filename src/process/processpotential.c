@@ -5,7 +5,7 @@
 /* right[d][d] = D^{-1} right. nonsingular: D is positive definite beyond rounding. Destroys D. */
 static PetscErrorCode Solve(size_t d, PetscReal D[], PetscReal right[], PetscBool *nonsingular)
 {
-  PetscReal                  value[FP_MAX_DIM], vector[FP_MAX_DIM * FP_MAX_DIM], part[FP_MAX_DIM];
+  PetscReal                  value[FP_MAX_DIM], *vector = FPScratchTake(d * d), part[FP_MAX_DIM];
   gsl_eigen_symmv_workspace *work    = gsl_eigen_symmv_alloc(d);
   gsl_matrix_view            matrix  = gsl_matrix_view_array(D, d, d);
   gsl_matrix_view            vectors = gsl_matrix_view_array(vector, d, d);
@@ -17,8 +17,7 @@ static PetscErrorCode Solve(size_t d, PetscReal D[], PetscReal right[], PetscBoo
              "GSL finds no eigenvalues of D");
   gsl_eigen_symmv_free(work);
   *nonsingular = (PetscBool)(gsl_vector_min(&values.vector) > 1e-13 * gsl_vector_max(&values.vector));
-  if (!*nonsingular) PetscFunctionReturn(0);
-  for (size_t c = 0; c < d; c++) {
+  for (size_t c = 0; c < d && *nonsingular; c++) {
     for (size_t k = 0; k < d; k++) {
       part[k] = 0.0;
       for (size_t i = 0; i < d; i++) part[k] += vector[i * d + k] * right[i * d + c] / value[k];
@@ -28,6 +27,7 @@ static PetscErrorCode Solve(size_t d, PetscReal D[], PetscReal right[], PetscBoo
       for (size_t k = 0; k < d; k++) right[i * d + c] += vector[i * d + k] * part[k];
     }
   }
+  FPScratchRelease(vector);
   PetscFunctionReturn(0);
 }
 
@@ -38,13 +38,15 @@ static PetscErrorCode SetUpQuadratic(FPProcess process)
   const PetscInt         d = process->dim;
   const FPCriticalPoint *points;
   PetscInt               count;
-  PetscReal D[FP_MAX_DIM * FP_MAX_DIM], right[FP_MAX_DIM * FP_MAX_DIM], z[FP_MAX_DIM], b[FP_MAX_DIM], rest[FP_MAX_DIM];
-  PetscReal largest = 0.0, asymmetry = 0.0;
-  PetscBool nonsingular;
+  PetscReal             *D, *right;
+  PetscReal              z[FP_MAX_DIM], b[FP_MAX_DIM], rest[FP_MAX_DIM], largest = 0.0, asymmetry = 0.0;
+  PetscBool              nonsingular = PETSC_FALSE;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetCriticalPoints(process->model, &count, &points));
   if (!count) PetscFunctionReturn(0);
+  D     = FPScratchTake((size_t)(d * d));
+  right = FPScratchTake((size_t)(d * d));
   PetscCall(PetscArraycpy(process->center, points[0].z, d));
   FPProcessWeightDiffusion(process, 1, process->center, D);
   process->drift.drift(process, 1, process->center, rest);
@@ -55,7 +57,7 @@ static PetscErrorCode SetUpQuadratic(FPProcess process)
     for (PetscInt i = 0; i < d; i++) right[i * d + j] = rest[i] - b[i];
   }
   PetscCall(Solve((size_t)d, D, right, &nonsingular));
-  if (!nonsingular) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc1(d * d, &process->curvature));
   for (PetscInt i = 0; i < d; i++)
     for (PetscInt j = 0; j < d; j++) {
       const PetscReal a = right[i * d + j], t = right[j * d + i];
@@ -64,7 +66,8 @@ static PetscErrorCode SetUpQuadratic(FPProcess process)
       asymmetry                     = PetscMax(asymmetry, PetscAbsReal(a - t));
       process->curvature[i * d + j] = 0.5 * (a + t);
     }
-  if (asymmetry <= 1e-12 * largest) process->potential = FP_QUADRATIC;
+  if (nonsingular && asymmetry <= 1e-12 * largest) process->potential = FP_QUADRATIC;
+  FPScratchRelease(D);
   PetscFunctionReturn(0);
 }
 

@@ -282,7 +282,7 @@ PetscErrorCode FPRegionList(FILE *out)
 /* max(f of the first, -f of the other) */
 static void LevelOfDifference(FPRegion region, int n, const double *z, double *f)
 {
-  double zb[FP_MAX_DIM * FP_BLOCK], fb[FP_BLOCK];
+  double *zb = FPScratchTake((size_t)(region->dim * FP_BLOCK)), fb[FP_BLOCK];
 
   FPRegionLevel(region->first, n, z, f);
   for (int first = 0; first < n; first += FP_BLOCK) {
@@ -293,16 +293,18 @@ static void LevelOfDifference(FPRegion region, int n, const double *z, double *f
     FPRegionLevel(region->without, m, zb, fb);
     for (int l = 0; l < m; l++) f[first + l] = PetscMax(f[first + l], -fb[l]);
   }
+  FPScratchRelease(zb);
 }
 
 void FPRegionLevel(FPRegion region, int n, const double *z, double *f)
 {
-  double zb[FP_MAX_DIM * FP_BLOCK], fb[FP_BLOCK];
+  double *zb, fb[FP_BLOCK];
 
   if (region->first) {
     LevelOfDifference(region, n, z, f);
     return;
   }
+  zb = FPScratchTake((size_t)(region->dim * FP_BLOCK));
   for (int first = 0; first < n; first += FP_BLOCK) {
     const int m = PetscMin(FP_BLOCK, n - first);
 
@@ -316,6 +318,7 @@ void FPRegionLevel(FPRegion region, int n, const double *z, double *f)
     }
     for (int l = 0; l < m && !region->inside; l++) f[first + l] = -f[first + l];
   }
+  FPScratchRelease(zb);
 }
 
 static double LevelOn(FPRegion region, const double from[], const double to[], double t)
@@ -329,13 +332,14 @@ static double LevelOn(FPRegion region, const double from[], const double to[], d
 
 double FPRegionLeaves(FPRegion region, const double from[], const double to[])
 {
-  double z[FP_MAX_DIM * (LOOKS + 1)], f[LOOKS + 1], low, high;
+  double *z = FPScratchTake((size_t)(region->dim * (LOOKS + 1))), f[LOOKS + 1], low, high;
   int    out = 0;
 
   for (int p = 0; p <= LOOKS; p++)
     for (PetscInt a = 0; a < region->dim; a++)
       z[a * (LOOKS + 1) + p] = p < LOOKS ? from[a] + p * (to[a] - from[a]) / LOOKS : to[a];
   FPRegionLevel(region, LOOKS + 1, z, f);
+  FPScratchRelease(z);
   while (out <= LOOKS && f[out] < 0) out++;
   if (out > LOOKS) return 1;
   if (out == 0) return 0;

@@ -4,11 +4,15 @@
 static void Level_Sublevel(const FPPart *part, int n, const double *z, double *f)
 {
   const PetscReal *level = (const PetscReal *)part->impl;
-  double           w[FP_MAX_DIM * FP_BLOCK];
+  double          *w;
+  PetscInt         weights;
 
+  (void)FPModelGetParent(part->model, NULL, &weights);
+  w = FPScratchTake((size_t)(weights * n));
   FPModelLift(part->model, n, z, w);
   FPModelLoss(part->model, n, w, f);
   for (int l = 0; l < n; l++) f[l] -= *level;
+  FPScratchRelease(w);
 }
 
 PetscErrorCode FPRegionCreate_Sublevel(FPPart *part, FPRegionReader *reader)

@@ -42,7 +42,7 @@ PetscErrorCode FPResultsAxis(FPResults results, const char grid[], PetscInt axis
   FPAxis *new;
 
   PetscFunctionBegin;
-  PetscCheck(axis >= 0 && axis < FP_MAX_DIM && n > 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE,
+  PetscCheck(axis >= 0 && axis < FP_MAX_AXES && n > 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE,
              "axis %" PetscInt_FMT " of grid %s with %" PetscInt_FMT " points", axis, grid, n);
   for (PetscInt i = 0; i < results->axes; i++) {
     const FPAxis *old = &results->axis[i];
@@ -68,11 +68,11 @@ PetscErrorCode FPResultsAxis(FPResults results, const char grid[], PetscInt axis
 }
 
 /* Axes 0, 1, ... of grid `name`, and how many there are. */
-static PetscInt GridAxes(FPResults results, const char name[], const FPAxis *axis[FP_MAX_DIM])
+static PetscInt GridAxes(FPResults results, const char name[], const FPAxis *axis[FP_MAX_AXES])
 {
   PetscInt dim = 0;
 
-  for (PetscInt k = 0; k < FP_MAX_DIM; k++) {
+  for (PetscInt k = 0; k < FP_MAX_AXES; k++) {
     axis[k] = NULL;
     for (PetscInt i = 0; i < results->axes; i++)
       if (results->axis[i].axis == k && !strcmp(results->axis[i].grid, name)) axis[k] = &results->axis[i];
@@ -84,7 +84,7 @@ static PetscInt GridAxes(FPResults results, const char name[], const FPAxis *axi
 
 /* Does grid `name` have the shape of the field's last dimensions? */
 static PetscBool Fits(FPResults results, const FPField *field, const char name[], PetscInt *dim,
-                      const FPAxis *axis[FP_MAX_DIM])
+                      const FPAxis *axis[FP_MAX_AXES])
 {
   *dim = GridAxes(results, name, axis);
   if (*dim < 1 || *dim > field->rank) return PETSC_FALSE;
@@ -94,7 +94,7 @@ static PetscBool Fits(FPResults results, const FPField *field, const char name[]
 }
 
 PetscErrorCode FPResultsFieldAxes(FPResults results, const FPField *field, PetscInt *dim,
-                                  const FPAxis *axis[FP_MAX_DIM])
+                                  const FPAxis *axis[FP_MAX_AXES])
 {
   const PetscBool binned = (PetscBool)(!strcmp(field->engine, "particles") || strstr(field->name, "binned"));
   char            both[2 * FP_NAME];

@@ -54,7 +54,7 @@ static PetscErrorCode WriteField(FPResults r, hid_t file, const FPField *field)
 {
   char          path[3 * FP_NAME + 8], names[FP_MAX_RANK][2 * FP_NAME + 8];
   const char   *list[FP_MAX_RANK], *text;
-  const FPAxis *axis[FP_MAX_DIM];
+  const FPAxis *axis[FP_MAX_AXES];
   PetscInt      dim;
   hid_t         dataset;
 

@@ -4,7 +4,7 @@
 #include "fpresults.h"
 
 #define FP_SCHEMA 1                  /* of results.json */
-#define FP_MAX_RANK (FP_MAX_DIM + 2) /* a grid with up to two leading component indices */
+#define FP_MAX_RANK (FP_MAX_AXES + 2) /* a grid with up to two leading component indices */
 
 typedef struct {
   char        process[FP_NAME], engine[FP_NAME], observable[FP_NAME], quantity[FP_NAME], unit[FP_NAME];
@@ -67,7 +67,7 @@ PETSC_INTERN PetscErrorCode FPResultsFile_XDMF(FPResults results, FPFile *file);
    among PROCESS/ENGINE, PROCESS, ENGINE, "bins" for what is binned (all fields of particles, and names that say so) or
    "cells" for all else, and then all grids in the order in which they were recorded. */
 PETSC_INTERN PetscErrorCode FPResultsFieldAxes(FPResults results, const FPField *field, PetscInt *dim,
-                                               const FPAxis *axis[FP_MAX_DIM]);
+                                               const FPAxis *axis[FP_MAX_AXES]);
 PETSC_INTERN PetscErrorCode FPResultsClaim(FPResults results, const char path[]); /* a second claim is an error */
 PETSC_INTERN PetscErrorCode FPResultsName(const char name[], char copy[FP_NAME]); /* too long is an error */
 

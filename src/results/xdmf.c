@@ -59,7 +59,7 @@ static void Component(FILE *out, const FPField *field, PetscInt dim, PetscInt in
 /* Writes the fields that share process, engine and grid with field `first`, unless an earlier field did. */
 static PetscErrorCode WriteGrid(FPResults r, FILE *out, PetscInt first)
 {
-  const FPAxis *axis[FP_MAX_DIM], *other[FP_MAX_DIM];
+  const FPAxis *axis[FP_MAX_AXES], *other[FP_MAX_AXES];
   PetscInt      dim, dim_other;
   PetscBool     open = PETSC_FALSE;
 

@@ -10,8 +10,8 @@
 static PetscErrorCode CellsPerLaw(FPRunObjects *run, PetscInt p, PetscReal *ratio)
 {
   const FPCriticalPoint *points;
-  PetscInt               count, dim, inputs, targets, weights, cells[FP_MAX_DIM];
-  PetscReal              D[FP_MAX_DIM * FP_MAX_DIM], trace = 0, sharpness, spacing;
+  PetscInt               count, dim, inputs, targets, weights, cells[FP_MAX_AXES];
+  PetscReal              D[FP_MAX_AXES * FP_MAX_AXES], trace = 0, sharpness, spacing;
   PetscBool              mapped;
 
   PetscFunctionBegin;

@@ -248,7 +248,7 @@ PetscErrorCode FPRunClose(FPRunObjects *run)
 static PetscErrorCode WriteAxes(FPRunObjects *run)
 {
   const FPBox *box;
-  PetscInt     cells[FP_MAX_DIM];
+  PetscInt     cells[FP_MAX_AXES];
   PetscReal    ratio;
   FPBins       bins;
 

@@ -240,7 +240,7 @@ static PetscReal StepDoubt(const FPQuantity *item, const FPQuantity *bias, Petsc
 static PetscErrorCode LargestCurvature(const FPRunObjects *run, const PetscReal start[], PetscReal *curvature)
 {
   PetscInt  count, dim, inputs, targets, weights;
-  PetscReal w[FP_MAX_DIM], H[FP_MAX_DIM * FP_MAX_DIM];
+  PetscReal w[FP_MAX_DIM], *H;
   PetscBool mapped;
 
   PetscFunctionBegin;
@@ -249,6 +249,7 @@ static PetscErrorCode LargestCurvature(const FPRunObjects *run, const PetscReal 
   PetscCall(FPParticlesCount(&run->particles, &count));
   PetscCall(FPModelGetSizes(run->model, &dim, &inputs, &targets));
   PetscCall(FPModelGetParent(run->model, &mapped, &weights));
+  H = FPScratchTake((size_t)(weights * weights));
   for (PetscInt k = 0; k < count; k++) {
     PetscReal sum = 0;
 
@@ -257,6 +258,7 @@ static PetscErrorCode LargestCurvature(const FPRunObjects *run, const PetscReal 
     for (PetscInt i = 0; i < weights * weights; i++) sum += PetscSqr(H[i]);
     *curvature = PetscMax(*curvature, PetscSqrtReal(sum));
   }
+  FPScratchRelease(H);
   PetscFunctionReturn(0);
 }
 

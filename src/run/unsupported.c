@@ -43,7 +43,7 @@ static const Unsupported Table[] = {
      "a start in cells without stationary probability or outside the closed class has no law on the grid", NULL},
     {"sharpness", "generator", "starts without cells",
      "a start in cells without stationary probability or outside the closed class has no law on the grid", NULL},
-    {"sharpness", "every", "diagonal, over 16 weights",
+    {"sharpness", "every", "diagonal",
      "all the weights behind the coordinates are not among those of a model, so their Hessian is not known", NULL},
     {"tails", "generator", "every process", "a grid ends where its box does: its law has no tails", NULL},
     {"tails", "particles", "gd at temperature 0", "a deterministic map ends in points: nothing fluctuates",
@@ -71,7 +71,7 @@ static const Unsupported Table[] = {
     {"lyapunov", "exact", "sgd, SDEs beyond chains", "the directions do not separate", NULL},
     {"reduction", "generator", "every process", "SGD is discrete, and all the weights are too many for a grid", NULL},
     {"reduction", "particles", "weights, invariant", "these coordinates reduce nothing", NULL},
-    {"reduction", "particles", "diagonal, over 8 weights", "all the weights are not among the coordinates of the model",
+    {"reduction", "particles", "diagonal", "all the weights are not among the coordinates of the model",
      NULL}};
 
 PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char **reason)
