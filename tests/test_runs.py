@@ -92,6 +92,14 @@ PROMISES = {
         ("langevin", "exit", "mean_time", 2.1317, 1e-3),
         ("langevin", "exit", "rate", 0.75690, 1e-4),
     ],
+    "generalisation": [
+        ("ald", "evolution", "test_loss[t=4]", 0.0188, 1e-4),
+        ("langevin", "evolution", "test_loss[t=4]", 0.01763, 1e-4),
+        ("ald", "stationary", "test_loss", 0.02304, 1e-6),
+        ("langevin", "stationary", "test_loss", 0.02085, 1e-6),
+        ("ald", "stationary", "generalisation_gap", -0.0114, 1e-5),
+        ("ald", "stationary", "shifted_loss", 0.03328, 1e-5),
+    ],
     "training_curve": [
         ("ald", "evolution", "mean_p[t=0]", 0.06, 1e-9),
         ("ald", "evolution", "mean_p[t=8]", 0.6438, 2e-4),
