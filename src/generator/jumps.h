@@ -1,0 +1,74 @@
+/* jumps.h: the generator of stable noise on a lattice, in one or two dimensions, as rates of jumps.
+
+   Noise with E exp(i k.L_t) = exp(-t |k|^alpha) (isotropic) or exp(-t sum_a |k_a|^alpha) (independent components). On
+   the lattice its generator is minus the power alpha/2 of the discrete Laplacian, or the sum of those of the axes: a
+   walk with a random clock, so every rate is positive; second order in h; the usual stencil at alpha = 2.
+   A jump from node x happens at rate[x] = sigma(x)^alpha times the lattice's rate. What leaves the box depends on the
+   kind of the boundary. Products cost O(n log n), by FFTW with plans that do not depend on the machine's history. */
+#ifndef FPJUMPS_H
+#define FPJUMPS_H
+#include "fputil.h"
+#include <petscksp.h>
+
+typedef enum {
+  FP_JUMPS_KILLED,   /* a jump out of the box is the end; nodes from delta h on, h = L/(N + alpha/2) */
+  FP_JUMPS_CENSORED, /* jumps out of the box do not happen; nodes at the centres of cells, as in the next two */
+  FP_JUMPS_MIRROR,   /* a jump is reflected at the walls as often as it takes */
+  FP_JUMPS_CONFINED  /* a jump out of the box ends on the node at the wall, per coordinate */
+} FPJumpsBoundary;
+
+typedef struct {
+  PetscInt        dim, cells[2];
+  PetscReal       h[2], alpha; /* alpha in (0, 2] */
+  PetscBool       independent;
+  FPJumpsBoundary boundary;
+  const char     *live;  /* [lattice]: nodes that are unknowns, first coordinate fastest; jumps to others kill.
+                            NULL: all */
+  const PetscReal *rate; /* [n]: sigma^alpha; NULL: 1 */
+  const PetscReal *cut;  /* [2 dim][n], first below, then above, of every axis: where a killing boundary lies, in cells
+                            from the unknown; 1 or more: not before the next node, which is an unknown. NULL: nothing
+                            is known of the boundary within a cell */
+} FPJumpsSetting;
+
+typedef struct _p_FPJumps *FPJumps;
+
+PETSC_INTERN PetscErrorCode FPJumpsCreate(const FPJumpsSetting *setting, FPJumps *jumps);
+/* First live node's distance from a killing wall in spacings, 1/2 + alpha/4, and the extra killing, in units of
+   h^-alpha, of a node whose distance from the wall is t instead. */
+PETSC_INTERN PetscReal FPJumpsDelta(PetscReal alpha);
+PETSC_INTERN PetscReal FPJumpsCutRate(PetscReal alpha, PetscReal t);
+/* y = Q x (functions), or Q^T x (measures); x and y, of n numbers, may be the same. */
+PETSC_INTERN PetscErrorCode FPJumpsApply(FPJumps jumps, PetscBool transposed, const PetscReal x[], PetscReal y[]);
+PETSC_INTERN PetscReal      FPJumpsRate(FPJumps jumps, PetscInt i, PetscInt j); /* of jumps i -> j, i != j */
+/* Of every unknown: rate of all jumps to other unknowns, and of being killed; [n], lent. */
+PETSC_INTERN PetscErrorCode FPJumpsGetOutflow(FPJumps jumps, PetscInt *n, const PetscReal **out,
+                                              const PetscReal **kill);
+/* Rates at which jumps end below and above the box along each axis, where they are killed; corners count half for each
+   of their two axes. landing[2 dim][n]. What kill has beyond their sum lands on dead nodes of the box. */
+PETSC_INTERN PetscErrorCode FPJumpsLanding(FPJumps jumps, PetscReal landing[]);
+/* Jumps between unknowns at most `distance` apart along every axis: count pairs (i, j), each once, with both rates. The
+   arrays are the caller's, by PetscFree4(). */
+PETSC_INTERN PetscErrorCode FPJumpsNear(FPJumps jumps, PetscInt distance, PetscInt *count, PetscInt **i, PetscInt **j,
+                                        PetscReal **qij, PetscReal **qji);
+PETSC_INTERN PetscErrorCode FPJumpsDestroy(FPJumps *jumps);
+
+/* Solving (shift + local - Q) x = b. local: minus a sparse generator, seqaij or NULL; kept by reference. */
+typedef enum {
+  FP_JUMPS_TRIGONOMETRIC, /* sine transform of killed boxes, cosine transform of the others: the lattice's own symbol */
+  FP_JUMPS_NEAR,          /* factors of local and the nearest jumps: where drift dominates */
+  FP_JUMPS_MULTIGRID      /* where a region kills */
+} FPJumpsPC;
+PETSC_INTERN PetscErrorCode FPJumpsCreateOperator(FPJumps jumps, Mat local, PetscReal shift, Mat *A);
+/* Preconditioner for such a matrix A with jumps that it was made from; with local the kind FP_JUMPS_NEAR. */
+PETSC_INTERN PetscErrorCode FPJumpsSetPC(Mat A, FPJumpsPC kind, PC pc);
+
+/* jumpsweights.c */
+/* weight[count], k = 0 .. count - 1: one-dimensional rates at distance k and unit spacing, weight[0] = 0; tail[k]: sum
+   of those at distances above k to one side. Returns the rate of all jumps. */
+PETSC_INTERN PetscReal FPJumpsWeights(PetscReal alpha, PetscInt count, PetscReal weight[], PetscReal tail[]);
+/* Isotropic in the plane: weight[cells[1]][cells[0]] by displacement, *total the rate of all jumps. */
+PETSC_INTERN PetscErrorCode FPJumpsWeightsPlane(PetscReal alpha, const PetscInt cells[2], const PetscReal h[2],
+                                                PetscReal weight[], PetscReal *total);
+/* The symbol of the walk: (sum_a (2 sin(theta_a/2)/h_a)^2)^(alpha/2), or the sum of powers. */
+PETSC_INTERN PetscReal FPJumpsSymbol(const FPJumpsSetting *setting, const PetscReal theta[]);
+#endif

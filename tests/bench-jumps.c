@@ -1,0 +1,181 @@
+/* Solving with jumps: iterations and seconds against the number of unknowns; no entry of the table should grow but the
+   seconds. */
+#include "../src/generator/jumps.h"
+#include <slepceps.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
+
+static double Seconds(void)
+{
+  struct timespec t;
+
+  (void)clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Iterations of a solve to 1e-10 with an even right side. */
+static PetscErrorCode Solve(FPJumps jumps, FPJumpsPC kind, const char type[], PetscReal shift, PetscInt *iterations,
+                            double *seconds)
+{
+  const PetscReal *out, *kill;
+  PetscInt         n;
+  Mat              A;
+  KSP              ksp;
+  PC               pc;
+  Vec              x, b;
+
+  PetscFunctionBegin;
+  PetscCall(FPJumpsGetOutflow(jumps, &n, &out, &kill));
+  PetscCall(FPJumpsCreateOperator(jumps, NULL, shift, &A));
+  PetscCall(KSPCreate(PETSC_COMM_SELF, &ksp));
+  PetscCall(KSPSetOperators(ksp, A, A));
+  PetscCall(KSPSetType(ksp, type));
+  PetscCall(KSPSetTolerances(ksp, 1e-10, PETSC_DEFAULT, PETSC_DEFAULT, 500));
+  PetscCall(KSPGetPC(ksp, &pc));
+  PetscCall(FPJumpsSetPC(A, kind, pc));
+  PetscCall(VecCreateSeq(PETSC_COMM_SELF, n, &x));
+  PetscCall(VecDuplicate(x, &b));
+  for (PetscInt k = 0; k < n; k++) PetscCall(VecSetValue(b, k, 1 + 0.3 * sin(7.0 * k / n), INSERT_VALUES));
+  PetscCall(VecAssemblyBegin(b));
+  PetscCall(VecAssemblyEnd(b));
+  *seconds = Seconds();
+  PetscCall(KSPSolve(ksp, b, x));
+  *seconds = Seconds() - *seconds;
+  PetscCall(KSPGetIterationNumber(ksp, iterations));
+  PetscCall(KSPDestroy(&ksp));
+  PetscCall(MatDestroy(&A));
+  PetscCall(VecDestroy(&x));
+  PetscCall(VecDestroy(&b));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Line(PetscReal alpha, PetscInt n)
+{
+  FPJumpsSetting s = {.dim = 1, .cells = {n}, .h = {2 / (n + alpha / 2)}, .alpha = alpha};
+  PetscReal     *rate;
+  FPJumps        jumps;
+  PetscInt       plain, varied, cosine;
+  double         seconds, other;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(n, &rate));
+  PetscCall(FPJumpsCreate(&s, &jumps));
+  PetscCall(Solve(jumps, FP_JUMPS_TRIGONOMETRIC, KSPCG, 0, &plain, &seconds));
+  PetscCall(FPJumpsDestroy(&jumps));
+  for (PetscInt k = 0; k < n; k++) rate[k] = 1 + 0.9 * sin(5.0 * k / n);
+  s.rate = rate;
+  PetscCall(FPJumpsCreate(&s, &jumps));
+  PetscCall(Solve(jumps, FP_JUMPS_TRIGONOMETRIC, KSPGMRES, 0, &varied, &other));
+  PetscCall(FPJumpsDestroy(&jumps));
+  s.rate     = NULL;
+  s.boundary = FP_JUMPS_CENSORED;
+  s.h[0]     = 2.0 / n;
+  PetscCall(FPJumpsCreate(&s, &jumps));
+  PetscCall(Solve(jumps, FP_JUMPS_TRIGONOMETRIC, KSPCG, 0.1, &cosine, &other));
+  PetscCall(FPJumpsDestroy(&jumps));
+  PetscCall(PetscFree(rate));
+  printf("line   alpha %.1f n %7d  sine %2d (%.4f s)  varying scale %2d  cosine %2d\n", (double)alpha, (int)n,
+         (int)plain, seconds, (int)varied, (int)cosine);
+  PetscFunctionReturn(0);
+}
+
+/* A square with killed walls, or where `disc`, the disc in it, which a region kills. */
+static PetscErrorCode Plane(PetscReal alpha, PetscInt cells, PetscBool disc, FPJumps *jumps, PetscInt *n)
+{
+  const PetscReal h = 2 / (cells + alpha / 2), *out, *kill;
+  FPJumpsSetting  s = {.dim = 2, .cells = {cells, cells}, .h = {h, h}, .alpha = alpha};
+  char           *live;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(cells * cells, &live));
+  for (PetscInt l = 0; l < cells * cells; l++)
+    live[l] = hypot(-1 + h * (l % cells + FPJumpsDelta(alpha)), -1 + h * (l / cells + FPJumpsDelta(alpha))) < 1;
+  if (disc) s.live = live;
+  PetscCall(FPJumpsCreate(&s, jumps));
+  PetscCall(FPJumpsGetOutflow(*jumps, n, &out, &kill));
+  PetscCall(PetscFree(live));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Disc(PetscReal alpha, PetscInt cells)
+{
+  PetscInt n, iterations;
+  FPJumps  jumps;
+  double   seconds;
+
+  PetscFunctionBegin;
+  PetscCall(Plane(alpha, cells, PETSC_TRUE, &jumps, &n));
+  PetscCall(Solve(jumps, FP_JUMPS_MULTIGRID, KSPCG, 0, &iterations, &seconds));
+  printf("disc   alpha %.1f n %7d  multigrid %2d (%.3f s)\n", (double)alpha, (int)n, (int)iterations, seconds);
+  PetscCall(FPJumpsDestroy(&jumps));
+  PetscFunctionReturn(0);
+}
+
+/* Six eigenpairs of the square. */
+static PetscErrorCode Modes(PetscReal alpha, PetscInt cells)
+{
+  const double  begin = Seconds();
+  PetscInt      n, converged, steps;
+  FPJumps       jumps;
+  Mat           A, B;
+  EPS           eps;
+  ST            st;
+  KSP           ksp;
+  PC            pc;
+  PetscScalar   first, imaginary;
+  struct rusage usage;
+
+  PetscFunctionBegin;
+  PetscCall(Plane(alpha, cells, PETSC_FALSE, &jumps, &n));
+  PetscCall(FPJumpsCreateOperator(jumps, NULL, 0, &A));
+  PetscCall(FPJumpsCreateOperator(jumps, NULL, 0.01, &B));
+  PetscCall(EPSCreate(PETSC_COMM_SELF, &eps));
+  PetscCall(EPSSetOperators(eps, A, NULL));
+  PetscCall(EPSSetProblemType(eps, EPS_HEP));
+  PetscCall(EPSSetDimensions(eps, 6, PETSC_DEFAULT, PETSC_DEFAULT));
+  PetscCall(EPSSetTarget(eps, -0.01));
+  PetscCall(EPSSetWhichEigenpairs(eps, EPS_TARGET_MAGNITUDE));
+  PetscCall(EPSSetTolerances(eps, 1e-9, 100));
+  PetscCall(EPSGetST(eps, &st));
+  PetscCall(STSetType(st, STSINVERT));
+  PetscCall(STSetMatMode(st, ST_MATMODE_SHELL));
+  PetscCall(STGetKSP(st, &ksp));
+  PetscCall(KSPSetType(ksp, KSPCG));
+  PetscCall(KSPSetTolerances(ksp, 1e-11, PETSC_DEFAULT, PETSC_DEFAULT, 300));
+  PetscCall(KSPGetPC(ksp, &pc));
+  PetscCall(FPJumpsSetPC(B, FP_JUMPS_TRIGONOMETRIC, pc));
+  PetscCall(EPSSolve(eps));
+  PetscCall(EPSGetConverged(eps, &converged));
+  PetscCall(EPSGetEigenvalue(eps, 0, &first, &imaginary));
+  PetscCall(KSPGetTotalIterations(ksp, &steps));
+  (void)getrusage(RUSAGE_SELF, &usage);
+  printf("square alpha %.1f n %7d  %d eigenpairs, first %.9g, %d products, %.1f s, peak %.0f MiB\n", (double)alpha,
+         (int)n, (int)converged, (double)first, (int)steps, Seconds() - begin, usage.ru_maxrss / 1024.);
+  PetscCall(EPSDestroy(&eps));
+  PetscCall(MatDestroy(&A));
+  PetscCall(MatDestroy(&B));
+  PetscCall(FPJumpsDestroy(&jumps));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Run(void)
+{
+  static const PetscReal alpha[4] = {0.5, 1, 1.5, 1.9};
+
+  PetscFunctionBegin;
+  for (int a = 0; a < 4; a++)
+    for (PetscInt n = 256; n <= 65536; n *= 4) PetscCall(Line(alpha[a], n));
+  for (int a = 0; a < 4; a++)
+    for (PetscInt cells = 64; cells <= 512; cells *= 2) PetscCall(Disc(alpha[a], cells));
+  for (PetscInt cells = 64; cells <= 512; cells *= 2) PetscCall(Modes(1.5, cells));
+  PetscFunctionReturn(0);
+}
+
+int main(int argc, char **argv)
+{
+  PetscErrorCode ierr = SlepcInitialize(&argc, &argv, NULL, NULL);
+
+  if (!ierr) ierr = Run();
+  return ierr || SlepcFinalize();
+}
