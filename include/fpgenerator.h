@@ -26,11 +26,13 @@ typedef struct {
   PetscReal mixing_error;
   PetscBool metastable; /* more than that: the law is the one of the part around the start */
   PetscBool reversible, degenerate;
+  PetscInt  along; /* axis whose layers of cells hold one unknown each, where the law lives on a line; -1: nowhere so */
 } FPGeneratorInfo;
 
 typedef struct {
   PetscInt  stencil_width; /* longest offset in cells; 0: chosen by the scheme */
   PetscBool verify;
+  PetscBool whole;     /* rank-deficient D: the whole box, not the line that the law lives on */
   PetscBool transient; /* no correction for slow modes, which would drive the law too fast down steep slopes */
 } FPGeneratorOptions;
 PETSC_EXTERN PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *options);
@@ -56,6 +58,9 @@ PETSC_EXTERN PetscErrorCode FPGeneratorGetGrid(FPGenerator gen, PetscInt *dim, c
 PETSC_EXTERN PetscErrorCode FPGeneratorGetNodes(FPGenerator gen, PetscInt *n, const PetscInt **node,
                                                 const PetscReal **z, const PetscReal **measure,
                                                 const PetscReal **volume);
+/* The point at shares u[dim] of the widths of unknown k's cell; of an unknown on a line, at share u[along] of its part
+   of the line. */
+PETSC_EXTERN void           FPGeneratorPointInCell(FPGenerator gen, PetscInt k, const PetscReal u[], PetscReal point[]);
 PETSC_EXTERN PetscErrorCode FPGeneratorGetEdges(FPGenerator gen, PetscInt *n, const FPEdge **edge,
                                                 const PetscReal **kill);
 PETSC_EXTERN PetscErrorCode FPGeneratorAxis(FPGenerator gen, PetscInt axis, PetscReal center[],

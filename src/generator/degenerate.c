@@ -13,7 +13,6 @@
 
 #define RANGE 1e-6    /* eigenvalues of D below this share of the largest are outside its range */
 #define NOTHING 1e-12 /* shares that are rounding */
-#define SAMPLES 8     /* panels of Simpson's rule on an edge */
 #define FILL 0.25     /* diffusion added outside the range of D, of D's largest eigenvalue over the squared width */
 
 typedef struct {
@@ -129,8 +128,9 @@ static PetscBool AlongLattice(PetscInt d, const Spectral *s, PetscInt width, FPS
   }
   return PETSC_FALSE;
 }
-/* Ito drift along axis a in cells per time, from b and D_aa in z: b_xi = b/z' - D z''/z'^3. */
-static PetscReal LatticeDrift(FPGenerator gen, PetscInt a, PetscReal xi, PetscReal b, PetscReal D)
+
+/* b_xi = b/z' - D z''/z'^3 */
+PetscReal FPGeneratorLatticeDrift(FPGenerator gen, PetscInt a, PetscReal xi, PetscReal b, PetscReal D)
 {
   const PetscReal t = 1e-4;
   PetscReal       z, s, up, down;
@@ -141,27 +141,28 @@ static PetscReal LatticeDrift(FPGenerator gen, PetscInt a, PetscReal xi, PetscRe
   return (b / s - D * (up - down) / (2 * t) / (s * s * s)) / gen->h[a];
 }
 
-/* Along the lattice vector e from node k, at SAMPLES + 1 points from end to end: lambda, D as a multiple of e e^T, and
-   speed, the drift as a multiple of e. straight: D has no other part there. turned: the noise, followed from one end to
-   the other, points backwards. */
+/* Along the lattice vector e from node k, at FP_LINE_PANELS + 1 points from end to end: lambda, D as a multiple of e
+   e^T, and speed, the drift as a multiple of e. straight: D has no other part there. turned: the noise, followed from
+   one end to the other, points backwards. */
 typedef struct {
-  PetscReal lambda[SAMPLES + 1], speed[SAMPLES + 1];
+  PetscReal lambda[FP_LINE_PANELS + 1], speed[FP_LINE_PANELS + 1];
   PetscBool straight, turned;
 } Profile;
 
 static PetscErrorCode Follow(FPGenerator gen, PetscInt k, const short e[3], PetscInt sign, Profile *line)
 {
-  const PetscInt d = gen->dim, m = SAMPLES + 1;
-  PetscReal      xi[3 * (SAMPLES + 1)], z[3 * (SAMPLES + 1)], slope[3 * (SAMPLES + 1)], b[3 * (SAMPLES + 1)];
-  PetscReal      D[9 * (SAMPLES + 1)], length = 0, dot = 0, *S;
-  PetscInt       rest = gen->node[k], weights, channels;
-  PetscBool      mapped;
+  const PetscInt d = gen->dim, m = FP_LINE_PANELS + 1;
+  PetscReal      xi[3 * (FP_LINE_PANELS + 1)], z[3 * (FP_LINE_PANELS + 1)], slope[3 * (FP_LINE_PANELS + 1)],
+      b[3 * (FP_LINE_PANELS + 1)];
+  PetscReal D[9 * (FP_LINE_PANELS + 1)], length = 0, dot = 0, *S;
+  PetscInt  rest = gen->node[k], weights, channels;
+  PetscBool mapped;
 
   PetscFunctionBegin;
   for (PetscInt a = 0; a < d; a++) {
     length += e[a] * e[a];
     for (PetscInt p = 0; p < m; p++) {
-      xi[a * m + p] = (rest % gen->cells[a] + 0.5 + (PetscReal)p / SAMPLES * sign * e[a]) * gen->h[a];
+      xi[a * m + p] = (rest % gen->cells[a] + 0.5 + (PetscReal)p / FP_LINE_PANELS * sign * e[a]) * gen->h[a];
       FPMeshMap(gen->mesh, a, xi[a * m + p], &z[a * m + p], &slope[a * m + p]);
     }
     rest /= gen->cells[a];
@@ -181,7 +182,7 @@ static PetscErrorCode Follow(FPGenerator gen, PetscInt k, const short e[3], Pets
         along += A * e[i] * e[j];
       }
       line->speed[p] +=
-          sign * e[i] / length * LatticeDrift(gen, i, xi[i * m + p], b[i * m + p], D[(i * d + i) * m + p]);
+          sign * e[i] / length * FPGeneratorLatticeDrift(gen, i, xi[i * m + p], b[i * m + p], D[(i * d + i) * m + p]);
     }
     line->lambda[p] = trace / length;
     if (PetscAbsReal(along / length - trace) > 1e-9 * trace) line->straight = PETSC_FALSE;
@@ -192,36 +193,31 @@ static PetscErrorCode Follow(FPGenerator gen, PetscInt k, const short e[3], Pets
   PetscCall(FPProcessGetChannels(gen->process, &channels));
   PetscCall(PetscMalloc1(m * d * channels, &S));
   FPProcessWeightFactor(gen->process, m, z, S);
-  for (PetscInt i = 0; i < d * channels; i++) dot += S[i * m] * S[i * m + SAMPLES];
+  for (PetscInt i = 0; i < d * channels; i++) dot += S[i * m] * S[i * m + FP_LINE_PANELS];
   line->turned = (PetscBool)(dot <= 0);
   PetscCall(PetscFree(S));
   PetscFunctionReturn(0);
 }
 
-/* Rate of a jump along a line to which the noise is tangent: the fitted edge of one dimension, with the same weights as
-   in fitted.c. Zero where the noise vanishes on the way, as the process doesn't cross such a point. */
-static PetscReal LineRate(const Profile *line, PetscBool transient)
+PetscReal FPLineRate(const PetscReal lambda[], const PetscReal speed[], PetscBool transient)
 {
-  const PetscReal *lambda  = line->lambda;
-  PetscReal        half[2] = {0}, least = lambda[0], most = lambda[0], P, W, c;
+  const PetscInt n       = FP_LINE_PANELS;
+  PetscReal      half[2] = {0}, least = lambda[0], most = lambda[0], P, W, c;
 
-  for (PetscInt p = 0; p <= SAMPLES; p++) {
+  for (PetscInt p = 0; p <= n; p++) {
     least = PetscMin(least, lambda[p]);
     most  = PetscMax(most, lambda[p]);
   }
-  if (line->turned || least <= NOTHING * most) return 0;
+  if (least <= NOTHING * most) return 0;
   for (PetscInt h = 0; h < 2; h++) {
-    const PetscInt from = h * SAMPLES / 2;
+    const PetscInt from = h * n / 2;
 
-    for (PetscInt p = 0; p <= SAMPLES / 2; p++)
-      half[h] += (p == 0 || p == SAMPLES / 2 ? 1
-                  : p % 2                    ? 4
-                                             : 2) /
-                 (3.0 * SAMPLES) * line->speed[from + p] / lambda[from + p];
-    half[h] -= log(lambda[from + SAMPLES / 2] / lambda[from]);
+    for (PetscInt p = 0; p <= n / 2; p++)
+      half[h] += (p == 0 || p == n / 2 ? 1 : p % 2 ? 4 : 2) / (3.0 * n) * speed[from + p] / lambda[from + p];
+    half[h] -= log(lambda[from + n / 2] / lambda[from]);
   }
   P = half[0] + half[1];
-  W = 6 / (1 / lambda[0] + 4 / lambda[SAMPLES / 2] + 1 / lambda[SAMPLES]);
+  W = 6 / (1 / lambda[0] + 4 / lambda[n / 2] + 1 / lambda[n]);
   c = PetscClipInterval(exp((half[0] - half[1]) / 2), 0.5, 2.0);
   if (transient) return W * FPBernoulli(-P);
   return W * c * FPFittedGrowth(P) * FPBernoulli(-P);
@@ -260,7 +256,8 @@ static PetscErrorCode NodeJumps(FPGenerator gen, PetscInt k, const PetscReal D[]
   PetscFunctionBegin;
   PetscCall(Decompose(gen, k, D, &spectral));
   for (PetscInt a = 0; a < d; a++) {
-    beta[a] = LatticeDrift(gen, a, (rest % gen->cells[a] + 0.5) * gen->h[a], b[a * n + k], D[(a * d + a) * n + k]);
+    beta[a] =
+        FPGeneratorLatticeDrift(gen, a, (rest % gen->cells[a] + 0.5) * gen->h[a], b[a * n + k], D[(a * d + a) * n + k]);
     rest /= gen->cells[a];
     speed += PetscAbsReal(beta[a]) + PetscMax(spectral.value[a], 0);
   }
@@ -282,7 +279,7 @@ static PetscErrorCode NodeJumps(FPGenerator gen, PetscInt k, const PetscReal D[]
         Profile line;
 
         PetscCall(Follow(gen, k, s.offset[c], sign, &line));
-        if (line.straight) rate = LineRate(&line, gen->options.transient);
+        if (line.straight) rate = line.turned ? 0 : FPLineRate(line.lambda, line.speed, gen->options.transient);
       }
       PetscCall(AddJump(gen, jumps, k, s.offset[c], sign, rate));
     }

@@ -7,6 +7,8 @@
 static const FPParameter GeneratorParameters[] = {
     {"stencil_width", FP_INT, offsetof(FPGeneratorOptions, stencil_width), "0", 0, 32, NULL, "cells",
      "longest stencil offset; 0: 4 cells for nondegenerate D, growing as the square root of the cells else"},
+    {"whole_box", FP_BOOL, offsetof(FPGeneratorOptions, whole), "false", 0, 0, NULL, NULL,
+     "rank-deficient D: solve on the whole box, with diffusion added, even where the law lives on a line"},
     {"verify", FP_BOOL, offsetof(FPGeneratorOptions, verify), "false", 0, 0, NULL, NULL,
      "print the worst row sum and the most negative rate of every generator"},
     {0}};
@@ -161,15 +163,15 @@ static PetscErrorCode CheckStart(FPGenerator gen)
 static PetscErrorCode BuildEdges(FPGenerator g)
 {
   PetscReal *D;
+  PetscBool  line = PETSC_FALSE;
 
   PetscFunctionBegin;
   PetscCall(PetscMalloc1(g->dim * g->dim * g->n, &D));
   FPProcessDiffusion(g->process, (int)g->n, g->z, D);
   PetscCall(FPGeneratorIsDegenerate(g, D, &g->info.degenerate));
-  if (g->info.degenerate)
-    PetscCall(FPGeneratorBuildDegenerate(g, D));
-  else
-    PetscCall(FPGeneratorBuildFitted(g, D));
+  if (g->info.degenerate) PetscCall(FPGeneratorBuildLine(g, &line));
+  if (g->info.degenerate && !line) PetscCall(FPGeneratorBuildDegenerate(g, D));
+  if (!g->info.degenerate) PetscCall(FPGeneratorBuildFitted(g, D));
   PetscCall(PetscFree(D));
   PetscCheck(g->edges > 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "the process does not move on this mesh");
   PetscFunctionReturn(0);
@@ -182,11 +184,12 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&g));
-  g->process = process;
-  g->mesh    = mesh;
-  g->level   = level;
-  g->options = *options;
-  g->region  = region;
+  g->process    = process;
+  g->mesh       = mesh;
+  g->level      = level;
+  g->options    = *options;
+  g->region     = region;
+  g->info.along = -1;
   PetscCall(FPProcessGetModel(process, &g->model));
   PetscCall(SetUpLattice(g));
   if (start)

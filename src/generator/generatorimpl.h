@@ -55,6 +55,14 @@ PETSC_INTERN PetscErrorCode FPGeneratorBuildStencils(FPGenerator gen, const Pets
 PETSC_INTERN PetscErrorCode FPGeneratorBuildFitted(FPGenerator     gen,
                                                    const PetscReal D[]); /* exponentially fitted edges */
 PETSC_INTERN PetscErrorCode FPGeneratorBuildDegenerate(FPGenerator gen, const PetscReal D[]); /* rank-deficient D */
+/* Rank-one D: the line through the start that noise and drift do not leave, where there is one. */
+PETSC_INTERN PetscErrorCode FPGeneratorBuildLine(FPGenerator gen, PetscBool *found);
+/* Rate of a jump along a line to which the noise is tangent, from diffusion and drift at FP_LINE_PANELS + 1 points on
+   it, in steps of that line: the fitted edge of one dimension, with the weights of fitted.c. 0: the noise vanishes. */
+#define FP_LINE_PANELS 8
+PETSC_INTERN PetscReal FPLineRate(const PetscReal lambda[], const PetscReal speed[], PetscBool transient);
+/* Ito drift along axis a in cells per time, from b and D_aa in z. */
+PETSC_INTERN PetscReal FPGeneratorLatticeDrift(FPGenerator gen, PetscInt a, PetscReal xi, PetscReal b, PetscReal D);
 /* Integral of D^-1 v from node k along sign offset to a fraction of it, as its two halves; infinite where D becomes
    singular on the way. */
 PETSC_INTERN PetscErrorCode FPGeneratorPartForce(FPGenerator gen, PetscInt k, const short offset[3], PetscInt sign,

@@ -121,6 +121,30 @@ PetscErrorCode FPGeneratorBuildNodes(FPGenerator gen)
   PetscFunctionReturn(0);
 }
 
+void FPGeneratorPointInCell(FPGenerator gen, PetscInt k, const PetscReal u[], PetscReal point[])
+{
+  const PetscInt n    = gen->n;
+  PetscInt       rest = gen->node[k];
+
+  if (gen->info.along >= 0 && n > 1) {
+    const PetscReal t    = u[gen->info.along] - 0.5;
+    const PetscInt  side = t > 0 ? 1 : -1, other = k + side >= 0 && k + side < n ? k + side : k - side;
+
+    for (PetscInt a = 0; a < gen->dim; a++)
+      point[a] = gen->z[a * n + k] + t * (other - k) * (gen->z[a * n + other] - gen->z[a * n + k]);
+    return;
+  }
+  for (PetscInt a = 0; a < gen->dim; a++) {
+    const PetscInt i = rest % gen->cells[a];
+    PetscReal      lower, upper, slope;
+
+    FPMeshMap(gen->mesh, a, i * gen->h[a], &lower, &slope);
+    FPMeshMap(gen->mesh, a, (i + 1) * gen->h[a], &upper, &slope);
+    point[a] = gen->z[a * n + k] + (u[a] - 0.5) * (upper - lower);
+    rest /= gen->cells[a];
+  }
+}
+
 FPWhere FPGeneratorNeighbour(FPGenerator gen, PetscInt k, const short offset[3], PetscInt sign, PetscInt *neighbour,
                              PetscReal *fraction)
 {

@@ -4,6 +4,7 @@
 #include <gsl/gsl_rng.h>
 #include <stdlib.h>
 
+#define ON_LINE 0.01     /* cells */
 #define GAUSSIAN_REACH 8 /* standard deviations */
 
 static PetscErrorCode ReadTimes(FPCourse *course, const char section[])
@@ -97,6 +98,22 @@ static void AxisLaw(const FPCourse *course, FPMesh mesh, const FPBox *box, Petsc
   }
 }
 
+/* Does the start, a point, lie on the line of the unknowns, one per layer of the axis `along`? */
+static PetscBool StartsOnLine(const FPCourse *course, PetscInt dim, PetscInt n, const PetscReal z[], PetscInt along)
+{
+  PetscInt k = 0;
+
+  while (k < n - 2 && z[along * n + k + 1] < course->z[along]) k++;
+  for (PetscInt a = 0; a < dim; a++) {
+    const PetscReal *at = &z[a * n + k], *x = &z[along * n + k];
+    const PetscReal  t = (course->z[along] - x[0]) / (x[1] - x[0]);
+
+    if (PetscAbsReal(at[0] + t * (at[1] - at[0]) - course->z[a]) > ON_LINE * PetscAbsReal(x[1] - x[0]))
+      return PETSC_FALSE;
+  }
+  return (PetscBool)(course->spread == 0);
+}
+
 PetscErrorCode FPCourseLaw(const FPCourse *course, FPGenerator gen, PetscReal law[], PetscReal *missing)
 {
   const PetscInt           *cells, *node;
@@ -106,12 +123,16 @@ PetscErrorCode FPCourseLaw(const FPCourse *course, FPGenerator gen, PetscReal la
   PetscReal                 ratio, *share[3], sum = 0;
   PetscInt                  dim, n, level;
   FPMesh                    mesh;
+  FPGeneratorInfo           info;
+  PetscBool                 on_line;
 
   PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
   PetscCall(FPMeshGetBox(mesh, &box));
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  on_line = (PetscBool)(info.along >= 0 && StartsOnLine(course, dim, n, z, info.along));
   for (PetscInt a = 0; a < dim; a++) {
     PetscCall(PetscCalloc1(cells[a], &share[a]));
     AxisLaw(course, mesh, box, a, cells[a], share[a]);
@@ -119,9 +140,9 @@ PetscErrorCode FPCourseLaw(const FPCourse *course, FPGenerator gen, PetscReal la
   for (PetscInt k = 0; k < n; k++) {
     PetscInt rest = node[k];
 
-    law[k] = 1;
+    law[k] = info.along < 0 || on_line;
     for (PetscInt a = 0; a < dim; a++) {
-      law[k] *= share[a][rest % cells[a]];
+      if (info.along < 0 || info.along == a) law[k] *= share[a][rest % cells[a]];
       rest /= cells[a];
     }
     sum += law[k];

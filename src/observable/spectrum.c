@@ -76,6 +76,28 @@ static PetscErrorCode AddRates(PetscInt count, const PetscReal rate[], const Pet
   PetscFunctionReturn(0);
 }
 
+/* A function of the unknowns, over `norm`, on all cells; of a line, which particles are beside by their steps, constant
+   across axis `along`, and beyond its ends. */
+static void Spread(FPGenerator gen, PetscInt along, const PetscReal f[], PetscReal norm, PetscReal out[])
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio;
+  PetscInt         dim, n, stride = 1, lattice = 1, first;
+
+  (void)FPGeneratorGetGrid(gen, &dim, &cells, &ratio);
+  (void)FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume);
+  for (PetscInt k = 0; k < n && along < 0; k++) out[node[k]] = f[k] / norm;
+  if (along < 0) return;
+  for (PetscInt a = 0; a < dim; a++) {
+    if (a < along) stride *= cells[a];
+    lattice *= cells[a];
+  }
+  first = node[0] / stride % cells[along];
+  for (PetscInt x = 0; x < lattice; x++)
+    out[x] = f[PetscClipInterval(x / stride % cells[along] - first, 0, n - 1)] / norm;
+}
+
 /* Keep the eigenfunctions, of variance 1 under the stationary law, as a basis for particles. */
 static PetscErrorCode KeepModes(Spectrum *s, FPGenerator gen, PetscInt modes)
 {
@@ -112,7 +134,7 @@ static PetscErrorCode KeepModes(Spectrum *s, FPGenerator gen, PetscInt modes)
 
     PetscCall(FPGeneratorGetMode(gen, m + 1, &right, &left));
     for (PetscInt k = 0; k < n; k++) norm += pi[k] * right[k] * right[k];
-    for (PetscInt k = 0; k < n; k++) b->function[(size_t)m * b->lattice + node[k]] = right[k] / PetscSqrtReal(norm);
+    Spread(gen, info.along, right, PetscSqrtReal(norm), b->function + (size_t)m * b->lattice);
   }
   for (PetscInt a = 0; a < dim; a++) {
     PetscReal first = 0, second = 0;

@@ -115,47 +115,39 @@ static PetscBool Inside(FPRegion region, const double z[])
 
 /* A grid to draw from. */
 typedef struct {
+  FPGenerator         gen;
   PetscInt            dim;
-  const PetscInt     *cells, *node;
-  PetscReal          *center[3], *width[3];
   gsl_ran_discrete_t *table;
   gsl_rng            *rng;
 } Urn;
 
 static PetscErrorCode UrnCreate(FPGenerator gen, PetscInt seed, Urn *urn)
 {
+  const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume, *pi;
   PetscReal        ratio;
   PetscInt         n;
 
   PetscFunctionBegin;
+  urn->gen = gen;
   urn->rng = gsl_rng_alloc(gsl_rng_mt19937);
   gsl_rng_set(urn->rng, (unsigned long)seed);
-  PetscCall(FPGeneratorGetGrid(gen, &urn->dim, &urn->cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &urn->node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &urn->dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
   PetscCall(FPGeneratorStationary(gen, &pi));
-  for (PetscInt a = 0; a < urn->dim; a++) {
-    PetscCall(PetscMalloc2(urn->cells[a], &urn->center[a], urn->cells[a], &urn->width[a]));
-    PetscCall(FPGeneratorAxis(gen, a, urn->center[a], urn->width[a]));
-  }
   urn->table = gsl_ran_discrete_preproc((size_t)n, pi);
   PetscFunctionReturn(0);
 }
 
 static void UrnDraw(const Urn *urn, FPRegion within, double z[])
 {
-  const PetscInt cell = urn->node[gsl_ran_discrete(urn->rng, urn->table)];
+  const PetscInt cell = (PetscInt)gsl_ran_discrete(urn->rng, urn->table);
 
   for (PetscInt attempt = 0; attempt <= ATTEMPTS; attempt++) {
-    PetscInt rest = cell;
+    PetscReal u[3];
 
-    for (PetscInt a = 0; a < urn->dim; a++) {
-      const PetscInt c = rest % urn->cells[a];
-
-      z[a] = urn->center[a][c];
-      if (attempt < ATTEMPTS) z[a] += (gsl_rng_uniform(urn->rng) - 0.5) * urn->width[a][c];
-      rest /= urn->cells[a];
-    }
+    for (PetscInt a = 0; a < urn->dim; a++) u[a] = attempt < ATTEMPTS ? gsl_rng_uniform(urn->rng) : 0.5;
+    FPGeneratorPointInCell(urn->gen, cell, u, z);
     if (Inside(within, z)) return;
   }
 }
@@ -163,7 +155,6 @@ static void UrnDraw(const Urn *urn, FPRegion within, double z[])
 static PetscErrorCode UrnDestroy(Urn *urn)
 {
   PetscFunctionBegin;
-  for (PetscInt a = 0; a < urn->dim; a++) PetscCall(PetscFree2(urn->center[a], urn->width[a]));
   gsl_ran_discrete_free(urn->table);
   gsl_rng_free(urn->rng);
   PetscFunctionReturn(0);

@@ -106,33 +106,21 @@ PetscErrorCode FPRunStartPoints(FPRunObjects *run, PetscInt p, PetscReal **start
   rng = gsl_rng_alloc(gsl_rng_mt19937);
   gsl_rng_set(rng, (unsigned long)run->particles.seed);
   {
-    const PetscInt  *cells, *node;
+    const PetscInt  *node;
     const PetscReal *z, *measure, *volume, *pi;
-    PetscReal        ratio, *center[3], *width[3], cumulated = 0;
+    PetscReal        cumulated = 0, u[3];
     PetscInt         n, k = 0;
 
-    PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
     PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
     PetscCall(FPGeneratorStationary(gen, &pi));
-    for (PetscInt a = 0; a < dim; a++) {
-      PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
-      PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
-    }
     for (PetscInt i = 0; i < count; i++) { /* stratified, then dealt out to the groups in a fixed mixing order */
       const PetscReal target = (i + gsl_rng_uniform(rng)) / count;
       const PetscInt  to     = (PetscInt)(((PetscInt64)i * 2654435761LL) % count);
-      PetscInt        rest;
 
       while (k < n - 1 && cumulated + pi[k] < target) cumulated += pi[k++];
-      rest = node[k];
-      for (PetscInt a = 0; a < dim; a++) {
-        const PetscInt c = rest % cells[a];
-
-        (*start)[(size_t)to * dim + a] = center[a][c] + (gsl_rng_uniform(rng) - 0.5) * width[a][c];
-        rest /= cells[a];
-      }
+      for (PetscInt a = 0; a < dim; a++) u[a] = gsl_rng_uniform(rng);
+      FPGeneratorPointInCell(gen, k, u, *start + (size_t)to * dim);
     }
-    for (PetscInt a = 0; a < dim; a++) PetscCall(PetscFree2(center[a], width[a]));
   }
   gsl_rng_free(rng);
   PetscFunctionReturn(0);
