@@ -29,8 +29,9 @@ static const Case Cases[] = {
      2.3},
     {"ald2", SCALAR BOX2 "model_type=chain model_depth=2 training_temperature=0.03 training_weight_decay=0.05", 1.8,
      2.3},
-    {"ald", SCALAR BOX2 "model_type=chain model_depth=2", 0.45, 2.5},
-    {"ald2", SCALAR BOX2 "model_type=chain model_depth=2 mesh_map=sinh:0.3:2,uniform", 0.45, 2.5},
+    {"ald", SCALAR BOX2 "model_type=chain model_depth=2 generator_whole_box=true", 0.45, 2.5},
+    {"ald2", SCALAR BOX2 "model_type=chain model_depth=2 mesh_map=sinh:0.3:2,uniform generator_whole_box=true", 0.45,
+     2.5},
     {"ald",
      SCALAR BOX2 "model_type=chain model_depth=2 training_temperature=0.03 mesh_map=sinh:0.3:1.5,sinh:-0.2:1.2 "
                  "training_weight_decay=0.05",
@@ -45,7 +46,7 @@ static const Case Cases[] = {
      1.8, 2.3},
     {"ald",
      SCALAR "model_type=chain model_depth=2 model_coordinates=invariant mesh_lower=0.3,-0.8 mesh_upper=2.1,1.1 "
-            "mesh_cells=32,24 training_weight_decay=0.05",
+            "mesh_cells=32,24 training_weight_decay=0.05 generator_whole_box=true",
      0.45, 2.5},
     {"ald",
      SCALAR "model_type=chain model_depth=3 model_coordinates=balanced mesh_lower=0.2 mesh_upper=2.3 mesh_cells=48",
@@ -323,6 +324,12 @@ static void test_closed_classes(PETSC_UNUSED void **none)
 
     SceneOpen(&s, "ald", "%s",
               VECTOR "mesh_lower=-1.7,-1.37 mesh_upper=2.1,1.9 mesh_cells=64,48 model_type=diagonal model_depth=2");
+    (void)SceneGrid(&s, 0);
+    must(FPGeneratorGetInfo(s.gen, &info));
+    assert_int_equal(info.closed_classes, 4);
+    SceneClose(&s);
+    SceneOpen(&s, "ald", "%s", /* nodes on both lines where the noise vanishes */
+              VECTOR "mesh_lower=-1.7,-1.9 mesh_upper=1.7,1.9 mesh_cells=51,45 model_type=diagonal model_depth=2");
     (void)SceneGrid(&s, 0);
     must(FPGeneratorGetInfo(s.gen, &info));
     assert_int_equal(info.closed_classes, 4);

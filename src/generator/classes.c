@@ -161,33 +161,34 @@ PetscErrorCode FPGeneratorKeep(FPGenerator gen, const PetscInt component[], Pets
   PetscFunctionReturn(0);
 }
 
-/* Of single nodes that nothing leaves, as on a line of nodes where the noise vanishes, the process has a set that it
-   never meets: they are not counted beside others. */
+/* Single nodes without jumps to or from them, as on a line of nodes where the noise vanishes, belong to a set that the
+   process never meets: they are not counted beside others. */
 PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start[])
 {
   Graph      graph;
-  PetscInt  *component, *size, count = 0;
-  PetscBool *closed;
+  PetscInt  *component, count = 0;
+  PetscBool *closed, *met;
 
   PetscFunctionBegin;
   PetscCall(BuildGraph(gen, &graph));
   PetscCall(PetscMalloc1(gen->n, &component));
   PetscCall(Components(gen->n, &graph, component, &count));
   PetscCall(PetscMalloc1(count, &closed));
-  PetscCall(PetscCalloc1(count, &size));
+  PetscCall(PetscCalloc1(count, &met));
   for (PetscInt c = 0; c < count; c++) closed[c] = PETSC_TRUE;
-  for (PetscInt k = 0; k < gen->n; k++) size[component[k]]++;
   for (PetscInt k = 0; k < gen->n; k++)
-    for (PetscInt s = graph.first[k]; s < graph.first[k + 1]; s++)
+    for (PetscInt s = graph.first[k]; s < graph.first[k + 1]; s++) {
+      met[component[graph.to[s]]] = PETSC_TRUE;
       if (component[graph.to[s]] != component[k]) closed[component[k]] = PETSC_FALSE;
+    }
   gen->info.closed_classes = 0;
-  for (PetscInt c = 0; c < count; c++) gen->info.closed_classes += closed[c] && size[c] > 1;
+  for (PetscInt c = 0; c < count; c++) gen->info.closed_classes += closed[c] && met[c];
   gen->info.closed_classes = PetscMax(gen->info.closed_classes, 1);
   if (count > 1)
     PetscCall(FPGeneratorKeep(gen, component, ReachClosed(&graph, gen->n, Nearest(gen, start), component, closed)));
   gen->home = Nearest(gen, start);
   PetscCall(PetscFree(closed));
-  PetscCall(PetscFree(size));
+  PetscCall(PetscFree(met));
   PetscCall(PetscFree(component));
   PetscCall(PetscFree(graph.first));
   PetscCall(PetscFree(graph.to));

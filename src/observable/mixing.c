@@ -313,8 +313,8 @@ static PetscErrorCode KeepReference(FPObservable obs, FPGenerator gen, const Pet
   Mixing          *s = (Mixing *)obs->data;
   const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *center[3], *width[3], cumulated = 0, *points;
-  PetscInt         dim, n, count, k                        = 0;
+  PetscReal        ratio, cumulated = 0, *points, u[3];
+  PetscInt         dim, n, count, k = 0;
   gsl_rng         *rng = gsl_rng_alloc(gsl_rng_mt19937);
 
   PetscFunctionBegin;
@@ -323,25 +323,14 @@ static PetscErrorCode KeepReference(FPObservable obs, FPGenerator gen, const Pet
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
   PetscCall(PetscMalloc1((size_t)count * dim, &points));
-  for (PetscInt a = 0; a < dim; a++) {
-    PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
-    PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
-  }
   for (PetscInt i = 0; i < count; i++) {
     const PetscReal target = (i + gsl_rng_uniform(rng)) / count;
     const PetscInt  to     = (PetscInt)(((PetscInt64)i * 2654435761LL) % count);
-    PetscInt        rest;
 
     while (k < n - 1 && cumulated + pi[k] < target) cumulated += pi[k++];
-    rest = node[k];
-    for (PetscInt a = 0; a < dim; a++) {
-      const PetscInt c = rest % cells[a];
-
-      points[(size_t)to * dim + a] = center[a][c] + (gsl_rng_uniform(rng) - 0.5) * width[a][c];
-      rest /= cells[a];
-    }
+    for (PetscInt a = 0; a < dim; a++) u[a] = gsl_rng_uniform(rng);
+    FPGeneratorPointInCell(gen, k, u, points + (size_t)to * dim);
   }
-  for (PetscInt a = 0; a < dim; a++) PetscCall(PetscFree2(center[a], width[a]));
   gsl_rng_free(rng);
   PetscCall(PetscRealloc((size_t)(s->laws + 1) * sizeof(FPProcess), &s->owner));
   PetscCall(PetscRealloc((size_t)(s->laws + 1) * sizeof(PetscReal *), &s->reference));
