@@ -32,6 +32,11 @@ PETSC_EXTERN void FPProcessFick(FPProcess process, int n, const double *z, doubl
 PETSC_EXTERN PetscErrorCode FPProcessGetChannels(FPProcess process, PetscInt *channels);
 PETSC_EXTERN void           FPProcessWeightDrift(FPProcess process, int n, const double *w, double *b);
 PETSC_EXTERN void           FPProcessWeightFactor(FPProcess process, int n, const double *w, double *S);
+/* The SDE projected on the subspace origin[dim] + span of the orthonormal basis[k][dim]: drift P b, diffusion P D P
+   there, in coordinates along the basis. model: of dimension k, for its critical points and measure 1. Both are
+   borrowed. */
+PETSC_EXTERN PetscErrorCode FPProcessCreateSection(FPProcess parent, FPModel model, const PetscReal origin[],
+                                                   const PetscReal basis[], FPProcess *section);
 PETSC_EXTERN PetscErrorCode FPProcessDestroy(FPProcess *process);
 PETSC_EXTERN PetscErrorCode FPProcessList(FILE *out);
 #endif

@@ -128,7 +128,7 @@ static FPConfig MakeConfig(const Setting *setting)
   must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2"));
   must(FPConfigSet(config, "observables",
                    "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing,msd,"
-                   "autocorrelation,sharpness,tails"));
+                   "autocorrelation,sharpness,tails,flat"));
   must(FPConfigSet(config, "evolution_times", "0,0.4,3.02"));
   must(PetscStrncpy(start, "0.31,-0.27,0.42,0.22,-0.35,0.4,0.38,0.29", sizeof(start)));
   for (PetscInt k = 0, seen = 0; start[k]; k++)

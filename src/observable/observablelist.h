@@ -24,3 +24,5 @@ FP_OBSERVABLE("sharpness", FPObservableCreate_Sharpness,
               "largest Hessian eigenvalue of all weights at times after a start, beside 2/learning_rate")
 FP_OBSERVABLE("tails", FPObservableCreate_Tails,
               "how heavy tails look: Hill's estimator of gradient noise and of weights, over k")
+FP_OBSERVABLE("flat", FPObservableCreate_Flat,
+              "along the flat directions of a critical point: conditional law, projected process, its gap and mixing")

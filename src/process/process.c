@@ -178,6 +178,7 @@ PetscErrorCode FPProcessDestroy(FPProcess *process)
 {
   PetscFunctionBegin;
   if (*process) PetscCall(PetscFree((*process)->curvature));
+  if (*process) PetscCall(PetscFree((*process)->section));
   PetscCall(PetscFree(*process));
   PetscFunctionReturn(0);
 }

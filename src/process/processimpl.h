@@ -35,6 +35,8 @@ typedef struct {
   PetscReal dt;
 } FPProcessKeys;
 
+typedef struct _FPSection FPSection; /* section.c */
+
 struct _p_FPProcess {
   char            name[FP_NAME];
   FPModel         model;    /* borrowed */
@@ -46,8 +48,9 @@ struct _p_FPProcess {
   PetscInt        dim, weights, channels; /* columns of S: gradient noise, then injected noise */
   PetscBool       mapped;
   PetscReal       metric;
-  PetscReal       dt;    /* of particles; 0: no minimum to choose it from */
-  PetscReal       gibbs; /* temperature of the Gibbs law to compare with */
+  PetscReal       dt;      /* of particles; 0: no minimum to choose it from */
+  PetscReal       gibbs;   /* temperature of the Gibbs law to compare with */
+  FPSection      *section; /* NULL: not projected on a subspace */
   FPPotentialKind potential;
   PetscReal       center[FP_MAX_DIM], *curvature; /* [dim][dim]; FP_QUADRATIC: Phi = y^T curvature y/2 */
 };

@@ -44,7 +44,7 @@ static const FPParameter preset_only[] = {
 /* Words a process may not be called: they begin keys of the run file or options of PETSc. */
 static const char reserved[] =
     " data model training processes mesh engines generator transfer particles crosscheck observables "
-    "sample spectrum stationary current exit mixing evolution msd autocorrelation lyapunov tails noise "
+    "sample flat spectrum stationary current exit mixing evolution msd autocorrelation lyapunov tails noise "
     "reduction sharpness free preset drift clock inertia temperature matched alpha scale boundary beta mu beta1 "
     "beta2 epsilon dt type path inputs targets standardize whiten teacher depth rank coordinates "
     "diffusion center lower upper cells map faces refine file verify nodes order count steps seed "

@@ -60,6 +60,12 @@ static const Unsupported Table[] = {
     {"free_energy", "particles", "every process", "the Gibbs law is known: its integrals are quadratures", NULL},
     {"free_energy", "exact", "other models", "only chains and diagonal networks reduce to integrals over a line", NULL},
     {"free_energy", "exact", "correlated inputs", "the paths of a diagonal network are not independent then", NULL},
+    {"flat", "every", "coordinates invariant", "the Hessian of the weights says nothing of coordinates that are a map",
+     NULL},
+    {"flat", "every", "0 or over 3 flat directions", "there is nothing to move along, or too much for a grid", NULL},
+    {"flat", "particles", "gd at temperature 0", "a deterministic map ends in points: none come near the subspace",
+     Deterministic},
+    {"flat", "particles", "every process", "gap, mixing_time: particles are not confined to a subspace", NULL},
     {"exit", "every", "coordinates invariant",
      "fraction_negative_curvature: of coordinates that are a map, the Hessian of the weights says nothing", NULL},
     {"exit", "particles", "too few steps",
@@ -96,7 +102,7 @@ const char *FPRunUnsupportedQuantity(const char observable[])
   static const struct {
     const char *observable, *quantity;
   } names[] = {
-      {"spectrum", "gap"}, {"mixing", "tv_binned"}, {"autocorrelation", "integrated_time"}, {"tails", "hill_w"}};
+      {"spectrum", "gap"}, {"mixing", "tv_binned"}, {"autocorrelation", "integrated_time"}, {"tails", "hill_w"}, {"flat", "conditional_mean[0]"}};
 
   for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
     if (!strcmp(names[k].observable, observable)) return names[k].quantity;
