@@ -240,6 +240,7 @@ static void CheckPromises(const Setting *s, const json_t *root, const char *proc
   Promise(root, s->title, process, engine, "msd", "msd[t=3.02]");
   Promise(root, s->title, process, engine, "msd", "exponent");
   Promise(root, s->title, process, engine, "sharpness", "sharpness[t=3.02]|sharpness");
+  Promise(root, s->title, process, engine, "flat", "conditional_mean[0]");
   Promise(root, s->title, process, engine, "tails", "hill_w[k=205][n=4096]|hill_w");
   Promise(root, s->title, process, engine, "autocorrelation",
           s->maps == 0  ? "z[0][t=1.52]|integrated_time"
