@@ -172,8 +172,7 @@ static PetscErrorCode FPModelStarts_Chain(FPModel model, PetscInt *count, PetscR
 
     for (PetscInt j = 0; j < model->depth; j++) negative ^= j % d < bits && (k >> (j % d) & 1);
     for (PetscInt m = 0; m < roots[negative]; m++, (*count)++)
-      for (PetscInt j = 0; j < d; j++)
-        (*w)[*count * d + j] = (j < bits && (k >> j & 1) ? -1 : 1) * root[negative][m];
+      for (PetscInt j = 0; j < d; j++) (*w)[*count * d + j] = (j < bits && (k >> j & 1) ? -1 : 1) * root[negative][m];
   }
   PetscFunctionReturn(0);
 }

@@ -30,6 +30,10 @@ PetscInt FPModelModuli(PetscInt L, PetscReal s, PetscReal target, PetscReal deca
   const PetscInt  scan  = 2000;
   PetscInt        found = 0;
 
+  if (decay == 0) {
+    if (target > 0) root[found++] = PetscPowReal(target, 1.0 / L);
+    return found;
+  }
 #define SLOPE(a) (s * (PetscPowRealInt(a, L) - target) * PetscPowRealInt(a, L - 1) + decay * (a))
   for (PetscInt k = 0; k < scan && found < 2; k++) {
     PetscReal lower = bound * (k + 0.5) / scan, upper = bound * (k + 1.5) / scan;
@@ -133,8 +137,7 @@ static PetscBool HigherSaddle(FPModel model, const double w[], const FPCriticalP
   PetscReal hessian, size;
 
   if (point->flat == 0) return PETSC_FALSE;
-  if (!model->benign || model->training.weight_decay > 0)
-    return Descends(model, w, point->value, point->flat, vector);
+  if (!model->benign || model->training.weight_decay > 0) return Descends(model, w, point->value, point->flat, vector);
   Scales(model, &hessian, &size);
   return (PetscBool)(point->value > 1e-9 * hessian * size * size);
 }

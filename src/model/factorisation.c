@@ -13,8 +13,7 @@ typedef struct {
 } Keys;
 
 const FPParameter FPFactorisationParameters[] = {
-    {"depth", FP_INT, offsetof(Keys, depth), "2", 1, FP_MAX_DIM / 4, NULL, NULL,
-     "number of matrices in the product"},
+    {"depth", FP_INT, offsetof(Keys, depth), "2", 1, FP_MAX_DIM / 4, NULL, NULL, "number of matrices in the product"},
     {"coordinates", FP_CHOICE, offsetof(Keys, coordinates), "weights", 0, 0, "weights aligned", NULL,
      "all entries; one strength for each singular mode of the least squares matrix"},
     {.name = NULL},
@@ -206,7 +205,7 @@ static PetscErrorCode FPModelStarts_Weights(FPModel model, PetscInt *count, Pets
 {
   const Modes    *m = (const Modes *)model->impl;
   const PetscInt  L = model->depth, d = model->weights, scale = L > 4 ? 0 : 6;
-  const PetscReal s = (model->xx[0] + model->xx[3]) / 2;
+  const PetscReal s              = (model->xx[0] + model->xx[3]) / 2;
   PetscReal       strength[2][9] = {{0}};
   PetscInt        each[2];
 

@@ -8,9 +8,9 @@
 typedef void (*FPKernel)(FPModel model, int n, const double *w, double *out);
 
 typedef struct {
-  FPKernel map, jacobian; /* M [nm], dM_a/dw_k [nm][d] */
+  FPKernel map, jacobian;                                                  /* M [nm], dM_a/dw_k [nm][d] */
   void (*second)(FPModel model, int n, const double *w, int a, double *H); /* d^2 M_a/dw_k dw_l [d][d] of one entry */
-  FPKernel loss, gradient, hessian, covariance, divergence, factor; /* NULL: those of a network */
+  FPKernel loss, gradient, hessian, covariance, divergence, factor;        /* NULL: those of a network */
   void (*sample)(FPModel model, int n, const double *w, const double *x, const double *y, double *g); /* likewise */
   /* of coordinates that are a map of the weights; NULL otherwise */
   FPKernel lift, project, push, measure;
@@ -34,7 +34,7 @@ struct _p_FPModel {
   double     metric;
   PetscBool  reachable; /* every matrix is M(w) for some w, whatever the law of the data */
   PetscBool  potential;
-  PetscBool  benign; /* no local minimum of the loss is above the global one */
+  PetscBool  benign;   /* no local minimum of the loss is above the global one */
   PetscBool  isolated; /* starts lead to the representatives of a continuum of critical points that are to be listed */
   FPTraining training;
   FPSampler  sampler; /* of one (x, y) */

@@ -46,8 +46,7 @@ FP_HOT static void FPModelJacobian_Symmetric(FPModel model, int n, const double 
     }
 }
 
-FP_HOT static void FPModelSecond_Symmetric(FPModel model, int n, PETSC_UNUSED const double *U, int a,
-                                           double *H)
+FP_HOT static void FPModelSecond_Symmetric(FPModel model, int n, PETSC_UNUSED const double *U, int a, double *H)
 {
   const int r = model->rank, d = 2 * r, i = a / 2, j = a % 2;
 

@@ -93,8 +93,8 @@ PetscErrorCode FPProcessFindPoint(FPModel model, const char name[], const FPCrit
 
 PetscErrorCode FPProcessSharpness(FPProcess process, const PetscReal z[], PetscReal *sharpness)
 {
-  const size_t                 d = (size_t)process->weights;
-  PetscReal                   *H = FPScratchTake(d * d), w[FP_MAX_DIM];
+  const size_t                 d      = (size_t)process->weights;
+  PetscReal                   *H      = FPScratchTake(d * d), w[FP_MAX_DIM];
   gsl_eigen_nonsymm_workspace *work   = gsl_eigen_nonsymm_alloc(d);
   gsl_vector_complex          *values = gsl_vector_complex_alloc(d);
   gsl_matrix_view              matrix = gsl_matrix_view_array(H, d, d);

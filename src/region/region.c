@@ -332,8 +332,8 @@ static double LevelOn(FPRegion region, const double from[], const double to[], d
 
 double FPRegionLeaves(FPRegion region, const double from[], const double to[])
 {
-  double *z = FPScratchTake((size_t)(region->dim * (LOOKS + 1))), f[LOOKS + 1], low, high;
-  int    out = 0;
+  double *z   = FPScratchTake((size_t)(region->dim * (LOOKS + 1))), f[LOOKS + 1], low, high;
+  int     out = 0;
 
   for (int p = 0; p <= LOOKS; p++)
     for (PetscInt a = 0; a < region->dim; a++)

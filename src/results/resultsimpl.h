@@ -3,7 +3,7 @@
 #define FPRESULTSIMPL_H
 #include "fpresults.h"
 
-#define FP_SCHEMA 1                  /* of results.json */
+#define FP_SCHEMA 1                   /* of results.json */
 #define FP_MAX_RANK (FP_MAX_AXES + 2) /* a grid with up to two leading component indices */
 
 typedef struct {

@@ -77,8 +77,7 @@ static const Unsupported Table[] = {
     {"lyapunov", "exact", "sgd, SDEs beyond chains", "the directions do not separate", NULL},
     {"reduction", "generator", "every process", "SGD is discrete, and all the weights are too many for a grid", NULL},
     {"reduction", "particles", "weights, invariant", "these coordinates reduce nothing", NULL},
-    {"reduction", "particles", "diagonal", "all the weights are not among the coordinates of the model",
-     NULL}};
+    {"reduction", "particles", "diagonal", "all the weights are not among the coordinates of the model", NULL}};
 
 PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char **reason)
 {
