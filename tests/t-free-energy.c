@@ -187,24 +187,192 @@ static void test_identity(void **state)
   AskClose(&a);
 }
 
-/* Without a one-dimensional reduction there are no numbers. */
+#define MATRIX                                                                                                         \
+  "data_type=gaussian data_teacher=%s data_second_moment=1.3 data_label_noise=0.2 training_weight_decay=0.1 "
+
+/* Aoyagi's learning coefficients of products of L matrices of 2 x 2, teachers of rank r = 0, 1, 2: (3/2, 2L - 3) where
+   r = 0 (for L = 2: 1), (2, L), (2, 1). */
+static void test_factorisation_limits(void **state)
+{
+  static const char *const teacher[] = {"0,0,0,0", "0.6,0.3,1,0.5", "0.6,0.3,-0.7,0.5"};
+  static const PetscReal   lambda[]  = {1.5, 2, 2};
+
+  (void)state;
+  for (int rank = 0; rank < 3; rank++)
+    for (int depth = 2; depth < (rank == 1 ? 4 : 3); depth++) {
+      Asked a;
+
+      AskExact(&a, "free_energy", "sgd",
+               MATRIX "model_type=factorisation model_coordinates=aligned model_depth=%d "
+                      "free_energy_temperatures=0.3",
+               teacher[rank], depth);
+      Compare(&a, "learning_coefficient", lambda[rank], 1e-6);
+      Compare(&a, "multiplicity", rank == 1 ? depth : 1, 1e-4);
+      AskClose(&a);
+    }
+}
+
+/* T = 0.1: values of two steps of the Wishart kernel for three matrices, by the trapezoidal rule over both pairs of
+   eigenvalues (SciPy, to the digits given). */
+static void test_three_matrices(void **state)
+{
+  static const struct {
+    const char *teacher;
+    PetscReal   F;
+  } known[] = {{"0,0,0,0", 0.3392604494}, {"0.6,0.3,1,0.5", 0.6107980183}, {"0.6,0.3,-0.7,0.5", 0.6399450065}};
+
+  (void)state;
+  for (int k = 0; k < 3; k++) {
+    PetscReal error, F;
+    Asked     a;
+
+    AskExact(&a, "free_energy", "sgd",
+             MATRIX "model_type=factorisation model_depth=3 free_energy_temperatures=0.1 free_energy_limits=false",
+             known[k].teacher);
+    F = AskValue(&a, "model", "exact", "free_energy", "free_energy[T=0.1]", &error);
+    check(fabs(F - known[k].F) < 1e-8 && error < 1e-10, "teacher %s: %.12g +- %.2g, known %.12g", known[k].teacher, F,
+          error, known[k].F);
+    AskClose(&a);
+  }
+}
+
+/* One matrix: Z is Gaussian. Inputs correlated: rows of a file. */
+#define ROWS "data_type=file data_path=%s data_inputs=a,b training_weight_decay=0.1 "
+
+static void WriteRows(char path[])
+{
+  FILE *file;
+  int   fd;
+
+  strcpy(path, "/tmp/dlnfp-rows-XXXXXX");
+  fd = mkstemp(path);
+  assert_true(fd >= 0);
+  file = fdopen(fd, "w");
+  assert_non_null(file);
+  fprintf(file,
+          "a,b,c,d\n1.1,0.3,0.7,-0.2\n-0.4,0.9,0.1,0.5\n0.6,-1.2,-0.5,0.4\n-1.3,-0.5,-0.6,-0.9\n0.2,0.8,0.9,0.3\n");
+  assert_int_equal(fclose(file), 0);
+}
+
+/* Correlated inputs, prior precision 1.4, T = 0.1. One matrix and one layer: closed forms (NumPy). Others: means over
+   4.8e6 draws of the prior, the last layer of the matrices integrated out (NumPy), with their standard errors. */
+static void test_correlated(void **state)
+{
+  static const struct {
+    const char *keys;
+    PetscReal   F, error, lambda;
+  } known[] = {
+      {"data_targets=c,d model_type=factorisation model_depth=1", 0.38670872315624677, 1e-14, 2},
+      {"data_targets=c,d model_type=factorisation model_depth=2", 0.3428642570963056, 3.4e-5, 2},
+      {"data_targets=c,d model_type=symmetric model_rank=1", 0.1958956163766034, 7.1e-5, 1},
+      {"data_targets=c,d model_type=symmetric model_rank=2", 0.2826395062603437, 1.2e-4, 1.5},
+      {"data_targets=c model_type=diagonal model_depth=2", 0.1796219547669523, 4.8e-5, 1},
+      {"data_targets=c model_type=diagonal model_depth=3", 0.17150177132106992, 4.6e-5, 1},
+  };
+  char path[40];
+
+  (void)state;
+  WriteRows(path);
+  for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
+    PetscReal error, F;
+    Asked     a;
+
+    AskExact(&a, "free_energy", "sgd", ROWS "%s free_energy_temperatures=0.1 free_energy_prior_precision=1.4", path,
+             known[k].keys);
+    F = AskValue(&a, "model", "exact", "free_energy", "free_energy[T=0.1]", &error);
+    check(fabs(F - known[k].F) < 4.5 * known[k].error && error < 1e-11, "%s: %.12g +- %.2g, known %.12g", known[k].keys,
+          F, error, known[k].F);
+    Compare(&a, "learning_coefficient", known[k].lambda, 1e-7);
+    Compare(&a, "multiplicity", 1, 1e-4);
+    AskClose(&a);
+  }
+  must(unlink(path));
+}
+
+/* A zero teacher: with R = |U|^2 rank 1 has loss s R^2/2, R/2 exponential; E exp(-n s R^2/2) = sqrt(pi) z erfcx(z), z =
+   1/sqrt(8 n s). lambda = d/4 as the loss is homogeneous of degree 4. A teacher of rank 1: (1, 5/4); negative: (1, 2) =
+   d/2, a quadratic minimum. */
+static void test_symmetric(void **state)
+{
+  static const struct {
+    const char *teacher;
+    PetscReal   lambda[2];
+  } known[] = {{"0,0,0,0", {0.5, 1}}, {"0.98,0.42,0.42,0.18", {1, 1.25}}, {"-0.6,0.1,0.3,-0.8", {1, 2}}};
+
+  (void)state;
+  for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
+    for (int rank = 1; rank < 3; rank++) {
+      const PetscReal T = 0.17, z = 1 / sqrt(8 * 1.3 / T);
+      Asked           a;
+
+      AskExact(&a, "free_energy", "sgd", MATRIX "model_type=symmetric model_rank=%d free_energy_temperatures=%g",
+               known[k].teacher, rank, T);
+      Compare(&a, "learning_coefficient", known[k].lambda[rank - 1], 1e-6);
+      Compare(&a, "multiplicity", 1, 1e-4);
+      if (k == 0 && rank == 1)
+        Compare(&a, "free_energy[T=0.17]", -T * log(sqrt(PETSC_PI) * z * exp(z * z) * erfc(z)), 1e-12);
+      AskClose(&a);
+    }
+}
+
+/* Inputs that are nearly uncorrelated, by nested quadrature, and those that are, by products of integrals over a line,
+   where F is even in the correlation. */
+static void test_nearly_correlated(void **state)
+{
+  PetscReal F[2], coefficient[2], multiplicity[2];
+
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    char  path[] = "/tmp/dlnfp-rows-XXXXXX";
+    FILE *file   = fdopen(mkstemp(path), "w");
+    Asked a;
+
+    assert_non_null(file);
+    fprintf(file, "a,b,c\n1.5,0,1.2\n-1.5,0,-1.2\n%g,0.9,0\n%g,-0.9,0\n", k * 1e-6, k * 1e-6 * -1);
+    assert_int_equal(fclose(file), 0);
+    AskExact(&a, "free_energy", "sgd",
+             ROWS "data_targets=c model_type=diagonal free_energy_temperatures=0.03 model_depth=3", path);
+    F[k]            = AskValue(&a, "model", "exact", "free_energy", "free_energy[T=0.03]", NULL);
+    coefficient[k]  = AskValue(&a, "model", "exact", "free_energy", "learning_coefficient[T=0.03]", NULL);
+    multiplicity[k] = AskValue(&a, "model", "exact", "free_energy", "multiplicity", NULL);
+    AskClose(&a);
+    must(unlink(path));
+  }
+  check(fabs(F[0] - F[1]) < 1e-11, "%.15g, correlated %.15g", F[0], F[1]);
+  check(fabs(coefficient[0] - coefficient[1]) < 1e-10, "%.15g, correlated %.15g", coefficient[0], coefficient[1]);
+  check(fabs(multiplicity[0] - 3) < 1e-3, "multiplicity %g", multiplicity[0]);
+}
+
+/* What has no numbers says so. */
 static void test_unsupported(void **state)
 {
   PetscReal value, error;
+  char      path[40];
   Asked     a;
 
   (void)state;
-  AskExact(&a, "free_energy", "sgd", "data_type=gaussian data_teacher=1,0,0,0.5 model_type=symmetric");
+  WriteRows(path);
+  AskExact(&a, "free_energy", "sgd", ROWS "data_targets=c,d model_type=factorisation model_depth=3", path);
   check(!AskHas(&a, "model", "exact", "free_energy", "learning_coefficient", &value, &error), "a value: %g", value);
   AskClose(&a);
+  must(unlink(path));
 }
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_weight), cmocka_unit_test(test_two_weights),
-                                     cmocka_unit_test(test_teacher),    cmocka_unit_test(test_three_weights),
-                                     cmocka_unit_test(test_depth),      cmocka_unit_test(test_diagonal),
-                                     cmocka_unit_test(test_identity),   cmocka_unit_test(test_unsupported)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_weight),
+                                     cmocka_unit_test(test_two_weights),
+                                     cmocka_unit_test(test_teacher),
+                                     cmocka_unit_test(test_three_weights),
+                                     cmocka_unit_test(test_depth),
+                                     cmocka_unit_test(test_diagonal),
+                                     cmocka_unit_test(test_identity),
+                                     cmocka_unit_test(test_unsupported),
+                                     cmocka_unit_test(test_factorisation_limits),
+                                     cmocka_unit_test(test_three_matrices),
+                                     cmocka_unit_test(test_correlated),
+                                     cmocka_unit_test(test_symmetric),
+                                     cmocka_unit_test(test_nearly_correlated)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

@@ -7,24 +7,27 @@
    n.
 
    One path p = w_1 ... w_L with loss s (p - P)^2/2: given the other weights the law of the last one is Gaussian, which
-   leaves the one-dimensional integral over u = ln |w_1 ... w_{L-1}|. The density of u is the (L-1)-fold convolution of
-   that of ln |w|. All integrands are analytic and bounded for |Im u| < pi/4, so the trapezoidal rule of spacing h errs
-   by exp(-pi^2/(2 h)): h = 1/8 is exact to double precision, and the bound is the difference to h = 1/16. Densities are
-   kept divided by e^u, so that no small T underflows. Paths of uncorrelated inputs multiply their Z.
+   leaves the one-dimensional integral over u = ln |w_1 ... w_{L-1}|, analytic like the densities of loglaw.c. The bound
+   is the difference of two lattices. Paths of uncorrelated inputs multiply their Z; so do the rows of one 2 x 2 matrix.
+   Other networks: gibbs_factorisation.c, gibbs_symmetric.c, gibbs_diagonal.c, by nested quadrature, the bound again the
+   difference of two resolutions. Those without logarithms are extrapolated in n^{-1/2} over n that grow by 4.
    Exact, L = 2, P = 0, prior precision 1, s = 1: Z = e^{1/4n} K_0(1/4n)/sqrt(2 pi n). */
-#include "observableimpl.h"
+#include "gibbsimpl.h"
 #include <math.h>
 #include <stdio.h>
 
-#define LADDER 5    /* extrapolation: ln n = FIRST 2^k, k < LADDER */
-#define FIRST 64.0  /* there 1/n is 1e-28: nothing but powers of 1/ln n is left of the bias */
-#define UPPER 17.0  /* largest ln |w_1 ... w_k| that matters for standard normal weights, for any k */
-#define MARGIN 20.0 /* widening of the range at its lower end, per convolution */
+#define LADDER 5          /* extrapolation: ln n = FIRST 2^k, k < LADDER */
+#define FIRST 64.0        /* there 1/n is 1e-28: nothing but powers of 1/ln n is left of the bias */
+#define FIRST_NESTED 40.0 /* likewise of nested integrals, where n itself must be a number */
+#define MOST_LEVELS 8     /* extrapolation in n^{-1/2} */
+#define MARGIN 20.0       /* widening of the range at its lower end, per convolution */
 #define ROUNDING 1e-13
+#define LOSS_ROUNDING 4e-9 /* of n (loss - least loss), 1e6 units of the loss at 0, for the last of MOST_LEVELS */
 
 typedef struct {
   FPReals   temperatures;
   PetscReal prior_precision;
+  PetscBool limits;
 } Keys;
 
 static const FPParameter FreeEnergyParameters[] = {
@@ -32,6 +35,8 @@ static const FPParameter FreeEnergyParameters[] = {
      NULL, "loss", "T of exp(-loss/T); n samples with label noise sigma mean T = sigma^2/n"},
     {"prior_precision", FP_REAL, offsetof(Keys, prior_precision), "1", FP_POSITIVE, PETSC_MAX_REAL, NULL, "1/weight^2",
      "inverse variance of each weight in the prior"},
+    {"limits", FP_BOOL, offsetof(Keys, limits), "true", 0, 0, NULL, NULL,
+     "the limits T -> 0 too: seconds where three 2 x 2 matrices or more are multiplied"},
     {0}};
 
 /* Paths of one depth, in units where the prior is N(0, I): path i has n s = e^{ln n + log_s[i]} and P^2 = square[i]. */
@@ -40,61 +45,12 @@ typedef struct {
   PetscReal log_s[FP_MAX_MAP], square[FP_MAX_MAP];
 } Paths;
 
-/* density[k] e^u of u = ln |product of weights| at u = lower + k h; NULL: the product of none, u = 0 surely. */
+/* One way or the other to integrate: paths on the laws of two lattices, or nested quadrature. */
 typedef struct {
-  PetscInt  n, origin; /* u = 0 at k = origin */
-  PetscReal h, *density;
-} Law;
-
-/* What one integral gives: ln Z, the coefficient -d ln Z/d ln n and its derivative by ln n. */
-typedef struct {
-  PetscReal log_z, coefficient, slope;
-} Answer;
-
-/* a * b on the lattice; what lies beyond its ends is left out */
-static void Convolve(const Law *law, const double *a, const double *b, double *c)
-{
-  for (PetscInt k = 0; k < law->n; k++) {
-    const PetscInt total = k + law->origin, first = PetscMax(0, total - law->n + 1), last = PetscMin(law->n - 1, total);
-    double         sum = 0;
-
-#pragma omp simd reduction(+ : sum)
-    for (PetscInt i = first; i <= last; i++) sum += a[i] * b[total - i];
-    c[k] = law->h * sum;
-  }
-}
-
-/* The law of a product of `factors` standard normal weights, by repeated squaring. */
-static PetscErrorCode LawCreate(PetscInt factors, PetscReal h, PetscReal lower, Law *law)
-{
-  double  *power, *work;
-  PetscInt rest = factors;
-
-  PetscFunctionBegin;
-  law->h       = h;
-  law->origin  = (PetscInt)ceil(lower / h);
-  law->n       = law->origin + (PetscInt)ceil(UPPER / h) + 1;
-  law->density = NULL;
-  if (!factors) PetscFunctionReturn(0);
-  PetscCall(PetscMalloc1(law->n, &law->density));
-  PetscCall(PetscMalloc2(law->n, &power, law->n, &work));
-  for (PetscInt k = 0; k < law->n; k++)
-    power[k] = PetscSqrtReal(2 / PETSC_PI) * PetscExpReal(-0.5 * PetscExpReal(2 * (k - law->origin) * h));
-  for (PetscBool empty = PETSC_TRUE; rest; rest /= 2) {
-    if (rest % 2 && empty) {
-      PetscCall(PetscArraycpy(law->density, power, law->n));
-      empty = PETSC_FALSE;
-    } else if (rest % 2) {
-      Convolve(law, law->density, power, work);
-      PetscCall(PetscArraycpy(law->density, work, law->n));
-    }
-    if (rest == 1) break;
-    Convolve(law, power, power, work);
-    PetscCall(PetscArraycpy(power, work, law->n));
-  }
-  PetscCall(PetscFree2(power, work));
-  PetscFunctionReturn(0);
-}
+  Paths    paths;
+  FPLogLaw law[2];
+  FPGibbs  gibbs; /* NULL: paths */
+} Source;
 
 /* The last weight integrated out at u, with A = e^{2u + l}, l = ln n s: the logarithm of the integrand times e^{l/2}
    (or 1, if l < 0), and mean and mean square of n L, where n L = rho^2/2 with rho normal of mean square m2, variance V.
@@ -110,11 +66,11 @@ static PetscReal Node(PetscReal u, PetscReal l, PetscReal square, PetscReal *fir
   return 0.5 * (PetscMax(0, l) - one - misfit);
 }
 
-static Answer IntegratePath(const Law *law, PetscReal l, PetscReal square)
+static FPGibbsAnswer IntegratePath(const FPLogLaw *law, PetscReal l, PetscReal square)
 {
   const PetscInt n   = law->density ? law->n : 1;
   PetscReal      top = -INFINITY, s0 = 0, s1 = 0, s2 = 0;
-  Answer         answer;
+  FPGibbsAnswer  answer;
 
   for (PetscInt pass = 0; pass < 2; pass++)
     for (PetscInt k = 0; k < n; k++) {
@@ -137,32 +93,36 @@ static Answer IntegratePath(const Law *law, PetscReal l, PetscReal square)
   return answer;
 }
 
-/* All paths at n = e^{log_n}. */
-static Answer Integrate(const Law *law, const Paths *paths, PetscReal log_n)
+/* At n = e^{log_n}, on the coarser or the finer resolution. */
+static PetscErrorCode Integrate(const Source *source, PetscBool fine, PetscReal log_n, FPGibbsAnswer *all)
 {
-  Answer all = {0, 0, 0};
+  const Paths *paths = &source->paths;
 
+  PetscFunctionBegin;
+  *all = (FPGibbsAnswer){0, 0, 0};
+  if (source->gibbs) PetscCall((*source->gibbs->integrate)(source->gibbs, fine, log_n, all));
   for (PetscInt i = 0; i < paths->paths; i++) {
-    const Answer one = IntegratePath(law, log_n + paths->log_s[i], paths->square[i]);
+    const FPGibbsAnswer one = IntegratePath(&source->law[fine], log_n + paths->log_s[i], paths->square[i]);
 
-    all.log_z += one.log_z;
-    all.coefficient += one.coefficient;
-    all.slope += one.slope;
+    all->log_z += one.log_z;
+    all->coefficient += one.coefficient;
+    all->slope += one.slope;
   }
-  return all;
+  PetscFunctionReturn(0);
 }
 
-/* Value at 1/ln n = 0 of the polynomial through LADDER values (Neville), and how far the last value moved it. */
-static void Extrapolate(const PetscReal value[LADDER], PetscReal *result, PetscReal *error)
+/* Value at 0 of the polynomial through `levels` values at abscissas that halve (Neville), and how far the last value
+   moved it. */
+static void Extrapolate(PetscInt levels, const PetscReal value[], PetscReal *result, PetscReal *error)
 {
-  PetscReal row[LADDER], before = value[LADDER - 1];
+  PetscReal row[MOST_LEVELS], before = value[levels - 1];
 
-  for (PetscInt k = 0; k < LADDER; k++) row[k] = value[k];
-  for (PetscInt order = 1; order < LADDER; order++)
-    for (PetscInt k = 0; k < LADDER - order; k++) {
+  for (PetscInt k = 0; k < levels; k++) row[k] = value[k];
+  for (PetscInt order = 1; order < levels; order++)
+    for (PetscInt k = 0; k < levels - order; k++) {
       const PetscReal ratio = (PetscReal)(1 << order);
 
-      if (k == LADDER - order - 1) before = row[k + 1];
+      if (k == levels - order - 1) before = row[k + 1];
       row[k] = (ratio * row[k + 1] - row[k]) / (ratio - 1);
     }
   *result = row[0];
@@ -176,16 +136,18 @@ static PetscErrorCode AddRow(FPObservable obs, const char name[], PetscReal valu
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddTemperatures(FPObservable obs, const Paths *paths, const Law law[2])
+static PetscErrorCode AddTemperatures(FPObservable obs, const Source *source)
 {
   const Keys *keys = (const Keys *)obs->data;
 
   PetscFunctionBegin;
   for (PetscInt k = 0; k < keys->temperatures.n; k++) {
     const PetscReal T = keys->temperatures.value[k];
-    const Answer    a = Integrate(&law[0], paths, -PetscLogReal(T)), b = Integrate(&law[1], paths, -PetscLogReal(T));
+    FPGibbsAnswer   a, b;
     char            name[FP_NAME];
 
+    PetscCall(Integrate(source, PETSC_FALSE, -PetscLogReal(T), &a));
+    PetscCall(Integrate(source, PETSC_TRUE, -PetscLogReal(T), &b));
     (void)snprintf(name, sizeof(name), "free_energy[T=%.6g]", (double)T);
     PetscCall(AddRow(obs, name, -T * b.log_z,
                      T * (2 * PetscAbsReal(a.log_z - b.log_z) + ROUNDING * (1 + PetscAbsReal(b.log_z))), "loss"));
@@ -196,24 +158,33 @@ static PetscErrorCode AddTemperatures(FPObservable obs, const Paths *paths, cons
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddLimits(FPObservable obs, const Paths *paths, const Law law[2])
+static PetscErrorCode AddLimits(FPObservable obs, const Source *source)
 {
-  const char *const name[2] = {"learning_coefficient", "multiplicity"};
-  PetscReal         value[2][2][LADDER], limit[2][2], error[2][2];
+  const char *const name[2]     = {"learning_coefficient", "multiplicity"};
+  const PetscBool   logarithmic = (PetscBool)(!source->gibbs || source->gibbs->logarithmic);
+  const PetscInt    levels      = logarithmic ? LADDER : MOST_LEVELS;
+  PetscReal         value[2][2][MOST_LEVELS], limit[2][2], error[2][2], last = 0;
 
   PetscFunctionBegin;
   for (PetscInt fine = 0; fine < 2; fine++) {
-    for (PetscInt k = 0; k < LADDER; k++) {
-      const PetscReal log_n  = FIRST * (1 << k);
-      const Answer    answer = Integrate(&law[fine], paths, log_n);
+    for (PetscInt k = 0; k < levels; k++) {
+      FPGibbsAnswer answer;
 
+      last = logarithmic ? (source->gibbs ? FIRST_NESTED : FIRST) * (1 << k)
+                         : source->gibbs->log_first + k * PetscLogReal(4.0);
+      PetscCall(Integrate(source, (PetscBool)fine, last, &answer));
       value[fine][0][k] = answer.coefficient;
-      value[fine][1][k] = 1 + PetscSqr(log_n) * answer.slope;
+      value[fine][1][k] = logarithmic ? 1 + PetscSqr(last) * answer.slope : answer.slope;
     }
-    for (PetscInt q = 0; q < 2; q++) Extrapolate(value[fine][q], &limit[fine][q], &error[fine][q]);
+    for (PetscInt q = 0; q < 2; q++) Extrapolate(levels, value[fine][q], &limit[fine][q], &error[fine][q]);
+    if (!logarithmic) { /* the slope by ln n itself tends to 0 where m = 1 */
+      limit[fine][1] = 1 + PetscSqr(last) * limit[fine][1];
+      error[fine][1] *= PetscSqr(last);
+    }
   }
   for (PetscInt q = 0; q < 2; q++) {
-    const PetscReal rounding = 8 * ROUNDING * (q ? PetscSqr(FIRST * (1 << (LADDER - 1))) : 1) * paths->paths;
+    const PetscReal digits   = logarithmic ? 8 * ROUNDING * PetscMax(1, source->paths.paths) : LOSS_ROUNDING;
+    const PetscReal rounding = digits * (q ? PetscSqr(last) : 1);
 
     PetscCall(
         AddRow(obs, name[q], limit[1][q], error[1][q] + 2 * PetscAbsReal(limit[1][q] - limit[0][q]) + rounding, "1"));
@@ -221,7 +192,7 @@ static PetscErrorCode AddLimits(FPObservable obs, const Paths *paths, const Law 
   PetscFunctionReturn(0);
 }
 
-/* Layers of the network behind the coordinates of a chain or a diagonal network. */
+/* Layers of the network behind the coordinates. */
 static PetscErrorCode Depth(FPModel model, const char type[], const char coordinates[], PetscInt *depth)
 {
   PetscReal metric;
@@ -229,41 +200,128 @@ static PetscErrorCode Depth(FPModel model, const char type[], const char coordin
   PetscFunctionBegin;
   PetscCall(FPModelGetSizes(model, depth, NULL, NULL));
   PetscCall(FPModelGetMetric(model, &metric));
-  if (!strcmp(coordinates, "balanced") || !strcmp(type, "diagonal")) *depth = (PetscInt)lround(1 / metric);
+  if (!strcmp(coordinates, "balanced") || !strcmp(coordinates, "aligned") || !strcmp(type, "diagonal"))
+    *depth = (PetscInt)lround(1 / metric);
+  else if (!strcmp(type, "factorisation"))
+    *depth /= 4;
+  else if (!strcmp(type, "symmetric"))
+    *depth = 2;
   PetscFunctionReturn(0);
 }
 
-/* The paths of the model; *reason: why it has none. An input that is always 0 leaves its path to the prior. */
-static PetscErrorCode FindPaths(FPObservable obs, Paths *paths, const char **reason)
+/* Is every correlation zero? */
+static PetscBool Uncorrelated(const FPGibbsForm *form)
+{
+  const PetscInt m = form->inputs;
+
+  for (PetscInt i = 0; i < m; i++)
+    for (PetscInt j = 0; j < i; j++)
+      if (PetscAbsReal(form->C[i * m + j]) > 1e-12 * PetscSqrtReal(form->C[i * m + i] * form->C[j * m + j]))
+        return PETSC_FALSE;
+  return PETSC_TRUE;
+}
+
+/* The least squares map A from E y x^T, in place. Where inputs are uncorrelated, one that is always 0 has strength 0;
+   else *reason: why there is no A. */
+static void LeastSquares(FPGibbsForm *form, const char **reason)
+{
+  const PetscInt  m                          = form->inputs;
+  const PetscBool separate                   = Uncorrelated(form);
+  PetscReal       F[FP_MAX_MAP * FP_MAX_MAP] = {0};
+
+  if (!FPGibbsFactor(m, form->C, F)) *reason = "inputs are linearly dependent: their second moments determine no map";
+  for (PetscInt t = 0; t < form->targets; t++) {
+    PetscReal *row = form->A + t * m;
+
+    if (!*reason) FPGibbsSolve(m, F, row);
+    for (PetscInt i = 0; i < m && *reason && separate; i++)
+      row[i] = form->C[i * m + i] > 0 ? row[i] / form->C[i * m + i] : 0;
+  }
+}
+
+/* The model's loss in units where the prior is N(0, I); *reason: why there is none. */
+static PetscErrorCode FindForm(FPObservable obs, const char type[], const char coordinates[], FPGibbsForm *form,
+                               const char **reason)
 {
   const Keys      *keys = (const Keys *)obs->data;
-  const char      *type, *coordinates;
   FPData           data;
-  PetscInt         inputs, n;
   const PetscReal *second, *fourth;
+  PetscReal        scale;
+  PetscInt         m, n;
+
+  PetscFunctionBegin;
+  PetscCall(Depth(obs->scene.model, type, coordinates, &form->depth));
+  PetscCall(FPModelGetSizes(obs->scene.model, NULL, &form->inputs, &form->targets));
+  PetscCall(FPModelGetData(obs->scene.model, &data));
+  PetscCall(FPDataGetMoments(data, &second, &fourth));
+  m           = form->inputs;
+  n           = m + form->targets;
+  scale       = PetscPowReal(keys->prior_precision, (PetscReal)form->depth);
+  form->reach = FIRST_NESTED * (1 << (LADDER - 1));
+  for (PetscInt k = 0; k < keys->temperatures.n; k++)
+    form->reach = PetscMax(form->reach, -PetscLogReal(keys->temperatures.value[k]));
+  for (PetscInt i = 0; i < m * m; i++) form->C[i] = second[i / m * n + i % m];
+  for (PetscInt i = 0; i < m * form->targets; i++) form->A[i] = second[(m + i / m) * n + i % m];
+  LeastSquares(form, reason);
+  for (PetscInt i = 0; i < m * m; i++) form->C[i] /= scale;
+  for (PetscInt i = 0; i < m * form->targets; i++) form->A[i] *= PetscSqrtReal(scale);
+  PetscFunctionReturn(0);
+}
+
+static void AddPath(Paths *paths, PetscReal s, PetscReal square)
+{
+  paths->log_s[paths->paths]    = PetscLogReal(s);
+  paths->square[paths->paths++] = square;
+}
+
+/* One 2 x 2 matrix: its rows, along the two axes of C, are four paths of one weight. */
+static void MatrixPaths(const FPGibbsForm *form, Paths *paths)
+{
+  const FPSpin    C     = FPSpinOf(form->C[0], form->C[1], form->C[3]);
+  const PetscReal angle = 0.5 * atan2(C.y, C.x), axis[2][2] = {{cos(angle), sin(angle)}, {-sin(angle), cos(angle)}};
+
+  for (PetscInt i = 0; i < 2; i++)
+    for (PetscInt row = 0; row < 2; row++)
+      AddPath(paths, C.c + (i ? -1 : 1) * hypot(C.x, C.y),
+              PetscSqr(form->A[2 * row] * axis[i][0] + form->A[2 * row + 1] * axis[i][1]));
+}
+
+/* How to integrate over the model's prior; *reason: why it is not done. An input that is always 0 leaves its path to
+   the prior. */
+static PetscErrorCode FindSource(FPObservable obs, Source *source, const char **reason)
+{
+  const char *type, *coordinates;
+  FPGibbsForm form = {0};
 
   PetscFunctionBegin;
   PetscCall(FPModelGetName(obs->scene.model, &type, &coordinates));
-  *reason = !strcmp(type, "chain") || !strcmp(type, "diagonal")
-                ? NULL
-                : "its Gibbs law does not reduce to one-dimensional integrals: chains and diagonal networks have one";
+  if (!strcmp(type, "ou")) *reason = "it is no network: there are no weights that a prior could be over";
   if (*reason) PetscFunctionReturn(0);
-  PetscCall(Depth(obs->scene.model, type, coordinates, &paths->depth));
-  PetscCall(FPModelGetSizes(obs->scene.model, NULL, &inputs, NULL));
-  PetscCall(FPModelGetData(obs->scene.model, &data));
-  PetscCall(FPDataGetMoments(data, &second, &fourth));
-  n            = inputs + 1;
-  paths->paths = 0;
-  for (PetscInt i = 0; i < inputs; i++) {
-    const PetscReal s = second[i * n + i];
+  PetscCall(FindForm(obs, type, coordinates, &form, reason));
+  source->paths.depth = form.depth;
+  if ((!strcmp(type, "chain") || !strcmp(type, "diagonal")) && Uncorrelated(&form)) {
+    *reason = NULL;
+    for (PetscInt i = 0; i < form.inputs; i++) {
+      const PetscReal s = form.C[i * (form.inputs + 1)];
 
-    for (PetscInt j = 0; j < i; j++)
-      if (PetscAbsReal(second[i * n + j]) > 1e-12 * PetscSqrtReal(s * second[j * n + j]))
-        *reason = "inputs are correlated, so the paths are not independent: data_whiten makes them so";
-    if (s <= 0) continue;
-    paths->log_s[paths->paths] = PetscLogReal(s) - paths->depth * PetscLogReal(keys->prior_precision);
-    paths->square[paths->paths++] =
-        PetscSqr(second[i * n + inputs] / s) * PetscPowReal(keys->prior_precision, (PetscReal)paths->depth);
+      if (s > 0) AddPath(&source->paths, s, PetscSqr(form.A[i]));
+    }
+  } else if (*reason) {
+    PetscFunctionReturn(0);
+  } else if (!strcmp(type, "diagonal") && form.inputs > 3) {
+    *reason = "more than three correlated inputs leave too many integrals: data_whiten makes the paths independent";
+  } else if (!strcmp(type, "diagonal")) {
+    PetscCall(FPGibbsCreate_Diagonal(&form, &source->gibbs));
+  } else if (!strcmp(type, "symmetric")) {
+    PetscCall(FPModelGetSizes(obs->scene.model, &form.depth, NULL, NULL));
+    PetscCall(FPGibbsCreate_Symmetric(&form, form.depth / 2, &source->gibbs));
+  } else if (form.depth == 1) {
+    MatrixPaths(&form, &source->paths);
+  } else if (form.depth > 2 && (!Uncorrelated(&form) || PetscAbsReal(form.C[0] / form.C[3] - 1) > 1e-10)) {
+    *reason = "inputs of unequal variances or correlated ones break the symmetry that three matrices and more need: "
+              "data_whiten restores it";
+  } else {
+    PetscCall(FPGibbsCreate_Factorisation(&form, &source->gibbs));
   }
   PetscFunctionReturn(0);
 }
@@ -284,22 +342,24 @@ static PetscReal Lower(const Keys *keys, const Paths *paths)
 
 static PetscErrorCode Exact_FreeEnergy(FPObservable obs)
 {
-  Paths       paths;
-  Law         law[2];
+  Source      source = {0};
   const char *reason = NULL;
 
   PetscFunctionBegin;
-  PetscCall(FindPaths(obs, &paths, &reason));
+  PetscCall(FindSource(obs, &source, &reason));
   if (reason) {
     PetscCall(FPResultsAddStatus(obs->scene.results, "model", "exact", "free_energy", "learning_coefficient",
                                  "unsupported", reason));
     PetscFunctionReturn(0);
   }
-  for (PetscInt k = 0; k < 2; k++)
-    PetscCall(LawCreate(paths.depth - 1, 1.0 / (8 << k), Lower((const Keys *)obs->data, &paths), &law[k]));
-  PetscCall(AddTemperatures(obs, &paths, law));
-  PetscCall(AddLimits(obs, &paths, law));
-  for (PetscInt k = 0; k < 2; k++) PetscCall(PetscFree(law[k].density));
+  for (PetscInt k = 0; k < 2 && !source.gibbs; k++)
+    PetscCall(FPLogLawCreate(source.paths.depth - 1, 1.0 / (8 << k), Lower((const Keys *)obs->data, &source.paths),
+                             &source.law[k]));
+  PetscCall(AddTemperatures(obs, &source));
+  if (((const Keys *)obs->data)->limits) PetscCall(AddLimits(obs, &source));
+  for (PetscInt k = 0; k < 2; k++) PetscCall(FPLogLawDestroy(&source.law[k]));
+  if (source.gibbs) PetscCall((*source.gibbs->destroy)(source.gibbs));
+  PetscCall(PetscFree(source.gibbs));
   PetscFunctionReturn(0);
 }
 

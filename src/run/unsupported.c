@@ -58,14 +58,21 @@ static const Unsupported Table[] = {
     {"noise", "generator", "every process", "the noise at a point is a property of the data, not of a law", NULL},
     {"free_energy", "generator", "every process", "the Gibbs law is known: its integrals are quadratures", NULL},
     {"free_energy", "particles", "every process", "the Gibbs law is known: its integrals are quadratures", NULL},
-    {"free_energy", "exact", "other models", "only chains and diagonal networks reduce to integrals over a line", NULL},
-    {"free_energy", "exact", "correlated inputs", "the paths of a diagonal network are not independent then", NULL},
     {"flat", "every", "coordinates invariant", "the Hessian of the weights says nothing of coordinates that are a map",
      NULL},
     {"flat", "every", "0 or over 3 flat directions", "there is nothing to move along, or too much for a grid", NULL},
     {"flat", "particles", "gd at temperature 0", "a deterministic map ends in points: none come near the subspace",
      Deterministic},
     {"flat", "particles", "every process", "gap, mixing_time: particles are not confined to a subspace", NULL},
+    {"free_energy", "exact", "ou", "it is no network: there are no weights that a prior could be over", NULL},
+    {"free_energy", "exact", "over 3 correlated inputs",
+     "the paths of a diagonal network leave as many integrals as inputs: data_whiten makes the paths independent",
+     NULL},
+    {"free_energy", "exact", "3 matrices, E x x^T != s I",
+     "inputs of unequal variances or correlated ones break the symmetry that the integrals use: data_whiten restores "
+     "it",
+     NULL},
+    {"free_energy", "exact", "linearly dependent inputs", "their second moments determine no map", NULL},
     {"exit", "every", "coordinates invariant",
      "fraction_negative_curvature: of coordinates that are a map, the Hessian of the weights says nothing", NULL},
     {"exit", "particles", "too few steps",
@@ -100,8 +107,11 @@ const char *FPRunUnsupportedQuantity(const char observable[])
 {
   static const struct {
     const char *observable, *quantity;
-  } names[] = {
-      {"spectrum", "gap"}, {"mixing", "tv_binned"}, {"autocorrelation", "integrated_time"}, {"tails", "hill_w"}, {"flat", "conditional_mean[0]"}};
+  } names[] = {{"spectrum", "gap"},
+               {"mixing", "tv_binned"},
+               {"autocorrelation", "integrated_time"},
+               {"tails", "hill_w"},
+               {"flat", "conditional_mean[0]"}};
 
   for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
     if (!strcmp(names[k].observable, observable)) return names[k].quantity;
