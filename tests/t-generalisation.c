@@ -185,10 +185,11 @@ static double ShiftedForm(Scene *s, const double *z)
 static void test_square(void **state)
 {
   const char *const models[] = {"model_type=factorisation model_coordinates=aligned", "model_type=symmetric",
-                                "model_type=factorisation model_coordinates=aligned model_depth=3"};
+                                "model_type=factorisation model_coordinates=aligned model_depth=3",
+                                "model_type=factorisation model_coordinates=aligned model_depth=8"};
 
   (void)state;
-  for (int k = 0; k < 3; k++) {
+  for (int k = 0; k < COUNT(models); k++) {
     char   keys[600];
     double floor, least;
     Scene  s;

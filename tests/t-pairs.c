@@ -130,6 +130,7 @@ static FPConfig MakeConfig(const Setting *setting)
                    "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing,msd,"
                    "autocorrelation,sharpness,tails,flat"));
   must(FPConfigSet(config, "evolution_times", "0,0.4,3.02"));
+  if (setting->maps) must(FPConfigSet(config, "data_shift_second_moment", "1.4"));
   must(PetscStrncpy(start, "0.31,-0.27,0.42,0.22,-0.35,0.4,0.38,0.29", sizeof(start)));
   for (PetscInt k = 0, seen = 0; start[k]; k++)
     if (start[k] == ',' && ++seen == setting->dim) start[k] = 0;
@@ -216,6 +217,8 @@ static void CheckPromises(const Setting *s, const json_t *root, const char *proc
   Promise(root, s->title, process, engine, "stationary", "covariance[0][0]");
   if (s->maps) Promise(root, s->title, process, engine, "stationary", p);
   if (s->maps) Promise(root, s->title, process, engine, "stationary", "loss");
+  if (s->maps) Promise(root, s->title, process, engine, "stationary", "shifted_loss");
+  if (s->maps) Promise(root, s->title, process, engine, "evolution", "shifted_loss[t=3.02]|loss");
   if (s->mesh) Promise(root, s->title, process, engine, "stationary", "wall_mass");
   Promise(root, s->title, process, engine, "stationary", generator ? "kl_gibbs" : "kl_gibbs_binned");
   Promise(root, s->title, process, engine, "stationary",
