@@ -34,12 +34,13 @@ static PetscErrorCode CheckOthers(FPConfig config, FPData data)
   PetscFunctionBegin;
   PetscCall(FPConfigHas(config, "data_test", &test));
   PetscCall(FPConfigHas(config, "data_shift", &shift));
-  if (data && (!test || data->other[FP_LAW_TEST])) PetscFunctionReturn(0);
   PetscCall(FPConfigWhere(config, test ? "data_test" : "data_shift", &where));
-  FPInputCheck(!data || !test,
-               "%s: data_type = %s has no columns that a test file could share; accepted: data_type = file", where,
-               data->type);
-  FPInputCheck(data || !(test || shift), "%s: without data_type nothing is learned that other data could judge", where);
+  if (data)
+    FPInputCheck(!test || data->other[FP_LAW_TEST],
+                 "%s: data_type = %s has no columns that a test file could share; accepted: data_type = file", where,
+                 data->type);
+  else
+    FPInputCheck(!test && !shift, "%s: without data_type nothing is learned that other data could judge", where);
   PetscFunctionReturn(0);
 }
 
