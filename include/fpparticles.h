@@ -19,7 +19,8 @@ PETSC_EXTERN PetscErrorCode FPParticleOptionsRead(FPConfig config, FPParticleOpt
 PETSC_EXTERN PetscErrorCode FPParticleOptionsView(FILE *out); /* the keys of section particles, for `dlnfp list` */
 
 /* One step of one block: coordinates z[d][FP_BLOCK] before and after it (after the walls). */
-typedef struct {
+typedef struct _FPMove FPMove;
+struct _FPMove {
   PetscInt      dim;
   PetscReal     dt;   /* time of one step */
   PetscInt64    step; /* counted from the end of the burn-in, 1 after the first step */
@@ -28,7 +29,11 @@ typedef struct {
    * reaches */
   unsigned long long first;
   const unsigned    *key;
-} FPMove;
+  /* The same step, with the same random numbers, from other points before[dim][FP_BLOCK]; after: not yet at the walls.
+     For the observer that asked for replays: in every sample() once for each which = 0 .. replays - 1. */
+  void (*replay)(const FPMove *move, int which, const double *before, double *after);
+  void *engine;
+};
 
 /* What an observable hands to the engine: plain C, called from threads, one group by one thread in a fixed order. */
 typedef struct {
@@ -40,6 +45,7 @@ typedef struct {
   /* Of an observer that is alone: [FP_BLOCK] after every sample(), 0 for a particle that has shown all it can. It stays
      where it was, and its block ends with the last of them. NULL: all go on to the last step. */
   const double *(*active)(const void *context, const double *scratch);
+  int         replays; /* of every step; every = 1 then, and one observer of a run at most */
   const void *context;
 } FPObserver;
 

@@ -2,12 +2,14 @@
    thresholds, SGD without label noise, GD), the batch law of files by enumeration, Gaussian batches by characteristic
    functions; exponents along orbits where they are known: affine maps, collapsed networks, chaos with exponent ln 3. */
 #include "ask.h"
+#include "runs.h"
 #include <complex.h>
 #include <gsl/gsl_integration.h>
 #include "../src/observable/observableimpl.h"
 #include <gsl/gsl_sf_dawson.h>
 #include <math.h>
 
+#define ORBITS "engines=particles observables=lyapunov particles_count=4096 "
 #define EULER 0.57721566490153286
 #define CHAIN                                                                                                          \
   "data_type=gaussian data_second_moment=%.15g data_teacher=%.15g data_label_noise=%.15g model_type=chain "            \
@@ -283,52 +285,193 @@ static void test_file(void **state)
   (void)remove(path);
 }
 
-static void CheckOrbit(Asked *a, const char process[], PetscReal exact, PetscReal most)
+static void CheckOrbit(const json_t *root, const char *process, double exact, double useful)
 {
-  PetscReal error, value = AskValue(a, process, "particles", "lyapunov", "exponent_orbit", &error);
-
-  check(fabs(value - exact) < 4.5 * error, "%.6g +- %.2g, exact %.6g", value, error, exact);
-  check(error < most, "error %g", error);
-  AskClose(a);
+  Meets(root, process, "particles", "lyapunov", exact, useful, "exponent_orbit");
 }
 
 static void test_orbits(void **state)
 {
-  Asked     a;
+  json_t   *root;
   PetscReal exact;
+  double    error;
 
   (void)state;
   /* one weight: every orbit has the exponent E ln |1 - eta x^2| */
-  AskExact(&a, "lyapunov", "sgd",
-           CHAIN "model_depth=1 particles_count=4096 particles_steps=60 particles_burn_in=5 particles_threads=1", 1.0,
-           0.6, 0.5, 0.37, 2);
-  exact = AskValue(&a, "sgd", "exact", "lyapunov", "exponent_at[minimum]", NULL);
-  CheckOrbit(&a, "sgd", exact, 0.02);
-  /* label noise collapses two weights: the orbit ends at the origin */
-  AskExact(&a, "lyapunov", "sgd",
-           CHAIN "particles_count=4096 particles_steps=300 particles_burn_in=200 particles_threads=1", 1.0, 0.05, 1.0,
-           0.5, 4);
-  exact = AskValue(&a, "sgd", "exact", "lyapunov", "exponent_at[origin]", NULL);
-  check(exact < 0, "no collapse: %g", exact);
-  CheckOrbit(&a, "sgd", exact, 0.01);
+  root  = Run(ORBITS "processes=sgd,svag " CHAIN
+                     "model_depth=1 training_weight_decay=0.01 particles_steps=80 particles_burn_in=5 "
+                      "svag_svag_order=1",
+              1.0, 0.6, 0.5, 0.37, 2);
+  exact = Value(root, "sgd", "exact", "lyapunov", "exponent_at[minimum]", &error);
+  CheckOrbit(root, "sgd", exact, 0.02);
+  CheckOrbit(root, "svag", exact, 0.02);
+  json_decref(root);
+  /* label noise collapses the weights: the orbit ends at the origin, of sgd and of both modified equations */
+  root = Run(ORBITS "processes=sgd,ald,ald2 ald_dt=0.05 ald2_dt=0.05 " CHAIN
+                    "model_coordinates=balanced training_weight_decay=1.0e-9 particles_steps=400 particles_burn_in=300",
+             1.0, 0.02, 1.0, 0.5, 4);
+  for (int p = 0; p < 3; p++) {
+    static const char *const processes[] = {"sgd", "ald", "ald2"};
+
+    exact = Value(root, processes[p], "exact", "lyapunov", "exponent_at[origin]", &error);
+    check(exact < 0, "%s does not collapse: %g", processes[p], exact);
+    CheckOrbit(root, processes[p], exact, 0.01);
+  }
+  json_decref(root);
   /* gd: the cubic map at eta s p = 2 is the third Chebyshev polynomial, with exponent ln 3 per step */
-  AskExact(&a, "lyapunov", "gd",
-           CHAIN "model_coordinates=balanced particles_count=4096 particles_steps=400 particles_burn_in=40 "
-                 "particles_threads=1",
-           1.0, 1.0, 0.0, 2.0, 1);
-  CheckOrbit(&a, "gd", PetscLogReal(3) / 2, 0.01);
+  root = Run(ORBITS "processes=gd " CHAIN "model_coordinates=balanced particles_steps=400 particles_burn_in=40", 1.0,
+             1.0, 0.0, 2.0, 1);
+  CheckOrbit(root, "gd", PetscLogReal(3) / 2, 0.01);
+  json_decref(root);
+}
+
+/* Gibbs laws of one weight: -E V'' under exp(-V/T) by quadrature, V = p^2-chain of depth 2 with decay; signs as inputs
+   have the noise sigma^2 s/B w^2 and the law w^{2 s p'/(eta v) - 2} ..., whose exponent is E [b' - (1/2) S'^2]. */
+typedef struct {
+  PetscReal s, p, decay, T, eta, v;
+} Line;
+
+static double GibbsWeight(const Line *l, double w)
+{
+  return exp(-(0.5 * l->s * PetscSqr(w * w - l->p) + l->decay * w * w) / l->T);
+}
+
+static void Gibbs(const Line *l, double w, double *weight, double *rate)
+{
+  *weight = GibbsWeight(l, w);
+  *rate   = -l->s * (3 * w * w - l->p) - l->decay;
+}
+
+/* ald: b = -s (w^2 - p) w - decay w, S^2 = eta v w^2: density w^(2 (s p - decay)/(eta v) - 2) exp(-s w^2/(eta v)) */
+static void Signs(const Line *l, double w, double *weight, double *rate)
+{
+  const double x = l->eta * l->v;
+
+  *weight = pow(w, 2 * (l->s * l->p - l->decay) / x - 2) * exp(-l->s * w * w / x);
+  *rate   = -l->s * (3 * w * w - l->p) - l->decay - 0.5 * x;
+}
+
+/* Midpoints of a box: smooth functions that vanish at its ends */
+static double LineMean(const Line *l, void (*f)(const Line *, double, double *, double *), double lower, double upper)
+{
+  double sum = 0, total = 0;
+
+  for (int k = 0; k < 200000; k++) {
+    double weight, rate;
+
+    (*f)(l, lower + (upper - lower) * (k + 0.5) / 200000, &weight, &rate);
+    sum += weight * rate;
+    total += weight;
+  }
+  return sum / total;
+}
+
+static void test_line(void **state)
+{
+  const Line langevin = {.s = 0.9, .p = 0.8, .decay = 0.1, .T = 0.07};
+  const Line ald      = {.s = 0.9, .p = 0.8, .decay = 0.1, .eta = 0.3, .v = 0.9 * 0.7 * 0.7 / 3};
+  json_t    *root;
+
+  (void)state;
+  root = Run("engines=generator,particles observables=lyapunov particles_count=4096 particles_steps=400 "
+             "particles_burn_in=20 data_type=rademacher data_second_moment=0.9 data_teacher=0.8 data_label_noise=0.7 "
+             "model_type=chain model_coordinates=balanced training_learning_rate=0.3 training_batch_size=3 "
+             "training_weight_decay=0.1 langevin_temperature=0.07 mesh_lower=0.02 mesh_upper=2.4 mesh_cells=96 "
+             "processes=ald");
+  Meets(root, "ald", "generator", "lyapunov", LineMean(&ald, Signs, 0.02, 2.4), 1e-4, "exponent_orbit");
+  Meets(root, "ald", "particles", "lyapunov", LineMean(&ald, Signs, 0.02, 2.4), 0.03, "exponent_orbit");
+  json_decref(root);
+  root = Run("engines=generator,particles observables=lyapunov particles_count=4096 particles_steps=400 "
+             "particles_burn_in=20 data_type=gaussian data_second_moment=0.9 data_teacher=0.8 data_label_noise=0.7 "
+             "model_type=chain model_coordinates=balanced training_learning_rate=0.05 training_weight_decay=0.1 "
+             "langevin_temperature=0.07 mesh_lower=-2.1 mesh_upper=2.3 mesh_cells=64 processes=langevin");
+  Meets(root, "langevin", "generator", "lyapunov", LineMean(&langevin, Gibbs, -2.1, 2.3), 1e-5, "exponent_orbit");
+  Meets(root, "langevin", "particles", "lyapunov", LineMean(&langevin, Gibbs, -2.1, 2.3), 0.02, "exponent_orbit");
+  json_decref(root);
+}
+
+/* Linear drift and additive noise: minus the least real part of the eigenvalues of A, real or complex. */
+static void test_linear(void **state)
+{
+  static const struct {
+    const char *drift;
+    double      exact, useful;
+  } cases[] = {{"1.3,0.5,0.4,0.5", -0.9 + 0.6, 0.05}, {"0.9,-1.7,1.2,0.7", -0.8, 0.05}};
+
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    json_t *root = Run("engines=generator,particles observables=lyapunov processes=ald model_type=ou model_drift=%s "
+                       "model_diffusion=0.12,0.03,0.03,0.08 training_learning_rate=0.05 particles_count=4096 "
+                       "particles_steps=300 particles_burn_in=5 mesh_lower=-2.1,-2 mesh_upper=1.9,2 mesh_cells=16,16",
+                       cases[k].drift);
+
+    Meets(root, "ald", "generator", "lyapunov", cases[k].exact, cases[k].useful, "exponent_orbit");
+    Meets(root, "ald", "particles", "lyapunov", cases[k].exact, cases[k].useful, "exponent_orbit");
+    json_decref(root);
+  }
+}
+
+/* The 2-chain by generator, particles and on three grids: second order, and both engines say the same. */
+static void test_plane(void **state)
+{
+  static const char keys[] =
+      "data_type=gaussian data_second_moment=0.9 data_teacher=0.8 data_label_noise=0.4 model_type=chain "
+      "training_learning_rate=0.15 training_batch_size=2 training_weight_decay=0.1 training_temperature=0.05 "
+      "mesh_lower=-2.1,-2 mesh_upper=2,2 mesh_cells=%s ";
+  char      all[600];
+  double    v[3], order, error, bound, particles;
+  json_t   *root;
+  Scene     scene;
+  FPScene   view;
+  FPResults results = NULL;
+
+  (void)state;
+  (void)snprintf(all, sizeof(all), keys, "32,32");
+  SceneOpen(&scene, "ald", "%s mesh_refine=2", all);
+  view = (FPScene){.model = scene.model, .mesh = scene.mesh, .results = results, .processes = 1};
+  for (PetscInt level = 0; level < 3; level++) {
+    FPQuantities q = {0};
+    FPObservable o;
+
+    (void)SceneGrid(&scene, level);
+    must(FPGeneratorSolve(scene.gen, 1));
+    must(FPObservableCreate(scene.config, "lyapunov", &o));
+    must(FPObservableSetScene(o, &view));
+    must(FPObservableGenerator(o, scene.gen, PETSC_TRUE, &q));
+    v[level] = SceneValue(&q, "exponent_orbit", NULL);
+    must(FPObservableDestroy(&o));
+    must(FPQuantitiesFree(&q));
+  }
+  SceneClose(&scene);
+  for (order = 0.5; order < 5; order += 0.01) /* grids of 32, 24 and 16 cells */
+    if ((pow(2, order) - pow(4.0 / 3, order)) / (pow(4.0 / 3, order) - 1) > (v[2] - v[1]) / (v[1] - v[0])) break;
+  check(order > 1.7 && order < 2.5, "order %g: %.8g %.8g %.8g", order, v[0], v[1], v[2]);
+  (void)snprintf(all, sizeof(all), keys, "24,24");
+  root = Run("engines=generator,particles observables=lyapunov processes=ald,langevin langevin_temperature=0.09 "
+             "particles_count=4096 particles_steps=500 particles_burn_in=20 %s",
+             all);
+  for (int p = 0; p < 2; p++) {
+    const double value = Value(root, p ? "langevin" : "ald", "generator", "lyapunov", "exponent_orbit", &bound);
+
+    particles = Value(root, p ? "langevin" : "ald", "particles", "lyapunov", "exponent_orbit", &error);
+    print_message("  %g +- %g, %g +- %g\n", value, bound, particles, error);
+    check(fabs(value - particles) < bound + 4 * error, "%g +- %g by generator, %g +- %g by particles", value, bound,
+          particles, error);
+  }
+  json_decref(root);
 }
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_normal_log),     cmocka_unit_test(test_gaussian),
-                                     cmocka_unit_test(test_no_label_noise), cmocka_unit_test(test_thresholds),
-                                     cmocka_unit_test(test_window),         cmocka_unit_test(test_others),
-                                     cmocka_unit_test(test_file),           cmocka_unit_test(test_orbits)};
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_normal_log), cmocka_unit_test(test_gaussian), cmocka_unit_test(test_no_label_noise),
+      cmocka_unit_test(test_thresholds), cmocka_unit_test(test_window),   cmocka_unit_test(test_others),
+      cmocka_unit_test(test_file),       cmocka_unit_test(test_orbits),   cmocka_unit_test(test_line),
+      cmocka_unit_test(test_linear),     cmocka_unit_test(test_plane)};
+  int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
-  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  failed = cmocka_run_group_tests(tests, MakeFolder, RemoveFolder);
   must(SlepcFinalize());
   return failed;
 }

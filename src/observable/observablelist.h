@@ -14,7 +14,7 @@ FP_OBSERVABLE("free_energy", FPObservableCreate_FreeEnergy,
 FP_OBSERVABLE("evolution", FPObservableCreate_Evolution,
               "loss, moments, entropy, free energy, KL to the stationary law at times after a start")
 FP_OBSERVABLE("lyapunov", FPObservableCreate_Lyapunov,
-              "exponents of small differences, at critical points and along the orbit of sgd and gd")
+              "exponents of small differences, at critical points and along the orbit")
 FP_OBSERVABLE("mixing", FPObservableCreate_Mixing,
               "total variation to the stationary law after a start and after the worst one, mixing times")
 FP_OBSERVABLE("msd", FPObservableCreate_Msd, "mean squared displacement in the stationary law or from a start")

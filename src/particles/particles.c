@@ -27,6 +27,7 @@ typedef struct {
   const FPObserver *observer;
   PetscInt          observers, blocks; /* blocks per group */
   PetscBool         quiet;
+  int               replays;           /* workspaces that each thread has beside its own */
   double          **accumulators;
   PetscInt64        burn_in, steps; /* in steps of the process */
   double            done;           /* particle-steps so far */
@@ -105,8 +106,8 @@ static void Start(const Run *run, unsigned long long first, double *z)
       z[i * FP_BLOCK + l] = run->start[(first + (unsigned)l) * (unsigned)dim + (unsigned)i];
 }
 
-/* One step of the coordinates z; the number of wall crossings, or -1. */
-static int Step(const FPStepper *s, FPWorkspace *ws, const double *before, double *after)
+/* One step of the coordinates z, as if there were no walls. */
+static void Advance(const FPStepper *s, FPWorkspace *ws, const double *before, double *after)
 {
   if (s->mapped) {
     FPModelLift(s->model, FP_BLOCK, before, ws->w[0]);
@@ -114,7 +115,18 @@ static int Step(const FPStepper *s, FPWorkspace *ws, const double *before, doubl
     FPModelProject(s->model, FP_BLOCK, ws->w[1], after);
   } else
     s->step(s, ws, before, after);
-  return FPWallsApply(s, ws, before, after);
+}
+
+typedef struct {
+  const FPStepper *stepper;
+  FPWorkspace     *ws; /* [replays] */
+} Replays;
+
+static void Replay(const FPMove *move, int which, const double *before, double *after)
+{
+  const Replays *replays = (const Replays *)move->engine;
+
+  Advance(replays->stepper, &replays->ws[which], before, after);
 }
 
 static int Finite(int dim, const double *z)
@@ -196,8 +208,9 @@ static void RunBlock(Run *run, FPWorkspace *ws, int group, PetscInt block)
   const FPStepper   *s     = &run->stepper;
   const PetscInt64   total = run->burn_in + run->steps;
   unsigned long long first = ((unsigned long long)group * (unsigned)run->blocks + (unsigned)block) * FP_BLOCK;
-  FPMove             move  = {.dim = s->dim, .dt = s->dt, .first = first, .key = s->key};
-  PetscInt64         told  = 0;
+  Replays            other = {s, ws + 1};
+  FPMove     move = {.dim = s->dim, .dt = s->dt, .first = first, .key = s->key, .replay = Replay, .engine = &other};
+  PetscInt64 told = 0;
 
   FPWorkspaceStart(ws, first);
   Start(run, first, ws->z[0]);
@@ -208,9 +221,11 @@ static void RunBlock(Run *run, FPWorkspace *ws, int group, PetscInt block)
 
     if (n == run->burn_in) {
       move.before = move.after = before;
+      for (int k = 0; k < run->replays; k++) FPWorkspaceFollow(ws, &other.ws[k]);
       ObserveStart(run, &move, ws->scratch);
     }
-    crossed = Step(s, ws, before, after);
+    Advance(s, ws, before, after);
+    crossed = FPWallsApply(s, ws, before, after);
     if (crossed < 0 || (n + 1) % FP_CHECK_STEPS == 0 || n + 1 == total) {
       if (crossed < 0 || !Finite(s->dim, after)) Fail(run, n + 1);
       if (!Continue(run, n + 1 - told)) return;
@@ -233,7 +248,7 @@ static void RunGroups(Run *run, int threads, FPWorkspace *ws)
 {
 #pragma omp parallel num_threads(threads)
   {
-    FPWorkspace *own   = &ws[omp_get_thread_num()];
+    FPWorkspace *own   = &ws[omp_get_thread_num() * (1 + run->replays)];
     const double start = ThreadSeconds();
 
 #pragma omp for schedule(dynamic, 1)
@@ -258,6 +273,9 @@ static PetscErrorCode SetUp(Run *run, FPProcess process, const FPBox *box, Petsc
     PetscCheck(run->observer[o].every >= 1, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE,
                "observer %" PetscInt_FMT " wants every %" PetscInt_FMT "-th step", o, run->observer[o].every);
     PetscCall(PetscArrayzero(run->accumulators[o], FP_GROUPS * run->observer[o].accumulator));
+    PetscCheck(!run->observer[o].replays || (!run->replays && run->observer[o].every == 1), PETSC_COMM_SELF,
+               PETSC_ERR_ARG_INCOMP, "one observer may replay steps, and then every step");
+    run->replays += run->observer[o].replays;
   }
   PetscFunctionReturn(0);
 }
@@ -265,14 +283,15 @@ static PetscErrorCode SetUp(Run *run, FPProcess process, const FPBox *box, Petsc
 static PetscErrorCode Simulate(Run *run, int threads, const char name[], FPParticleReport *report)
 {
   size_t       scratch = 0;
+  const int    each    = 1 + run->replays;
   FPWorkspace *ws;
   char         label[FP_TEXT];
   const double start = omp_get_wtime(), particles = (double)run->blocks * FP_GROUPS * FP_BLOCK;
 
   PetscFunctionBegin;
   for (PetscInt o = 0; o < run->observers; o++) scratch += run->observer[o].scratch;
-  PetscCall(PetscCalloc1(threads, &ws));
-  for (int t = 0; t < threads; t++) PetscCall(FPWorkspaceCreate(&run->stepper, scratch, &ws[t]));
+  PetscCall(PetscCalloc1(threads * each, &ws));
+  for (int t = 0; t < threads * each; t++) PetscCall(FPWorkspaceCreate(&run->stepper, t % each ? 0 : scratch, &ws[t]));
   PetscCall(PetscSNPrintf(label, sizeof(label), "particles: %s", name));
   if (!run->quiet) FPProgressBegin(label, particles * (double)(run->burn_in + run->steps));
   RunGroups(run, threads, ws);
@@ -280,7 +299,7 @@ static PetscErrorCode Simulate(Run *run, int threads, const char name[], FPParti
   report->particle_steps = run->done;
   report->seconds        = omp_get_wtime() - start;
   report->cpu_seconds    = 0;
-  for (int t = 0; t < threads; t++) {
+  for (int t = 0; t < threads * each; t++) {
     report->cpu_seconds += ws[t].cpu;
     FPWorkspaceDestroy(&ws[t]);
   }

@@ -36,6 +36,7 @@ typedef struct {
   double            *scratch;   /* of the observers, one after the other */
   double             cpu;       /* seconds of this thread */
   void              *memory;
+  size_t             bytes; /* of it, without the scratch, which is last */
 } FPWorkspace;
 
 typedef struct _FPStepper FPStepper;
@@ -59,6 +60,8 @@ PETSC_INTERN PetscErrorCode FPStepperCreate(FPProcess process, const FPBox *box,
                                             FPStepper *stepper);
 PETSC_INTERN PetscErrorCode FPWorkspaceCreate(const FPStepper *stepper, size_t scratch, FPWorkspace *ws);
 PETSC_INTERN void           FPWorkspaceDestroy(FPWorkspace *ws);
+/* Make `to`, of the same stepper, draw from here on what `from` will draw. */
+PETSC_INTERN void FPWorkspaceFollow(const FPWorkspace *from, FPWorkspace *to);
 /* Forget what was drawn ahead and start the streams of particles first, first + 1, ... */
 PETSC_INTERN void FPWorkspaceStart(FPWorkspace *ws, unsigned long long first);
 /* normal[normals][FP_BLOCK] and word[words][FP_BLOCK] of the next item. */

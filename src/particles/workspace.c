@@ -49,6 +49,7 @@ static size_t Layout(const FPStepper *s, size_t scratch, FPWorkspace *ws)
   }
   const size_t raw = Take(&used, RAW_ROWS * FP_BLOCK * sizeof(unsigned)), own = Take(&used, scratch * sizeof(double));
 
+  ws->bytes = own;
   if (base) ws->raw = (unsigned *)(void *)(base + raw);
   if (base) ws->scratch = (double *)(void *)(base + own);
   return used;
@@ -81,6 +82,15 @@ void FPWorkspaceDestroy(FPWorkspace *ws)
 {
   free(ws->memory);
   ws->memory = NULL;
+}
+
+void FPWorkspaceFollow(const FPWorkspace *from, FPWorkspace *to)
+{
+  memcpy(to->memory, from->memory, from->bytes);
+  to->first       = from->first;
+  to->index       = from->index;
+  to->sample.next = from->sample.next;
+  to->noise.next  = from->noise.next;
 }
 
 void FPWorkspaceStart(FPWorkspace *ws, unsigned long long first)

@@ -27,6 +27,15 @@ static PetscErrorCode Unbounded(const FPRunObjects *run, PETSC_UNUSED PetscInt p
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode Mapped(const FPRunObjects *run, PETSC_UNUSED PetscInt p, PetscBool *applies)
+{
+  PetscInt weights;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetParent(run->model, applies, &weights));
+  PetscFunctionReturn(0);
+}
+
 static const Unsupported Table[] = {
     {"spectrum", "particles", "gd at temperature 0",
      "a deterministic map ends in a point: nothing fluctuates that could relax", Deterministic},
@@ -77,9 +86,14 @@ static const Unsupported Table[] = {
      "fraction_negative_curvature: of coordinates that are a map, the Hessian of the weights says nothing", NULL},
     {"exit", "particles", "too few steps",
      "mean_time, variance_time: more than a tenth is inside at the end of particles_steps or exit_duration", NULL},
-    {"lyapunov", "generator", "every process", "exponents belong to maps and their noise, not to the generator", NULL},
-    {"lyapunov", "particles", "svag, SDEs",
-     "tangent vectors follow sgd and gd; of an SDE they depend on how its noise is coupled", NULL},
+    {"lyapunov", "generator", "absorbing faces", "a process that is killed at walls has no orbit that goes on", NULL},
+    {"lyapunov", "generator", "3 coordinates", "directions of tangent vectors would need a grid of five dimensions",
+     NULL},
+    {"lyapunov", "generator", "over 2500 cells in 2-D", "16 unknowns for each cell are too many; particles have it",
+     NULL},
+    {"lyapunov", "generator", "coordinates invariant", "tangent vectors live in the weights", NULL},
+    {"lyapunov", "particles", "coordinates invariant",
+     "tangent vectors live in the weights: model_coordinates = weights has them", Mapped},
     {"lyapunov", "exact", "temperature above 0", "injected noise leaves no point where it is", NULL},
     {"lyapunov", "exact", "sgd, SDEs beyond chains", "the directions do not separate", NULL},
     {"reduction", "generator", "every process", "SGD is discrete, and all the weights are too many for a grid", NULL},
@@ -107,11 +121,9 @@ const char *FPRunUnsupportedQuantity(const char observable[])
 {
   static const struct {
     const char *observable, *quantity;
-  } names[] = {{"spectrum", "gap"},
-               {"mixing", "tv_binned"},
-               {"autocorrelation", "integrated_time"},
-               {"tails", "hill_w"},
-               {"flat", "conditional_mean[0]"}};
+  } names[] = {{"spectrum", "gap"},     {"lyapunov", "exponent_orbit"},
+               {"mixing", "tv_binned"}, {"autocorrelation", "integrated_time"},
+               {"tails", "hill_w"},     {"flat", "conditional_mean[0]"}};
 
   for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
     if (!strcmp(names[k].observable, observable)) return names[k].quantity;

@@ -1,0 +1,26 @@
+/* lyapunovimpl.h: what the files of the observable lyapunov share. */
+#ifndef FPLYAPUNOVIMPL_H
+#define FPLYAPUNOVIMPL_H
+#include "observableimpl.h"
+
+#define FP_TANGENT 1e-5 /* length of the tangent vector that stands for the derivative along it, in weights */
+
+typedef struct {
+  FPBox      box; /* dim 0: none */
+  FPProcess  process;
+  PetscBool  sde;
+  PetscInt   dim;
+  PetscInt64 skip, half; /* steps before the measured ones, and in each half of those */
+  PetscReal  dt;
+} FPLyapunov;
+
+#define FP_LYAPUNOV_MAPPED "tangent vectors live in the weights: model_coordinates = weights has them"
+
+/* lyapunov_orbit.c */
+PETSC_INTERN PetscErrorCode FPLyapunovBegin(FPObservable obs, FPProcess process, PetscReal dt,
+                                            const FPParticleOptions *options, FPObserver *observer,
+                                            FPEnsemble *ensemble, PetscBool *used);
+PETSC_INTERN PetscErrorCode FPLyapunovEvaluate(FPObservable obs, const double sums[], FPQuantities *q);
+/* lyapunov_generator.c */
+PETSC_INTERN PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q);
+#endif
