@@ -36,12 +36,14 @@ static double Normalise(int d, double *v)
 static void Start(const void *context, const FPMove *move, double *scratch)
 {
   const FPLyapunov *s = (const FPLyapunov *)context;
-  unsigned          word[FP_MAX_DIM * FP_BLOCK];
-  float             normal[FP_MAX_DIM * FP_BLOCK];
+  unsigned          word[4 * FP_BLOCK];
+  float             normal[4 * FP_BLOCK];
 
-  FPRandomWords(move->key, move->first, START, FP_MAX_DIM, word);
-  FPRandomNormals(FP_MAX_DIM, word, normal);
-  for (int k = 0; k < s->dim * FP_BLOCK; k++) scratch[k] = (double)normal[k];
+  for (int i = 0; i < s->dim; i += 4) {
+    FPRandomWords(move->key, move->first, START + (unsigned long long)i, 4, word);
+    FPRandomNormals(4, word, normal);
+    for (int k = 0; k < PetscMin(4, (int)s->dim - i) * FP_BLOCK; k++) scratch[i * FP_BLOCK + k] = (double)normal[k];
+  }
   (void)Normalise((int)s->dim, scratch);
 }
 
