@@ -81,26 +81,70 @@ static void StreamFunction(FPGenerator gen, const PetscReal flux[], PetscReal ps
     }
 }
 
+/* Extremum near the corner (i, j) of the corners [first[0], last[0]] x [first[1], last[1]], from the parabola through
+   nine of them: the largest of samples alone would move by its place between them. */
+static PetscReal Peak(const PetscReal f[], PetscInt row, const PetscInt first[2], const PetscInt last[2], PetscInt at)
+{
+  const PetscInt   i = at % row, j = at / row;
+  const PetscReal *x = &f[at];
+  PetscReal        a, b, g, h, mixed, det, s, t;
+
+  if (i <= first[0] || i >= last[0] || j <= first[1] || j >= last[1]) return *x;
+  a     = x[1] - 2 * x[0] + x[-1];
+  b     = x[row] - 2 * x[0] + x[-row];
+  mixed = (x[row + 1] - x[row - 1] - x[1 - row] + x[-1 - row]) / 4;
+  g     = (x[1] - x[-1]) / 2;
+  h     = (x[row] - x[-row]) / 2;
+  det   = a * b - mixed * mixed;
+  if (det <= 0) return *x;
+  s = (mixed * h - b * g) / det;
+  t = (mixed * g - a * h) / det;
+  return PetscMax(PetscAbsReal(s), PetscAbsReal(t)) > 1 ? *x : *x + (g * s + h * t) / 2;
+}
+
+/* In the layers next to walls, as many as the longest stencil reaches and one, the weights of edges that stand for
+   those through the wall shift the current along the wall between layers, so its curl means nothing there: continued
+   from farther in along straight lines, axis by axis. */
+static void ContinueToWalls(FPGenerator gen, PetscReal curl[])
+{
+  const PetscInt row = gen->cells[0] + 1, last[2] = {gen->cells[0] - 1, gen->cells[1] - 1}, stride[2] = {1, row};
+  const PetscInt width = gen->info.widest + 1;
+
+  for (PetscInt a = 0; a < 2; a++)
+    for (PetscInt side = 0; side < 2 && last[a] >= 2 * width + 4; side++)
+      for (PetscInt c = 1; c <= last[1 - a]; c++) {
+        const PetscInt  from = side ? last[a] - width : 1 + width, inwards = side ? -stride[a] : stride[a];
+        PetscReal      *x     = &curl[from * stride[a] + c * stride[1 - a]];
+        const PetscReal slope = (x[0] - x[2 * inwards]) / 2;
+
+        for (PetscInt i = 1; i <= width; i++) x[-i * inwards] = x[0] + i * slope;
+      }
+}
+
 static void PlaneNumbers(FPGenerator gen, const PetscReal flux[], const PetscReal J[], PetscReal *center[],
                          PetscReal psi[], PetscReal curl[], FPCurrentNumbers *numbers)
 {
   const PetscInt n0 = gen->cells[0], n1 = gen->cells[1];
-  PetscReal      low = 0, high = 0;
+  const PetscInt wall[2] = {0, 0}, far[2] = {n0, n1}, inner[2] = {1, 1}, outer[2] = {n0 - 1, n1 - 1};
+  PetscInt       low = 0, high = 0, largest = 0;
 
   StreamFunction(gen, flux, psi);
   for (PetscInt c = 0; c < (n0 + 1) * (n1 + 1); c++) {
-    low     = PetscMin(low, psi[c]);
-    high    = PetscMax(high, psi[c]);
+    if (psi[c] < psi[low]) low = c;
+    if (psi[c] > psi[high]) high = c;
     curl[c] = 0;
   }
-  numbers->circulation = high - low;
+  numbers->circulation = Peak(psi, n0 + 1, wall, far, high) - Peak(psi, n0 + 1, wall, far, low);
   for (PetscInt j = 0; j + 1 < n1; j++)
     for (PetscInt i = 0; i + 1 < n0; i++) {
-      const PetscReal value = CornerCurl(gen, J, center, i, j);
+      const PetscInt at = (i + 1) + (n0 + 1) * (j + 1);
 
-      curl[(i + 1) + (n0 + 1) * (j + 1)] = value;
-      numbers->max_curl                  = PetscMax(numbers->max_curl, PetscAbsReal(value));
+      curl[at] = CornerCurl(gen, J, center, i, j);
     }
+  ContinueToWalls(gen, curl);
+  for (PetscInt c = 0; c < (n0 + 1) * (n1 + 1); c++)
+    if (PetscAbsReal(curl[c]) > PetscAbsReal(curl[largest])) largest = c;
+  numbers->max_curl = PetscAbsReal(Peak(curl, n0 + 1, inner, outer, largest));
 }
 
 static PetscErrorCode EdgeSums(FPGenerator gen, const PetscReal pi[], PetscReal flux[], FPCurrentNumbers *numbers)

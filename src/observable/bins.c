@@ -33,6 +33,25 @@ static PetscInt Overlap(const FPBins *bins, PetscInt a, PetscReal centre, PetscR
 }
 
 #define MAX_OVERLAP 64
+#define POINTS 16
+
+/* A law on a line: each unknown's part of the line, at POINTS places. */
+static void AggregateLine(const FPBins *bins, FPGenerator gen, PetscInt n, PetscInt components, const PetscReal field[],
+                          PetscReal binned[])
+{
+  for (PetscInt k = 0; k < n; k++)
+    for (PetscInt s = 0; s < POINTS; s++) {
+      const PetscReal t = (s + 0.5) / POINTS, u[3] = {t, t, t};
+      PetscReal       z[3];
+      PetscInt        bin = 0;
+
+      FPGeneratorPointInCell(gen, k, u, z);
+      for (PetscInt a = bins->dim - 1; a >= 0; a--)
+        bin = bin * bins->count[a] +
+              PetscClipInterval((PetscInt)floor((z[a] - bins->lower[a]) / bins->width[a]), 0, bins->count[a] - 1);
+      for (PetscInt c = 0; c < components; c++) binned[c * bins->total + bin] += field[c * n + k] / POINTS;
+    }
+}
 
 PetscErrorCode FPBinsAggregate(const FPBins *bins, FPGenerator gen, PetscInt components, const PetscReal field[],
                                PetscReal binned[])
@@ -41,8 +60,10 @@ PetscErrorCode FPBinsAggregate(const FPBins *bins, FPGenerator gen, PetscInt com
   const PetscReal *z, *measure, *volume;
   PetscReal        ratio, *center[3], *width[3];
   PetscInt         dim, n;
+  FPGeneratorInfo  info;
 
   PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
   for (PetscInt a = 0; a < dim; a++) {
@@ -50,7 +71,8 @@ PetscErrorCode FPBinsAggregate(const FPBins *bins, FPGenerator gen, PetscInt com
     PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
   }
   PetscCall(PetscArrayzero(binned, components * bins->total));
-  for (PetscInt k = 0; k < n; k++) {
+  if (info.along >= 0) AggregateLine(bins, gen, n, components, field, binned);
+  for (PetscInt k = 0; k < n && info.along < 0; k++) {
     PetscInt  first[3] = {0}, count[3] = {1, 1, 1}, rest = node[k];
     PetscReal share[3][MAX_OVERLAP];
 
