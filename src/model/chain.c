@@ -15,7 +15,8 @@ typedef struct {
 } Keys;
 
 const FPParameter FPChainParameters[] = {
-    {"depth", FP_INT, offsetof(Keys, depth), "2", 1, FP_MAX_DIM, NULL, NULL, "number of weights in the product"},
+    {"depth", FP_INT, offsetof(Keys, depth), "2", 1, FP_MAX_DIM, NULL, NULL,
+     "number of weights in the product; to 8, critical points of all patterns of signs are listed"},
     {"coordinates", FP_CHOICE, offsetof(Keys, coordinates), "weights", 0, 0, "weights balanced invariant", NULL,
      "all weights; one weight standing for all; (p, q) = (w1 w2, (w1^2 - w2^2)/2)"},
     {.name = NULL},
