@@ -282,15 +282,15 @@ static double Radial(double r, void *context)
   "training_learning_rate=0.05 processes=ald mesh_lower=-1.2,-1.1 mesh_upper=1.1,1.2 exit_region=ball "                \
   "exit_center=0.0713,-0.0331 exit_radius=0.8371 "
 
-/* On one grid of n x n cells. */
-static void OnGrid(PetscInt n, PetscReal value[2])
+/* mean_time and rate of a process on one grid. */
+static void OnGrid(const char process[], const char keys[], PetscReal value[2])
 {
   Scene        s;
   FPObservable o;
   FPQuantities q = {0};
   FPScene      scene;
 
-  SceneOpen(&s, "ald", ROTATING "mesh_cells=%d,%d", (int)n, (int)n);
+  SceneOpen(&s, process, "%s", keys);
   scene = (FPScene){.model = s.model, .mesh = s.mesh, .processes = 1, .process = &s.process};
   must(FPObservableCreate(s.config, "exit", &o));
   must(FPObservableRead(o, s.config, s.model, s.mesh, PETSC_TRUE));
@@ -314,7 +314,12 @@ static void test_order(void **state)
   double         sx = 0, sxx = 0, sy[2] = {0, 0}, sxy[2] = {0, 0}, rate;
 
   (void)state;
-  for (int k = 0; k < 6; k++) OnGrid(n[k], v[k]);
+  for (int k = 0; k < 6; k++) {
+    char keys[512];
+
+    (void)snprintf(keys, sizeof(keys), ROTATING "mesh_cells=%d,%d", (int)n[k], (int)n[k]);
+    OnGrid("ald", keys, v[k]);
+  }
   rate = (v[5][1] * n[5] * n[5] - v[2][1] * n[2] * n[2]) / (n[5] * n[5] - n[2] * n[2]);
   for (int k = 0; k < 5; k++) {
     const double x = -log((double)n[k]), y[2] = {log(fabs(v[k][0] - exact)), log(fabs(v[k][1] - rate))};
@@ -412,6 +417,48 @@ static void test_kramers(void **state)
 
     check(fabs(ratio[k] - 1 - 0.75 * T) < 4 * T * T, "T = %g: %g of Kramers' law", temperature[k], ratio[k]);
   }
+}
+
+#define SLOPE                                                                                                          \
+  "data_type=rademacher data_teacher=%g data_second_moment=%g model_type=chain model_depth=2 "                         \
+  "model_coordinates=balanced training_learning_rate=0.05 processes=langevin langevin_temperature=%g "                 \
+  "engines=generator "                                                                                                 \
+  "mesh_lower=-2.1 mesh_upper=-0.7 mesh_cells=%d exit_region=half_space exit_normal=1 exit_offset=%g exit_start=%g"
+
+/* Down the steep outer slope of a well of the same chain, out of the region before its minimum: on grids where one cell
+   holds several units of V/T, factors that suit slow modes would be a quarter too fast. */
+static void test_slope(void **state)
+{
+  const double   s = 0.9, p = 1.1, T = 0.023, start = -1.77, end = -1.23;
+  const PetscInt n[]   = {56, 79, 112, 158, 224, 316};
+  Well           well  = {.s = s, .p = p, .T = T, .D = T / 2, .a = -2.1};
+  const double   exact = Integral(Outer, start, end, &well);
+  double         sx = 0, sy = 0, sxx = 0, sxy = 0, slope;
+  char           keys[1024];
+
+  (void)state;
+  for (int k = 0; k < 6; k++) {
+    PetscReal v[2];
+    json_t   *root;
+
+    (void)snprintf(keys, sizeof(keys), SLOPE, p, s, T, (int)n[k], end, start);
+    OnGrid("langevin", keys, v);
+    print_message("  %3d cells: mean %.8f, exact %.8f, off by %.2e\n", (int)n[k], v[0], exact, v[0] - exact);
+    if (k >= 2) {
+      const double x = -log((double)n[k]), y = log(fabs(v[0] - exact));
+
+      sx += x / 4;
+      sy += y / 4;
+      sxx += x * x / 4;
+      sxy += x * y / 4;
+    }
+    root = Run(SLOPE, p, s, T, (int)n[k], end, start);
+    Within(root, "langevin", "mean_time", exact, 0.05);
+    json_decref(root);
+  }
+  slope = (sxy - sx * sy) / (sxx - sx * sx);
+  print_message("  fitted order %.2f\n", slope);
+  check(slope > 1.8 && slope < 2.2, "order %g of the mean time down a slope", slope);
 }
 
 /* From a0 to R << sqrt(p) along the balanced line under ALD at T = 0, whose noise is proportional to w there: mean
@@ -546,13 +593,20 @@ static void test_divergence(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_ou),         cmocka_unit_test(test_committor), cmocka_unit_test(test_order),
-      cmocka_unit_test(test_ball),       cmocka_unit_test(test_kramers),   cmocka_unit_test(test_multiplicative),
-      cmocka_unit_test(test_saddle),     cmocka_unit_test(test_steps),     cmocka_unit_test(test_survivors),
-      cmocka_unit_test(test_divergence), cmocka_unit_test(test_dense)};
-  char command[128];
-  int  failed;
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),
+                                     cmocka_unit_test(test_committor),
+                                     cmocka_unit_test(test_order),
+                                     cmocka_unit_test(test_ball),
+                                     cmocka_unit_test(test_kramers),
+                                     cmocka_unit_test(test_slope),
+                                     cmocka_unit_test(test_multiplicative),
+                                     cmocka_unit_test(test_saddle),
+                                     cmocka_unit_test(test_steps),
+                                     cmocka_unit_test(test_survivors),
+                                     cmocka_unit_test(test_divergence),
+                                     cmocka_unit_test(test_dense)};
+  char                    command[128];
+  int                     failed;
 
   (void)gsl_set_error_handler_off();
   if (!mkdtemp(folder) || SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

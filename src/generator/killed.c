@@ -75,11 +75,26 @@ static void Normal(FPGenerator gen, PetscInt k, PetscReal normal[])
   for (PetscInt a = 0; a < d; a++) normal[a] = f[2 * a + 1] - f[2 * a];
 }
 
+/* z/2 coth(z/2) */
+static PetscReal Even(PetscReal z)
+{
+  return 0.5 * (FPBernoulli(z) + FPBernoulli(-z));
+}
+
+/* What an edge that leaves at fraction theta adds to the length of a cell along it, twice that of its half: theta, less
+   where P, the integral of D^-1 v over the whole edge, drives out. Exact for constant coefficients. */
+static PetscReal Arm(PetscReal theta, PetscReal P)
+{
+  if (theta >= 1 || PetscAbsReal(P) < PETSC_SQRT_MACHINE_EPSILON) return theta;
+  return theta - 2 * (Even(P) - Even(theta * P)) / P;
+}
+
 /* The share of its cell that a node keeps. */
 static PetscErrorCode CutCells(FPGenerator gen, const PetscReal theta[][2])
 {
-  const PetscInt d = gen->dim, n = gen->n;
-  PetscReal     *arms, *weights, *normal;
+  const PetscInt  d = gen->dim, n = gen->n;
+  const PetscBool plain = (PetscBool)(gen->options.transient || (!gen->potential && d > 1)); /* c = 1 */
+  PetscReal      *arms, *weights, *normal;
 
   PetscFunctionBegin;
   PetscCall(PetscCalloc3(n, &arms, n, &weights, d * n, &normal));
@@ -100,7 +115,7 @@ static PetscErrorCode CutCells(FPGenerator gen, const PetscReal theta[][2])
 
       for (PetscInt a = 0; a < d; a++) along += e->offset[a] * normal[d * k + a];
       w = Conductance(gen, e) * along * along;
-      arms[k] += w * theta[s][side];
+      arms[k] += w * (plain ? Arm(theta[s][side], side ? -e->P : e->P) : theta[s][side]);
       weights[k] += w;
     }
   for (PetscInt k = 0; k < n; k++) {

@@ -1,9 +1,13 @@
 /* exit_generator.c: times of leaving a region from the generator Q of the process killed at its boundary:
      mean T = -Q^-1 1, second moment -2 Q^-1 T, survival exp(t Q) 1, slowest rates and quasi-stationary law from the
      spectrum, each at the start by interpolation between cell centres.
-   Where it leaves: the flux at node k is g_k kill_k with g = -Q^-T delta_start, the mean time spent at each node; the
-   share of a cell that lies along negative curvature is the mean over points of the cell.
-   Committor: q = -Q^-1 kill_b with Q of the process killed at both boundaries and kill_b what the second one adds. */
+   Where edges have a factor for slow modes (fitted.c), a start on a steep slope would leave a quarter too soon: times
+   and survival are those of a second chain without it (options.transient). Of rare exits that factor makes the slowest
+   rate, and with it the time, far more accurate; there the slowest mode, of rate k' and weight c at the start in the
+   second chain, is given the rate k of the first: c exp(-k' t) becomes c exp(-k t). Where it leaves: the flux at node k
+   is g_k kill_k with g = -Q^-T delta_start, the mean time spent at each node; the share of a cell that lies along
+   negative curvature is the mean over points of the cell. Committor: q = -Q^-1 kill_b with Q of the process killed at
+   both boundaries and kill_b what the second one adds. */
 #include "exitimpl.h"
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_spline.h>
@@ -13,12 +17,18 @@
 #define STEPS 48     /* times at which the survival curve is known for its median */
 #define SUBPOINTS 6  /* per axis and cell */
 #define NODES 4      /* per axis of the interpolation: of third order, beyond the grid's second */
+#define RARE 10      /* exits are rare where the second rate is that many times the first */
 
 /* Weights at the start for values on the unknowns of a killed generator, outside of which functions vanish. */
 typedef struct {
   PetscInt  n, node[NODES * NODES * NODES];
   PetscReal weight[NODES * NODES * NODES];
 } Stencil;
+
+/* The slowest mode at the start: weight, rate in the chain that moves, and the better one. */
+typedef struct {
+  PetscReal weight, rate, better;
+} SlowMode;
 
 static PetscReal At(const Stencil *s, const PetscReal value[])
 {
@@ -133,8 +143,8 @@ static PetscReal Median(PetscInt n, const PetscReal time[], const PetscReal surv
 }
 
 /* The survival curve from the start at times[count]. */
-static PetscErrorCode SurvivalAt(FPGenerator gen, const Stencil *s, PetscInt count, const PetscReal times[],
-                                 PetscReal survival[], PetscReal error[])
+static PetscErrorCode SurvivalAt(FPGenerator gen, const Stencil *s, const SlowMode *slow, PetscInt count,
+                                 const PetscReal times[], PetscReal survival[], PetscReal error[])
 {
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
@@ -146,13 +156,16 @@ static PetscErrorCode SurvivalAt(FPGenerator gen, const Stencil *s, PetscInt cou
   PetscCall(PetscMalloc2(n, &one, (size_t)n * (size_t)count, &out));
   for (PetscInt k = 0; k < n; k++) one[k] = 1;
   PetscCall(FPGeneratorEvolve(gen, PETSC_TRUE, one, count, times, out, error));
-  for (PetscInt t = 0; t < count; t++) survival[t] = At(s, out + (size_t)t * (size_t)n);
+  for (PetscInt t = 0; t < count; t++)
+    survival[t] = At(s, out + (size_t)t * (size_t)n) +
+                  slow->weight * (exp(-slow->better * times[t]) - exp(-slow->rate * times[t]));
   PetscCall(PetscFree2(one, out));
   PetscFunctionReturn(0);
 }
 
 /* survival[t=..] and median_time; mean: of the exit time */
-static PetscErrorCode AddSurvival(const FPExit *e, FPGenerator gen, const Stencil *s, PetscReal mean, FPQuantities *q)
+static PetscErrorCode AddSurvival(const FPExit *e, FPGenerator gen, const Stencil *s, const SlowMode *slow,
+                                  PetscReal mean, FPQuantities *q)
 {
   PetscReal time[STEPS + 1], survival[STEPS + 1], error[STEPS + 1], median;
 
@@ -161,13 +174,13 @@ static PetscErrorCode AddSurvival(const FPExit *e, FPGenerator gen, const Stenci
     PetscReal *at, *wrong;
 
     PetscCall(PetscMalloc2(e->times.n, &at, e->times.n, &wrong));
-    PetscCall(SurvivalAt(gen, s, e->times.n, e->times.value, at, wrong));
+    PetscCall(SurvivalAt(gen, s, slow, e->times.n, e->times.value, at, wrong));
     for (PetscInt k = 0; k < e->times.n; k++)
       PetscCall(FPQuantitiesAdd(q, at[k], wrong[k], "1", "survival[t=%g]", (double)e->times.value[k]));
     PetscCall(PetscFree2(at, wrong));
   }
   for (PetscInt k = 0; k <= STEPS; k++) time[k] = 2 * mean * k / STEPS; /* by Markov's inequality the median is there */
-  PetscCall(SurvivalAt(gen, s, STEPS + 1, time, survival, error));
+  PetscCall(SurvivalAt(gen, s, slow, STEPS + 1, time, survival, error));
   median = Median(STEPS + 1, time, survival);
   for (PetscInt k = 1; k <= STEPS; k++)
     if (time[k] >= median) {
@@ -300,19 +313,23 @@ static PetscErrorCode WriteField(FPObservable obs, FPGenerator gen, const PetscR
   PetscFunctionReturn(0);
 }
 
-/* Rates for the particles of the process, from the finest grid so far. */
-static void Remember(FPExit *e, FPProcess process, const PetscReal rate[])
+/* Rates for the particles of the process, from the finest grid so far; rare: by the first, coarsest grid, as all grids
+   have to do the same. */
+static void Remember(FPExit *e, FPProcess process, const PetscReal rate[], PetscBool *rare)
 {
   PetscInt k = 0;
 
+  *rare = PETSC_FALSE;
   while (k < e->known && e->rates[k].process != process) k++;
   if (k == FP_EXIT_KNOWN) return;
+  *rare       = k < e->known ? e->rates[k].rare : (PetscBool)(rate[1] > RARE * rate[0]);
   e->known    = PetscMax(e->known, k + 1);
-  e->rates[k] = (FPExitRates){.process = process, .rate = {rate[0], rate[1]}};
+  e->rates[k] = (FPExitRates){.process = process, .rate = {rate[0], rate[1]}, .rare = *rare};
 }
 
-/* mean_time, variance_time; T[n] receives the mean time from every node */
-static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, PetscReal T[], FPQuantities *q)
+/* mean_time, variance_time; T[n] receives the mean time from every node of the chain that moves */
+static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowMode *slow, PetscReal T[],
+                               FPQuantities *q)
 {
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
@@ -327,8 +344,8 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, PetscReal T
   for (PetscInt k = 0; k < n; k++) one[k] = 1;
   PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, one, T));
   PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, T, one));
-  mean     = At(s, T);
-  square   = 2 * At(s, one);
+  mean     = At(s, T) + slow->weight * (1 / slow->better - 1 / slow->rate);
+  square   = 2 * At(s, one) + 2 * slow->weight * (1 / PetscSqr(slow->better) - 1 / PetscSqr(slow->rate));
   rounding = PetscMin(1, PETSC_MACHINE_EPSILON * info.largest_rate * mean);
   PetscCall(FPQuantitiesAdd(q, mean, rounding * mean, "time", "mean_time"));
   PetscCall(FPQuantitiesAdd(q, square - mean * mean, 2 * rounding * square, "time^2", "variance_time"));
@@ -336,7 +353,7 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, PetscReal T
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddRates(FPExit *e, FPProcess process, FPGenerator killed, FPQuantities *q)
+static PetscErrorCode AddRates(FPExit *e, FPProcess process, FPGenerator killed, PetscBool *rare, FPQuantities *q)
 {
   const PetscReal *rate, *frequency, *residual;
   FPGeneratorInfo  info;
@@ -349,7 +366,7 @@ static PetscErrorCode AddRates(FPExit *e, FPProcess process, FPGenerator killed,
   rounding = 4 * PETSC_MACHINE_EPSILON * info.largest_rate;
   PetscCall(FPQuantitiesAdd(q, rate[0], PetscMax(residual[0], rounding), "1/time", "rate"));
   if (count > 1) PetscCall(FPQuantitiesAdd(q, rate[1], PetscMax(residual[1], rounding), "1/time", "rate[1]"));
-  Remember(e, process, (const PetscReal[]){rate[0], count > 1 ? rate[1] : 0});
+  Remember(e, process, (const PetscReal[]){rate[0], count > 1 ? rate[1] : 0}, rare);
   PetscFunctionReturn(0);
 }
 
@@ -373,9 +390,60 @@ static PetscErrorCode TooRare(FPObservable obs, FPProcess process, FPGenerator k
   PetscFunctionReturn(0);
 }
 
-/* Every answer on the grid of the killed generator. */
-static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator killed, PetscBool finest,
-                                 FPQuantities *q)
+/* The chain that moves, if it is another one than `killed`; NULL: the same. */
+static PetscErrorCode CreateMover(const FPExit *e, FPGenerator killed, FPGenerator *mover)
+{
+  const FPGeneratorOptions *same;
+  FPGeneratorOptions        options;
+  FPGeneratorInfo           info;
+  FPProcess                 process;
+  FPMesh                    mesh;
+  PetscInt                  level;
+  PetscBool                 potential;
+
+  PetscFunctionBegin;
+  *mover = NULL;
+  PetscCall(FPGeneratorGetProcess(killed, &process));
+  PetscCall(FPProcessHasPotential(process, &potential));
+  PetscCall(FPGeneratorGetInfo(killed, &info));
+  if (!potential && e->dim > 1 && !info.degenerate) PetscFunctionReturn(0);
+  PetscCall(FPGeneratorGetSetting(killed, &mesh, &level, &same));
+  options           = *same;
+  options.transient = PETSC_TRUE;
+  PetscCall(FPGeneratorCreateKilled(process, mesh, level, &options, e->z, e->region, mover));
+  PetscFunctionReturn(0);
+}
+
+/* weight 0 where exits are not rare, or where there is one chain only */
+static PetscErrorCode FindSlowMode(FPGenerator killed, FPGenerator mover, PetscBool rare, const Stencil *s,
+                                   SlowMode *slow)
+{
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume, *rate, *frequency, *residual, *right, *left;
+  PetscReal        mass = 0, product = 0;
+  PetscInt         n, count;
+
+  PetscFunctionBegin;
+  *slow = (SlowMode){.weight = 0, .rate = 1, .better = 1};
+  if (killed == mover || !rare) PetscFunctionReturn(0);
+  PetscCall(FPGeneratorGetModes(killed, &count, &rate, &frequency, &residual));
+  slow->better = rate[0];
+  PetscCall(FPGeneratorSolve(mover, 1));
+  PetscCall(FPGeneratorGetModes(mover, &count, &rate, &frequency, &residual));
+  slow->rate = rate[0];
+  PetscCall(FPGeneratorGetNodes(mover, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetMode(mover, 0, &right, &left));
+  for (PetscInt k = 0; k < n; k++) {
+    mass += left[k];
+    product += left[k] * right[k];
+  }
+  slow->weight = At(s, right) * mass / product;
+  PetscFunctionReturn(0);
+}
+
+/* Every answer on one grid; times by the chain that moves. */
+static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator killed, FPGenerator mover,
+                                 PetscBool finest, FPQuantities *q)
 {
   FPExit                   *e = (FPExit *)obs->data;
   const FPGeneratorOptions *options;
@@ -384,25 +452,30 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   FPProcess                 process;
   FPMesh                    mesh;
   Stencil                   s;
+  SlowMode                  slow;
   PetscReal                *T;
-  PetscInt                  level, n;
+  PetscInt                  level, n, mean;
+  PetscBool                 rare = PETSC_FALSE;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
-  PetscCall(FPGeneratorGetNodes(killed, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(mover, &n, &node, &z, &measure, &volume));
   PetscCall(PetscMalloc1(n, &T));
+  PetscCall(AddRates(e, process, killed, &rare, q));
+  PetscCall(BuildStencil(e, mover, mesh, &s));
+  PetscCall(FindSlowMode(killed, mover, rare, &s, &slow));
+  mean = q->n;
+  PetscCall(AddTimes(mover, &s, &slow, T, q));
+  PetscCall(AddSurvival(e, mover, &s, &slow, q->list[mean].value, q));
   PetscCall(BuildStencil(e, killed, mesh, &s));
-  PetscCall(AddTimes(killed, &s, T, q));
-  PetscCall(AddRates(e, process, killed, q));
-  PetscCall(AddSurvival(e, killed, &s, At(&s, T), q));
   if (e->negative) PetscCall(AddNegative(e, killed, &s, q));
   if (e->second) PetscCall(AddCommittor(e, gen, killed, q));
   if (finest && obs->scene.results) {
     PetscCall(FPGeneratorStationary(killed, &law));
     PetscCall(WriteField(obs, killed, law, PETSC_TRUE, "exit_quasi_stationary",
                          "law of those that stay in the region longest", "1/weight^d"));
-    PetscCall(WriteField(obs, killed, T, PETSC_FALSE, "exit_mean_time", "mean time to leave the region", "time"));
+    PetscCall(WriteField(obs, mover, T, PETSC_FALSE, "exit_mean_time", "mean time to leave the region", "time"));
   }
   PetscCall(PetscFree(T));
   PetscFunctionReturn(0);
@@ -412,7 +485,7 @@ PetscErrorCode FPExitGenerator(FPObservable obs, FPGenerator gen, PetscBool fine
 {
   FPExit                   *e = (FPExit *)obs->data;
   const FPGeneratorOptions *options;
-  FPGenerator               killed;
+  FPGenerator               killed, mover = NULL;
   FPProcess                 process;
   FPMesh                    mesh;
   PetscInt                  level;
@@ -424,7 +497,11 @@ PetscErrorCode FPExitGenerator(FPObservable obs, FPGenerator gen, PetscBool fine
   PetscCall(FPGeneratorCreateKilled(process, mesh, level, options, e->z, e->region, &killed));
   PetscCall(FPGeneratorSolve(killed, 1));
   PetscCall(TooRare(obs, process, killed, finest, &rare));
-  if (!rare) PetscCall(AddAnswers(obs, gen, killed, finest, q));
+  if (!rare) {
+    PetscCall(CreateMover(e, killed, &mover));
+    PetscCall(AddAnswers(obs, gen, killed, mover ? mover : killed, finest, q));
+  }
+  PetscCall(FPGeneratorDestroy(&mover));
   PetscCall(FPGeneratorDestroy(&killed));
   PetscFunctionReturn(0);
 }

@@ -9,6 +9,7 @@
 typedef struct {
   FPProcess process;
   PetscReal rate[2];
+  PetscBool rare; /* the second is many times the first */
 } FPExitRates;
 
 typedef struct {
