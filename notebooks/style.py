@@ -1,4 +1,4 @@
-"""What the notebooks share: reading results, and one look for their figures."""
+"""What the notebooks share: running the program, reading results, and one look for their figures."""
 import json
 import os
 import subprocess
@@ -57,16 +57,41 @@ class Results:
             return np.array(data), [np.array(file[a]) for a in axes]
 
 
+def command(what, file, folder, **keys):
+    """Run `dlnfp WHAT runs/FILE.yaml -out FOLDER -key value ...`; lists as in data_teacher=[1, 2]."""
+    words = [PROGRAM, what, str(ROOT / "runs" / f"{file}.yaml"), "-out", folder]
+    for key, value in keys.items():
+        for one in value.items() if isinstance(value, dict) else [(key, value)]:
+            text = ",".join(map(str, one[1])) if isinstance(one[1], (list, tuple, np.ndarray)) else str(one[1])
+            words += [f"-{key}", f"{one[0]}={text}"] if isinstance(value, dict) else [f"-{key}", text]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}\nexit {done.returncode}: {done.stderr}")
+
+
 def run(file, **keys):
-    """Results of `dlnfp run runs/FILE.yaml -key value ...` in a temporary folder; lists as in data_teacher=[1, 2]."""
+    """Results of `dlnfp run`."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [PROGRAM, "run", str(ROOT / "runs" / f"{file}.yaml"), "-out", folder]
-        for key, value in keys.items():
-            command += [f"-{key}", ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)}\nexit {done.returncode}: {done.stderr}")
+        command("run", file, folder, **keys)
         return Results(folder)
+
+
+class Sweep:
+    """Tables of `dlnfp sweep`, over={key: values, ...}: arrays with an axis for each key, NaN where there is no number."""
+
+    def __init__(self, file, over, **keys):
+        with tempfile.TemporaryDirectory() as folder:
+            command("sweep", file, folder, over=over, **keys)
+            with open(Path(folder) / "sweep.json") as text:
+                self.json = json.load(text)
+        self.shape = [len(values) for values in over.values()]
+        self.tables = {(t["process"], t["engine"], t["observable"], t["quantity"]): t for t in self.json["tables"]}
+
+    def value(self, *key):
+        return np.array(self.tables[key]["value"], float).reshape(self.shape)
+
+    def error(self, *key):
+        return np.array(self.tables[key]["error"], float).reshape(self.shape)
 
 
 def save(fig, name):

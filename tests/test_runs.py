@@ -100,6 +100,9 @@ PROMISES = {
         ("ald", "stationary", "generalisation_gap", -0.0114, 1e-5),
         ("ald", "stationary", "shifted_loss", 0.03328, 1e-5),
     ],
+    "depth": [
+        ("ald", "exit", "mean_time", 3.7994, 1e-3),
+    ],
     "training_curve": [
         ("ald", "evolution", "mean_p[t=0]", 0.06, 1e-9),
         ("ald", "evolution", "mean_p[t=8]", 0.6438, 2e-4),
