@@ -76,6 +76,33 @@ static inline const double *FPWeightsOf(FPModel model, PetscBool mapped, int n, 
   return w;
 }
 
+/* gibbs_distance.c: bins of p, one line of FP_LINE for each entry of the end-to-end matrix over the range that it has
+   in the box, with their probabilities under exp(-V/T). */
+#define FP_LINE 512
+typedef struct {
+  FPModel   model;
+  FPBox     box;
+  PetscBool mapped;
+  PetscInt  entries, axis, points;                        /* points of the quadrature: axis^dim */
+  PetscReal lower[FP_MAX_MAP], width[FP_MAX_MAP], *gibbs; /* [entries*FP_LINE]; NULL: there is no such law */
+} FPGibbsLines;
+/* Frees what lines->gibbs held before. */
+PETSC_INTERN PetscErrorCode FPGibbsLinesCreate(FPModel model, const FPBox *box, PetscReal temperature,
+                                               FPGibbsLines *lines);
+/* Of the probabilities p[entries*FP_LINE], by the integral of |F - G|; bias: what noise adds to it, were p those of so
+   many independent draws (0: none). */
+PETSC_INTERN void FPGibbsLinesDistance(const FPGibbsLines *lines, PetscInt a, const PetscReal p[],
+                                       PetscReal independent, PetscReal *distance, PetscReal *bias);
+/* Wasserstein-1 distance of two laws on the same n points p. */
+PETSC_INTERN PetscErrorCode FPLawsDistance(PetscInt n, const PetscReal p[], const PetscReal first[],
+                                           const PetscReal second[], PetscReal *distance);
+static inline PetscInt      FPGibbsLinesIndex(const FPGibbsLines *lines, PetscInt a, double p)
+{
+  const double at = (p - lines->lower[a]) / lines->width[a];
+
+  return at <= 0 ? 0 : at >= FP_LINE - 1 ? FP_LINE - 1 : (PetscInt)at;
+}
+
 /* Bin of component-wise position z[a*stride], clamped to the box. */
 static inline PetscInt FPBinsIndex(const FPBins *bins, const double *z, PetscInt stride)
 {

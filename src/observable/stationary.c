@@ -1,8 +1,9 @@
 /* stationary.c: the stationary law (quasi-stationary where something is killed): density, moments, loss (and what other
    laws of the data say, generalisation.c), mass near the walls, distance to Gibbs. Particles and generator compare KL
    and TV on common bins (kl_gibbs_binned, tv_gibbs_binned; 16 in one dimension, 8 x 8, 6 x 6 x 6); the unbinned numbers
-   are the generator's own. wall_mass: probability of the layer of 1/50 of the box's length along its walls. */
-#include "observableimpl.h"
+   are the generator's own. w1_p_gibbs: gibbs_distance.c. wall_mass: probability of the layer of 1/50 of the box's
+   length along its walls. */
+#include "course.h"
 
 #define WALL_LAYER 0.02
 #define WIDE 256       /* wide bins, at most: 16, 8 x 8 or 6 x 6 x 6 */
@@ -10,24 +11,26 @@
 #define SAMPLING 4     /* SGD steps between samples */
 
 typedef struct {
-  FPProcess process;
-  FPModel   model;
-  FPBox     box;
-  FPBins    bins;
-  FPJudges  judges;
-  PetscBool mapped, bounded;
-  PetscInt  dim, weights, nm;
-  PetscReal temperature, *gibbs; /* gibbs[bins.total]: probabilities, NULL when there are none */
-  PetscReal dt;
+  FPProcess    process;
+  FPModel      model;
+  FPBox        box;
+  FPBins       bins;
+  FPJudges     judges;
+  PetscBool    mapped, bounded;
+  PetscInt     dim, weights, nm;
+  PetscReal    temperature, *gibbs; /* gibbs[bins.total]: probabilities, NULL when there are none */
+  FPGibbsLines lines;
+  PetscInt     particles;
+  PetscReal    dt;
 } Stationary;
 
-/* Accumulator: count, wall, loss, z, z z^T (upper), M, M^2, judges, bins. */
+/* Accumulator: count, wall, loss, z, z z^T (upper), M, M^2, judges, lines of p, bins. */
 enum { COUNT, WALL, LOSS, MOMENTS };
 
 static size_t AccumulatorSize(const Stationary *s)
 {
   return (size_t)(MOMENTS + s->dim + s->dim * (s->dim + 1) / 2 + 2 * s->nm + s->judges.rows +
-                  (s->bounded ? s->bins.total : 0));
+                  (s->lines.gibbs ? s->nm * FP_LINE : 0) + (s->bounded ? s->bins.total : 0));
 }
 
 /* Probability of each bin under exp(-V/T) and the model's measure, by the midpoint rule on a fine grid. */
@@ -98,6 +101,9 @@ static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
   if (s->bounded && has && s->temperature > 0) {
     PetscCall(PetscMalloc1(s->bins.total, &s->gibbs));
     PetscCall(GibbsOnBins(s, s->temperature, s->gibbs));
+    PetscCall(FPGibbsLinesCreate(s->model, &s->box, s->temperature, &s->lines));
+  } else {
+    PetscCall(PetscFree(s->lines.gibbs));
   }
   PetscFunctionReturn(0);
 }
@@ -277,6 +283,44 @@ static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, c
   PetscFunctionReturn(0);
 }
 
+/* On the cells; where the Gibbs law is not one on the same cells (rank-deficient noise, several closed classes), on the
+   bins of p. */
+static PetscErrorCode GeneratorTransport(const Stationary *s, FPGenerator gen, const PetscReal pi[], FPQuantities *q)
+{
+  FPGeneratorInfo  info;
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal       *V, *w, *gibbs, *M, *line, sum = 0, least = PETSC_MAX_REAL, distance, bias;
+  PetscInt         n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(PetscMalloc4(n, &V, s->weights * n, &w, n, &gibbs, s->nm * n, &M));
+  PetscCall(PetscCalloc1(s->nm * FP_LINE, &line));
+  const double *weights = FPWeightsOf(s->model, s->mapped, (int)n, z, w);
+  FPModelPotential(s->model, (int)n, weights, V);
+  FPModelMap(s->model, (int)n, weights, M);
+  for (PetscInt k = 0; k < n; k++) least = PetscMin(least, V[k]);
+  for (PetscInt k = 0; k < n; k++) sum += gibbs[k] = measure[k] * exp(-(V[k] - least) / s->temperature);
+  for (PetscInt k = 0; k < n; k++) gibbs[k] /= sum;
+  for (PetscInt a = 0; a < s->nm; a++) {
+    const PetscBool whole = (PetscBool)(!info.degenerate && info.closed_classes == 1);
+    const PetscReal range = FP_LINE * s->lines.width[a];
+    char            entry[24];
+
+    PetscCall(FPEntryName(s->model, a, entry));
+    for (PetscInt k = 0; k < n; k++) line[a * FP_LINE + FPGibbsLinesIndex(&s->lines, a, M[a * n + k])] += pi[k];
+    FPGibbsLinesDistance(&s->lines, a, line, 0, &distance, &bias);
+    if (whole) PetscCall(FPLawsDistance(n, M + a * n, pi, gibbs, &distance));
+    PetscCall(FPQuantitiesAdd(q, distance, (whole ? 0 : s->lines.width[a]) + range * (info.mixing_error + 1e-15), "1",
+                              "w1_%s_gibbs", entry));
+  }
+  PetscCall(PetscFree4(V, w, gibbs, M));
+  PetscCall(PetscFree(line));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode WriteDensity(FPObservable obs, FPGenerator gen, const PetscReal pi[])
 {
   const PetscInt  *cells, *node;
@@ -321,6 +365,7 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
   PetscCall(AddMoments(s, m, info.mixing_error, q));
   if (s->temperature > 0) PetscCall(FPQuantitiesAdd(q, s->temperature, 0, "weight^2/time", "gibbs_temperature"));
   if (s->gibbs && !info.degenerate) PetscCall(GeneratorDistances(s, gen, pi, q));
+  if (s->lines.gibbs) PetscCall(GeneratorTransport(s, gen, pi, q));
   if (finest) {
     PetscCall(WriteDensity(obs, gen, pi));
     if (!info.degenerate) PetscCall(AddNoGibbs(obs, process, "generator", "kl_gibbs"));
@@ -363,6 +408,8 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
   for (PetscInt r = 0; r < s->judges.rows; r++, at++)
     for (PetscInt l = 0; l < FP_BLOCK; l++) *at += judged[r * FP_BLOCK + l];
   if (!s->bounded) return;
+  for (PetscInt a = 0; a < s->nm && s->lines.gibbs; a++, at += FP_LINE)
+    for (PetscInt l = 0; l < FP_BLOCK; l++) at[FPGibbsLinesIndex(&s->lines, a, M[a * FP_BLOCK + l])] += 1;
   for (PetscInt l = 0; l < FP_BLOCK; l++) {
     PetscBool wall = PETSC_FALSE;
 
@@ -377,7 +424,7 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
 }
 
 static PetscErrorCode Begin_Stationary(FPObservable obs, FPProcess process, PetscReal dt,
-                                       PETSC_UNUSED const FPParticleOptions *options, FPObserver *observer,
+                                       const FPParticleOptions *options, FPObserver *observer,
                                        PETSC_UNUSED FPEnsemble *ensemble, PetscBool *used)
 {
   Stationary *s = (Stationary *)obs->data;
@@ -386,6 +433,7 @@ static PetscErrorCode Begin_Stationary(FPObservable obs, FPProcess process, Pets
   PetscFunctionBegin;
   PetscCall(SetUp(obs, process));
   PetscCall(FPProcessGetTraining(process, &training));
+  PetscCall(FPParticlesCount(options, &s->particles));
   s->dt                 = dt;
   observer->accumulator = AccumulatorSize(s);
   observer->scratch     = (size_t)(s->weights + s->nm + 1 + s->judges.rows) * FP_BLOCK;
@@ -393,6 +441,22 @@ static PetscErrorCode Begin_Stationary(FPObservable obs, FPProcess process, Pets
   observer->sample      = Sample;
   observer->context     = s;
   *used                 = PETSC_TRUE;
+  PetscFunctionReturn(0);
+}
+
+/* As if each particle were one draw: that bounds the bias. */
+static PetscErrorCode ParticleTransport(const Stationary *s, const PetscReal line[], FPQuantities *q)
+{
+  PetscFunctionBegin;
+  for (PetscInt a = 0; a < s->nm; a++) {
+    PetscReal distance, bias;
+    char      entry[24];
+
+    PetscCall(FPEntryName(s->model, a, entry));
+    FPGibbsLinesDistance(&s->lines, a, line, s->particles, &distance, &bias);
+    PetscCall(FPQuantitiesAdd(q, distance, 0, "1", "w1_%s_gibbs", entry));
+    PetscCall(FPQuantitiesAdd(q, bias, 0, "1", "~w1_%s_gibbs", entry));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -412,6 +476,7 @@ static PetscErrorCode Evaluate_Stationary(FPObservable obs, const double sums[],
     BinnedDistances(&s->bins, m + size - s->bins.total, s->gibbs, &kl, &tv);
     PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs_binned"));
     PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs_binned"));
+    PetscCall(ParticleTransport(s, m + size - s->bins.total - s->nm * FP_LINE, q));
   }
   PetscCall(PetscFree(m));
   PetscFunctionReturn(0);
@@ -442,6 +507,7 @@ static PetscErrorCode Destroy_Stationary(FPObservable obs)
 {
   PetscFunctionBegin;
   PetscCall(PetscFree(((Stationary *)obs->data)->gibbs));
+  PetscCall(PetscFree(((Stationary *)obs->data)->lines.gibbs));
   PetscFunctionReturn(0);
 }
 

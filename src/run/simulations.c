@@ -286,7 +286,7 @@ static const char *Unresolved(const FPQuantity *item, PetscBool gap)
    the step where the laws agree: two thirds. */
 static PetscReal ShareLeft(const FPQuantity *item, PetscReal bias, PetscReal share)
 {
-  if (strncmp(item->name, "kl_", 3) && strncmp(item->name, "tv_", 3)) return share;
+  if (strncmp(item->name, "kl_", 3) && strncmp(item->name, "tv_", 3) && strncmp(item->name, "w1_", 3)) return share;
   return PetscClipInterval(PetscAbsReal(bias) / PetscMax(PetscAbsReal(item->value), 1e-300), share, 2.0 / 3);
 }
 
