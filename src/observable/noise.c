@@ -1,20 +1,20 @@
 /* noise.c: the gradient-noise covariance C at points, exactly from the data's moments (engine "exact") and by drawing
    gradients (engine "particles"): eigenvalues, rank, alignment with the Hessian tr(C H)/(|C| |H|), and
    c_over_h_residual = min_c |C - c H|/|C| in Frobenius norm: is the noise covariance proportional to the Hessian there?
-   H is the Hessian of the loss without decay. */
-#include "observableimpl.h"
+   H is the Hessian of the loss without decay. With noise_times and noise_start also drift and noise along training:
+   noise_course.c. */
+#include "noiseimpl.h"
 #include <petscblaslapack.h>
 #include <stdio.h>
 
 #define DRAWS 1024 /* blocks of gradients per group */
 #define RANK 1e-9  /* eigenvalues below this share of the largest are zero */
 
-typedef struct {
-  FPReals at;
-} Noise;
-
-static const FPParameter NoiseParameters[] = {{"at", FP_REALS, offsetof(Noise, at), NULL, 0, 0, NULL, "weight",
+static const FPParameter NoiseParameters[] = {{"at", FP_REALS, offsetof(FPNoiseCourse, at), NULL, 0, 0, NULL, "weight",
                                                "points, one after the other; default: the critical points"},
+                                              FP_COURSE_TIMES,
+                                              FP_COURSE_START,
+                                              FP_COURSE_SPREAD,
                                               {0}};
 
 typedef struct {
@@ -40,14 +40,15 @@ static PetscErrorCode SetPoint(FPModel model, const PetscReal z[], PetscInt k, c
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode Read_Noise(FPObservable obs, FPConfig config, FPModel model, PETSC_UNUSED FPMesh mesh,
-                                 PetscBool wanted)
+static PetscErrorCode Read_Noise(FPObservable obs, FPConfig config, FPModel model, FPMesh mesh, PetscBool wanted)
 {
-  const Noise *noise = (const Noise *)obs->data;
-  const char  *where;
-  PetscInt     dim, inputs, targets;
+  FPNoiseCourse *noise = (FPNoiseCourse *)obs->data;
+  const char    *where;
+  PetscInt       dim, inputs, targets;
 
   PetscFunctionBegin;
+  if (noise->course.times.n > 0 || noise->course.start.n > 0)
+    PetscCall(FPCourseRead(&noise->course, obs->name, config, model, mesh, PETSC_TRUE, wanted));
   if (!wanted) PetscFunctionReturn(0);
   PetscCall(FPModelGetSizes(model, &dim, &inputs, &targets));
   PetscCall(FPConfigWhere(config, "noise_at", &where));
@@ -59,7 +60,7 @@ static PetscErrorCode Read_Noise(FPObservable obs, FPConfig config, FPModel mode
 
 static PetscErrorCode GetPoints(FPObservable obs, PetscInt *count, Point **points)
 {
-  Noise                 *noise = (Noise *)obs->data;
+  FPNoiseCourse         *noise = (FPNoiseCourse *)obs->data;
   FPModel                model = obs->scene.model;
   const FPCriticalPoint *critical;
   PetscInt               dim, inputs, targets;
@@ -266,17 +267,30 @@ static PetscErrorCode Exact_Noise(FPObservable obs)
     FPScratchRelease(C);
   }
   PetscCall(PetscFree(points));
+  PetscCall(FPNoisePeaks(obs));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Destroy_Noise(FPObservable obs)
+{
+  PetscFunctionBegin;
+  PetscCall(FPCourseDestroy((FPCourse *)obs->data));
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode FPObservableCreate_Noise(FPObservable obs)
 {
-  Noise *noise;
+  FPNoiseCourse *noise;
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&noise));
   obs->data       = noise;
   obs->parameters = NoiseParameters;
-  obs->ops        = (FPObservableOps){.read = Read_Noise, .exact = Exact_Noise};
+  obs->ops        = (FPObservableOps){.read      = Read_Noise,
+                                      .exact     = Exact_Noise,
+                                      .generator = FPNoiseCourseGenerator,
+                                      .begin     = FPNoiseCourseBegin,
+                                      .evaluate  = FPNoiseCourseEvaluate,
+                                      .destroy   = Destroy_Noise};
   PetscFunctionReturn(0);
 }

@@ -6,7 +6,7 @@ FP_OBSERVABLE("current", FPObservableCreate_Current,
 FP_OBSERVABLE("exit", FPObservableCreate_Exit,
               "when and where a process leaves a region: times, survival, rates, committor")
 FP_OBSERVABLE("noise", FPObservableCreate_Noise,
-              "gradient noise covariance at points: spectrum, rank, alignment with the Hessian")
+              "gradient noise covariance at points: spectrum, rank, Hessian; drift and diffusion along training")
 FP_OBSERVABLE("reduction", FPObservableCreate_Reduction,
               "how wrong reduced coordinates are: SGD of all weights beside SGD of the coordinates")
 FP_OBSERVABLE("free_energy", FPObservableCreate_FreeEnergy,
