@@ -71,8 +71,8 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
   if (info.degenerate && info.added_diffusion > 0)
     PetscCall(FPResultsWarn(run->results,
                             "%s: D is rank-deficient, and diffusion %.2g weight^2/time was added to solve on the whole "
-                            "box: its modes include what only decays onto the set that the law lives on, and wells may "
-                            "be joined by nothing but what was added; the gap is no relaxation on that set",
+                            "box: where the law lives on less than the box, its modes include the decay onto that, and "
+                            "wells may be joined by nothing but what was added",
                             process, (double)info.added_diffusion));
   if (info.capped_share > 0)
     PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "capped_share", info.capped_share, 0,
