@@ -90,16 +90,66 @@ static PetscReal Folded(PetscReal x, PetscReal s)
 void FPGibbsLinesDistance(const FPGibbsLines *lines, PetscInt a, const PetscReal p[], PetscReal independent,
                           PetscReal *distance, PetscReal *bias)
 {
-  PetscReal F = 0, G = 0;
+  PetscReal F = 0, G = 0, largest = 0;
 
   *distance = *bias = 0;
   for (PetscInt b = 0; b < FP_LINE - 1; b++) {
     F += p[a * FP_LINE + b];
     G += lines->gibbs[a * FP_LINE + b];
     *distance += lines->width[a] * PetscAbsReal(F - G);
+    largest = PetscMax(largest, PetscAbsReal(p[a * FP_LINE + b] - lines->gibbs[a * FP_LINE + b]));
     if (independent > 0)
       *bias += lines->width[a] * Folded(F - G, PetscSqrtReal(PetscMax(0, F * (1 - F)) / independent));
   }
+  if (independent <= 0) *bias = lines->width[a] * largest;
+}
+
+static PetscErrorCode Sorted(PetscInt n, const PetscReal p[], PetscReal **at, PetscInt **order)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc2(n, at, n, order));
+  for (PetscInt k = 0; k < n; k++) {
+    (*at)[k]    = p[k];
+    (*order)[k] = k;
+  }
+  PetscCall(PetscSortRealWithArrayInt(n, *at, *order));
+  PetscFunctionReturn(0);
+}
+
+/* Half of a point's share lies on each side of it; between points with any the distribution function is linear. */
+PetscErrorCode FPGibbsLinesFill(const FPGibbsLines *lines, PetscInt a, PetscInt n, const PetscReal p[],
+                                const PetscReal share[], PetscReal line[])
+{
+  PetscReal *at, from = lines->lower[a], F = 0, below = 0, sum = 0;
+  PetscInt  *order, b = 0;
+
+  PetscFunctionBegin;
+  PetscCall(Sorted(n, p, &at, &order));
+  for (PetscInt k = 0; k <= n; k++) {
+    const PetscReal mass = k < n ? share[order[k]] : 0,
+                    to   = k < n ? at[k] : lines->lower[a] + FP_LINE * lines->width[a];
+    const PetscReal next = k < n ? sum + 0.5 * mass : sum;
+
+    if (k < n && mass < 1e-10) {
+      sum += mass;
+      continue;
+    }
+    for (; b < FP_LINE - 1; b++) {
+      const PetscReal edge = lines->lower[a] + (b + 1) * lines->width[a];
+      PetscReal       here;
+
+      if (edge > to) break;
+      here                  = to > from ? F + (next - F) * (edge - from) / (to - from) : next;
+      line[a * FP_LINE + b] = here - below;
+      below                 = here;
+    }
+    from = to;
+    F    = next;
+    sum += mass;
+  }
+  line[a * FP_LINE + FP_LINE - 1] = 1 - below;
+  PetscCall(PetscFree2(at, order));
+  PetscFunctionReturn(0);
 }
 
 /* Mean of |f| for f linear from a to b. */
@@ -116,12 +166,7 @@ PetscErrorCode FPLawsDistance(PetscInt n, const PetscReal p[], const PetscReal f
   PetscInt  *order;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc2(n, &at, n, &order));
-  for (PetscInt k = 0; k < n; k++) {
-    at[k]    = p[k];
-    order[k] = k;
-  }
-  PetscCall(PetscSortRealWithArrayInt(n, at, order));
+  PetscCall(Sorted(n, p, &at, &order));
   *distance = 0;
   for (PetscInt k = 0; k < n; k++) {
     const PetscReal last = F, from = 0.5 * (at[PetscMax(k - 1, 0)] + at[k]),

@@ -90,9 +90,12 @@ typedef struct {
 PETSC_INTERN PetscErrorCode FPGibbsLinesCreate(FPModel model, const FPBox *box, PetscReal temperature,
                                                FPGibbsLines *lines);
 /* Of the probabilities p[entries*FP_LINE], by the integral of |F - G|; bias: what noise adds to it, were p those of so
-   many independent draws (0: none). */
+   many independent draws; 0 draws, a law without noise: what the width of the bins may hide. */
 PETSC_INTERN void FPGibbsLinesDistance(const FPGibbsLines *lines, PetscInt a, const PetscReal p[],
                                        PetscReal independent, PetscReal *distance, PetscReal *bias);
+/* line[a*FP_LINE ...] of a law on n points p, such as the cells of a grid. */
+PETSC_INTERN PetscErrorCode FPGibbsLinesFill(const FPGibbsLines *lines, PetscInt a, PetscInt n, const PetscReal p[],
+                                             const PetscReal share[], PetscReal line[]);
 /* Wasserstein-1 distance of two laws on the same n points p. */
 PETSC_INTERN PetscErrorCode FPLawsDistance(PetscInt n, const PetscReal p[], const PetscReal first[],
                                            const PetscReal second[], PetscReal *distance);

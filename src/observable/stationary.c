@@ -310,11 +310,11 @@ static PetscErrorCode GeneratorTransport(const Stationary *s, FPGenerator gen, c
     char            entry[24];
 
     PetscCall(FPEntryName(s->model, a, entry));
-    for (PetscInt k = 0; k < n; k++) line[a * FP_LINE + FPGibbsLinesIndex(&s->lines, a, M[a * n + k])] += pi[k];
+    PetscCall(FPGibbsLinesFill(&s->lines, a, n, M + a * n, pi, line));
     FPGibbsLinesDistance(&s->lines, a, line, 0, &distance, &bias);
     if (whole) PetscCall(FPLawsDistance(n, M + a * n, pi, gibbs, &distance));
-    PetscCall(FPQuantitiesAdd(q, distance, (whole ? 0 : s->lines.width[a]) + range * (info.mixing_error + 1e-15), "1",
-                              "w1_%s_gibbs", entry));
+    PetscCall(FPQuantitiesAdd(q, distance, (whole ? 0 : bias) + range * (info.mixing_error + 1e-15), "1", "w1_%s_gibbs",
+                              entry));
   }
   PetscCall(PetscFree4(V, w, gibbs, M));
   PetscCall(PetscFree(line));
