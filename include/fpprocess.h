@@ -8,6 +8,22 @@ typedef struct _p_FPProcess *FPProcess;
 
 typedef enum { FP_SDE, FP_SGD, FP_SVAG, FP_GD } FPAlgorithm; /* the last three are discrete */
 
+/* What becomes of jumps out of the box */
+typedef enum {
+  FP_BOUNDARY_KILLED,   /* such a jump is the end */
+  FP_BOUNDARY_CENSORED, /* it does not happen */
+  FP_BOUNDARY_MIRROR,   /* it is reflected at the walls as often as it takes */
+  FP_BOUNDARY_CONFINED  /* it ends at the wall, per coordinate */
+} FPBoundary;
+
+/* Stable noise beside the Gaussian noise of temperature T: dz = b dt + sqrt(2 T metric) dB + sigma(z) dL, Ito, with
+   E exp(i k.L_t) = exp(-t |k|^alpha), or exp(-t sum_a |k_a|^alpha) where the components are independent. */
+typedef struct {
+  PetscBool  has, independent;
+  PetscReal  alpha; /* in (0, 2] */
+  FPBoundary boundary;
+} FPStable;
+
 PETSC_EXTERN PetscErrorCode FPProcessCreate(FPConfig config, const char name[], FPModel model, FPProcess *process);
 PETSC_EXTERN PetscErrorCode FPProcessGetName(FPProcess process, const char **name);
 PETSC_EXTERN PetscErrorCode FPProcessGetModel(FPProcess process, FPModel *model);
@@ -24,8 +40,11 @@ PETSC_EXTERN PetscErrorCode FPProcessGetGibbsTemperature(FPProcess process, Pets
 PETSC_EXTERN PetscErrorCode FPProcessHasPotential(FPProcess process, PetscBool *has);
 PETSC_EXTERN void           FPProcessPotential(FPProcess process, int n, const double *z, double *Phi);
 /* In the model's coordinates z (pushed forward where mapped), structures of arrays as in fpmodel.h. */
-PETSC_EXTERN void FPProcessDrift(FPProcess process, int n, const double *z, double *b);     /* Ito drift */
-PETSC_EXTERN void FPProcessDiffusion(FPProcess process, int n, const double *z, double *D); /* D, [d][d][n] */
+PETSC_EXTERN void           FPProcessDrift(FPProcess process, int n, const double *z, double *b);     /* Ito drift */
+PETSC_EXTERN void           FPProcessDiffusion(FPProcess process, int n, const double *z, double *D); /* D, [d][d][n] */
+PETSC_EXTERN PetscErrorCode FPProcessGetStable(FPProcess process, FPStable *stable);
+/* sigma at n points; unit z/time^(1/alpha). Only where there is stable noise. */
+PETSC_EXTERN void FPProcessStableScale(FPProcess process, int n, const double *z, double *sigma);
 /* Fick drift v: the backward generator is (1/m) div(m D grad f) + v . grad f, m the model's measure. */
 PETSC_EXTERN void FPProcessFick(FPProcess process, int n, const double *z, double *v);
 /* On the weights (what particles integrate): Ito drift b, and factor S[weights][channels] with 2 D = S S^T. */

@@ -69,7 +69,7 @@ static PetscErrorCode Line(PetscReal alpha, PetscInt n)
   PetscCall(Solve(jumps, FP_JUMPS_TRIGONOMETRIC, KSPGMRES, 0, &varied, &other));
   PetscCall(FPJumpsDestroy(&jumps));
   s.rate     = NULL;
-  s.boundary = FP_JUMPS_CENSORED;
+  s.boundary = FP_BOUNDARY_CENSORED;
   s.h[0]     = 2.0 / n;
   PetscCall(FPJumpsCreate(&s, &jumps));
   PetscCall(Solve(jumps, FP_JUMPS_TRIGONOMETRIC, KSPCG, 0.1, &cosine, &other));

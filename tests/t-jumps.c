@@ -10,7 +10,7 @@
 #include <math.h>
 
 static PetscErrorCode Lattice(PetscInt dim, PetscInt nx, PetscInt ny, PetscReal alpha, PetscBool independent,
-                              FPJumpsBoundary boundary, FPJumpsSetting *s)
+                              FPBoundary boundary, FPJumpsSetting *s)
 {
   PetscFunctionBegin;
   *s = (FPJumpsSetting){.dim         = dim,
@@ -215,7 +215,7 @@ static void CheckProducts(const FPJumpsSetting *s, const char what[])
   for (PetscInt k = 0; k < n; k++)
     check(fabs(z[k] + kill[k]) < 1e-13 * most && kill[k] >= 0, "%s: row %d sums to %g, killed at %g", what, (int)k,
           (double)z[k], (double)kill[k]);
-  if (s->boundary != FP_JUMPS_KILLED && !s->live)
+  if (s->boundary != FP_BOUNDARY_KILLED && !s->live)
     for (PetscInt k = 0; k < n; k++) check(kill[k] == 0, "%s: killed at %g", what, (double)kill[k]);
   must(PetscFree4(x, y, z, direct));
   must(FPJumpsDestroy(&jumps));
@@ -235,7 +235,7 @@ static void test_products(void **state)
           PetscReal      rate[9 * 13];
           char           live[9 * 13], what[64];
 
-          must(Lattice(type ? 2 : 1, type ? 9 : 117, 13, alpha[a], (PetscBool)(type == 1), (FPJumpsBoundary)kind, &s));
+          must(Lattice(type ? 2 : 1, type ? 9 : 117, 13, alpha[a], (PetscBool)(type == 1), (FPBoundary)kind, &s));
           for (int l = 0; l < 117; l++) {
             live[l] = !masked || (l % 9 != 4 && l > 1 && l < 111);
             rate[l] = 0.2 + 0.01 * (l % 17);
@@ -259,7 +259,7 @@ static void test_landing(void **state)
   PetscReal        landing[4 * 77], w[80], tail[80];
 
   (void)state;
-  must(Lattice(2, 11, 7, 1.3, PETSC_FALSE, FP_JUMPS_KILLED, &s));
+  must(Lattice(2, 11, 7, 1.3, PETSC_FALSE, FP_BOUNDARY_KILLED, &s));
   must(FPJumpsCreate(&s, &jumps));
   must(FPJumpsGetOutflow(jumps, &n, &out, &kill));
   must(FPJumpsLanding(jumps, landing));
@@ -273,7 +273,7 @@ static void test_landing(void **state)
   }
   must(FPJumpsDestroy(&jumps));
   (void)FPJumpsWeights(1.3, 80, w, tail);
-  must(Lattice(1, 77, 1, 1.3, PETSC_FALSE, FP_JUMPS_KILLED, &s));
+  must(Lattice(1, 77, 1, 1.3, PETSC_FALSE, FP_BOUNDARY_KILLED, &s));
   must(FPJumpsCreate(&s, &jumps));
   must(FPJumpsLanding(jumps, landing));
   for (int k = 0; k < 77; k++)

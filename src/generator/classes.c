@@ -74,7 +74,7 @@ static PetscErrorCode Components(PetscInt n, const Graph *g, PetscInt component[
 }
 
 /* Unknown nearest to a point. */
-static PetscInt Nearest(FPGenerator gen, const PetscReal point[])
+PetscInt FPGeneratorNearest(FPGenerator gen, const PetscReal point[])
 {
   PetscReal best = PETSC_MAX_REAL;
   PetscInt  node = 0;
@@ -185,8 +185,9 @@ PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start
   for (PetscInt c = 0; c < count; c++) gen->info.closed_classes += closed[c] && met[c];
   gen->info.closed_classes = PetscMax(gen->info.closed_classes, 1);
   if (count > 1)
-    PetscCall(FPGeneratorKeep(gen, component, ReachClosed(&graph, gen->n, Nearest(gen, start), component, closed)));
-  gen->home = Nearest(gen, start);
+    PetscCall(FPGeneratorKeep(gen, component,
+                              ReachClosed(&graph, gen->n, FPGeneratorNearest(gen, start), component, closed)));
+  gen->home = FPGeneratorNearest(gen, start);
   PetscCall(PetscFree(closed));
   PetscCall(PetscFree(met));
   PetscCall(PetscFree(component));
@@ -208,7 +209,7 @@ PetscErrorCode FPGeneratorRestrictToReachable(FPGenerator gen, const PetscReal s
   PetscCall(PetscCalloc1(n, &seen));
   PetscCall(Components(n, &graph, component, &count));
   PetscCall(PetscCalloc1(count, &open));
-  queue[tail]         = Nearest(gen, start);
+  queue[tail]         = FPGeneratorNearest(gen, start);
   seen[queue[tail++]] = 1;
   while (head < tail) {
     const PetscInt k = queue[head++];
@@ -230,7 +231,7 @@ PetscErrorCode FPGeneratorRestrictToReachable(FPGenerator gen, const PetscReal s
     *opens = PETSC_TRUE;
   }
   if (tail < n) PetscCall(FPGeneratorKeep(gen, seen, 1));
-  gen->home = Nearest(gen, start);
+  gen->home = FPGeneratorNearest(gen, start);
   PetscCall(PetscFree(open));
   PetscCall(PetscFree(seen));
   PetscCall(PetscFree2(component, queue));

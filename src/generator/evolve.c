@@ -39,7 +39,7 @@
 static PetscErrorCode Factor(FPGenerator gen, PetscReal shift)
 {
   PetscReal killed = 0, least = 0;
-  PetscBool symmetric;
+  PetscBool symmetric, pinned;
 
   PetscFunctionBegin;
   if (gen->solver && gen->shift == shift) PetscFunctionReturn(0);
@@ -53,17 +53,12 @@ static PetscErrorCode Factor(FPGenerator gen, PetscReal shift)
     PetscCall(PetscMalloc1(gen->n, &gen->root));
     for (PetscInt k = 0; k < gen->n; k++) gen->root[k] = exp(gen->logpi[k] / 2);
   }
-  PetscCall(FPGeneratorAssemble(gen, symmetric, &gen->shifted));
-  PetscCall(MatShift(gen->shifted, shift));
-  if (shift == 0 && killed == 0) { /* killing at one node, which changes nothing where x = 0 */
-    PetscCall(MatSetValue(gen->shifted, gen->home, gen->home, gen->info.largest_rate, ADD_VALUES));
-    PetscCall(MatAssemblyBegin(gen->shifted, MAT_FINAL_ASSEMBLY));
-    PetscCall(MatAssemblyEnd(gen->shifted, MAT_FINAL_ASSEMBLY));
-  }
+  pinned = (PetscBool)(shift == 0 && killed == 0); /* which changes nothing where x = 0 */
+  PetscCall(FPGeneratorAssemble(gen, symmetric, shift, pinned, &gen->shifted));
   if (symmetric) PetscCall(MatSetOption(gen->shifted, MAT_SPD, PETSC_TRUE));
   PetscCall(KSPCreate(PETSC_COMM_SELF, &gen->solver));
   PetscCall(KSPSetOperators(gen->solver, gen->shifted, gen->shifted));
-  PetscCall(FPGeneratorSetSolver(gen, symmetric, gen->solver));
+  PetscCall(FPGeneratorSetSolver(gen, symmetric, shift, pinned, gen->solver));
   PetscCall(KSPSetUp(gen->solver));
   gen->shift = shift;
   PetscFunctionReturn(0);
@@ -222,11 +217,12 @@ static PetscErrorCode Begin(Space *s, const PetscReal initial[], PetscReal gamma
 }
 
 /* r = u - (I - gamma Q) v, from the edges, so that what the process conserves is conserved to rounding. */
-static void Residual(const Space *s, const PetscReal u[], const PetscReal v[], PetscReal r[])
+static PetscErrorCode Residual(const Space *s, const PetscReal u[], const PetscReal v[], PetscReal r[])
 {
   FPGenerator     gen   = s->gen;
   const PetscReal gamma = s->gamma;
 
+  PetscFunctionBegin;
   for (PetscInt k = 0; k < gen->n; k++) r[k] = u[k] - v[k] - gamma * gen->kill[k] * v[k];
   for (PetscInt e = 0; e < gen->edges; e++) {
     const FPEdge *edge = &gen->edge[e];
@@ -241,6 +237,8 @@ static void Residual(const Space *s, const PetscReal u[], const PetscReal v[], P
       r[edge->j] += net;
     }
   }
+  PetscCall(FPGeneratorAddJumps(gen, s->backward, gamma, v, r));
+  PetscFunctionReturn(0);
 }
 
 /* v = (I - gamma Q)^-1 u, refined once where gamma is long against the fastest rates: slow modes lose what the
@@ -255,7 +253,7 @@ static PetscErrorCode Resolve(const Space *s, const PetscReal u[], PetscReal v[]
   for (PetscInt k = 0; k < n; k++) v[k] /= s->gamma;
   if (s->gamma * s->gen->info.largest_rate < STIFF) PetscFunctionReturn(0);
   PetscCall(PetscMalloc1(n, &r));
-  Residual(s, u, v, r);
+  PetscCall(Residual(s, u, v, r));
   PetscCall(FPGeneratorInvert(s->gen, s->backward, 1 / s->gamma, r, r));
   for (PetscInt k = 0; k < n; k++) v[k] += r[k] / s->gamma;
   PetscCall(PetscFree(r));

@@ -47,6 +47,33 @@ PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmet
   PetscFunctionReturn(0);
 }
 
+/* Rate of what goes beside the edges, between neighbours */
+static PetscReal Jump(FPGenerator gen, PetscInt i, PetscInt j)
+{
+  return gen->jumps ? FPJumpsRate(gen->jumps, i, j) : 0;
+}
+
+/* Of the jumps: their rates added to outflow, their row sums to sum. [n] */
+static PetscErrorCode AddJumps(FPGenerator gen, PetscReal outflow[], PetscReal sum[])
+{
+  const PetscReal *out, *kill;
+  PetscInt         n;
+  PetscReal       *one;
+
+  PetscFunctionBegin;
+  if (!gen->jumps) PetscFunctionReturn(0);
+  PetscCall(FPJumpsGetOutflow(gen->jumps, &n, &out, &kill));
+  PetscCall(PetscMalloc1(n, &one));
+  for (PetscInt k = 0; k < n; k++) {
+    outflow[k] += out[k];
+    one[k] = 1;
+  }
+  PetscCall(FPGeneratorAddJumps(gen, PETSC_TRUE, 1, one, sum));
+  for (PetscInt k = 0; k < n; k++) sum[k] += out[k]; /* which the caller takes away again */
+  PetscCall(PetscFree(one));
+  PetscFunctionReturn(0);
+}
+
 /* The promise of every generator: nonnegative rates and zero row sums, to round-off. */
 static PetscErrorCode CheckMarkov(FPGenerator gen)
 {
@@ -60,14 +87,16 @@ static PetscErrorCode CheckMarkov(FPGenerator gen)
 
     PetscCheck(isfinite(e->qij) && isfinite(e->qji), PETSC_COMM_SELF, PETSC_ERR_FP,
                "generator of grid level %" PetscInt_FMT ": a rate is not finite", gen->level);
-    gen->info.most_negative_rate = PetscMin(gen->info.most_negative_rate, PetscMin(e->qij, e->qji));
+    gen->info.most_negative_rate = PetscMin(gen->info.most_negative_rate,
+                                            PetscMin(e->qij + Jump(gen, e->i, e->j), e->qji + Jump(gen, e->j, e->i)));
     outflow[e->i] += e->qij;
     outflow[e->j] += e->qji;
   }
+  PetscCall(AddJumps(gen, outflow, sum));
   for (PetscInt k = 0; k < gen->n; k++) {
     PetscCheck(isfinite(gen->kill[k]) && gen->kill[k] >= 0, PETSC_COMM_SELF, PETSC_ERR_FP,
                "generator of grid level %" PetscInt_FMT ": killed at rate %g", gen->level, (double)gen->kill[k]);
-    sum[k] = -(outflow[k] + gen->kill[k]);
+    sum[k] -= outflow[k] + gen->kill[k];
     /* killing faster than all jumps, beside a boundary, puts no rounding into anything slow */
     gen->info.largest_rate = PetscMax(gen->info.largest_rate, outflow[k] + PetscMin(gen->kill[k], outflow[k]));
   }
@@ -181,6 +210,7 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
                              const PetscReal start[], FPRegion region, FPGenerator *gen)
 {
   FPGenerator g;
+  FPStable    stable;
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&g));
@@ -198,8 +228,14 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
     PetscCall(DefaultStart(g, g->start));
   if (region) PetscCall(CheckStart(g));
   PetscCall(FPGeneratorBuildNodes(g));
-  PetscCall(BuildEdges(g));
-  if (region) {
+  PetscCall(FPProcessGetStable(process, &stable));
+  if (stable.has)
+    PetscCall(FPGeneratorBuildStable(g));
+  else
+    PetscCall(BuildEdges(g));
+  if (stable.has) {
+    g->region = NULL;
+  } else if (region) {
     PetscCall(FPGeneratorKillOutside(g));
     PetscCall(FPGeneratorRestrictToReachable(g, g->start));
     FPInputCheck(g->n >= FEWEST,
@@ -212,7 +248,7 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
   } else {
     PetscCall(FPGeneratorRestrictToClass(g, g->start));
   }
-  PetscCall(FPGeneratorRecogniseReversible(g));
+  if (!stable.has) PetscCall(FPGeneratorRecogniseReversible(g));
   PetscCall(FPGeneratorDropTails(g, g->start));
   PetscCall(CheckMarkov(g));
   g->info.unknowns = g->n;
@@ -339,6 +375,7 @@ PetscErrorCode FPGeneratorDestroy(FPGenerator *gen)
   PetscCall(PetscFree2(g->right, g->left));
   PetscCall(PetscFree(g->stationary));
   PetscCall(FPGeneratorForget(g));
+  PetscCall(FPJumpsDestroy(&g->jumps));
   PetscCall(PetscFree(*gen));
   PetscFunctionReturn(0);
 }

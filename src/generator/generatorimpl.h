@@ -2,6 +2,7 @@
 #ifndef FPGENERATORIMPL_H
 #define FPGENERATORIMPL_H
 #include "fpgenerator.h"
+#include "jumps.h"
 #include <slepceps.h>
 
 #define FP_DIRECT_LIMIT                                                                                                \
@@ -37,6 +38,7 @@ struct _p_FPGenerator {
   PetscReal *kill, *added; /* [n]: killing rate; largest eigenvalue of the diffusion that the stencil adds */
   char      *capped;       /* [n]: the stencil was narrowed */
   PetscReal *logpi;        /* [n], reversible chains: log of the stationary probability */
+  FPJumps    jumps;        /* stable noise: to every node, beside the edges; else NULL */
   /* modes */
   PetscInt   modes;
   PetscReal *rate, *frequency, *residual, *right, *left; /* right, left: [modes][n] */
@@ -76,8 +78,18 @@ PETSC_INTERN PetscErrorCode FPGeneratorRestrictToReachable(FPGenerator gen, cons
 PETSC_INTERN PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen);
 PETSC_INTERN PetscErrorCode FPGeneratorDropTails(FPGenerator gen, const PetscReal start[]);
 /* -Q with its rates, or symmetrised with those of a reversible chain; direct solver or multigrid for such a matrix. */
-PETSC_INTERN PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symmetric, Mat *A);
-PETSC_INTERN PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symmetric, KSP ksp);
+PETSC_INTERN PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symmetric, PetscReal shift, PetscBool pinned,
+                                                Mat *A); /* shift - Q; pinned: home is killed besides */
+PETSC_INTERN PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symmetric, PetscReal shift,
+                                                 PetscBool pinned, KSP ksp);
+PETSC_INTERN PetscInt       FPGeneratorNearest(FPGenerator gen, const PetscReal point[]); /* unknown */
+/* stable.c: nodes, jumps and edges of a process with stable noise; the two above for it; y += factor Q x, or Q^T x, of
+   its jumps without their killing, which is in gen->kill; nothing where there are none. */
+PETSC_INTERN PetscErrorCode FPGeneratorBuildStable(FPGenerator gen);
+PETSC_INTERN PetscErrorCode FPGeneratorAssembleStable(FPGenerator gen, PetscReal shift, PetscBool pinned, Mat *A);
+PETSC_INTERN PetscErrorCode FPGeneratorSetStableSolver(FPGenerator gen, PetscReal shift, PetscBool pinned, KSP ksp);
+PETSC_INTERN PetscErrorCode FPGeneratorAddJumps(FPGenerator gen, PetscBool backward, PetscReal factor,
+                                                const PetscReal x[], PetscReal y[]);
 /* First column of f(t Q) for t Q = tau (I - H^-1), H[m*m] by columns: what FPGeneratorFunction() needs to know of f.
    stops: f(s + t) = f(s) f(t), so that a long time may be reached by a stop on the way. */
 typedef PetscErrorCode (*FPSmallFunction)(PetscInt m, const PetscReal H[], PetscReal tau, void *context, PetscReal y[]);

@@ -144,7 +144,7 @@ static PetscErrorCode Weights(FPJumps g)
 static PetscErrorCode SetUpProducts(FPJumps g)
 {
   const FPJumpsSetting *s      = &g->setting;
-  const PetscBool       mirror = (PetscBool)(s->boundary == FP_JUMPS_MIRROR);
+  const PetscBool       mirror = (PetscBool)(s->boundary == FP_BOUNDARY_MIRROR);
   const PetscInt        nx = s->cells[0], ny = s->cells[1];
   PetscInt              px, py, half;
   PetscReal             scale;
@@ -190,7 +190,7 @@ static PetscErrorCode SetUpProducts(FPJumps g)
 static PetscErrorCode Convolve(FPJumps g, PetscBool transposed, const PetscReal from[], PetscReal to[])
 {
   const PetscInt  nx = g->setting.cells[0], ny = g->setting.cells[1], px = g->pad[0], py = g->pad[1];
-  const PetscBool mirror = (PetscBool)(g->setting.boundary == FP_JUMPS_MIRROR);
+  const PetscBool mirror = (PetscBool)(g->setting.boundary == FP_BOUNDARY_MIRROR);
 
   PetscFunctionBegin;
   PetscCall(PetscArrayzero(g->real, (size_t)px * py));
@@ -205,7 +205,7 @@ static PetscErrorCode Convolve(FPJumps g, PetscBool transposed, const PetscReal 
   fftw_execute(g->forward);
   for (PetscInt l = 0; l < (px / 2 + 1) * py; l++) g->hat[l] *= g->symbol[l];
   fftw_execute(g->backward);
-  if (g->setting.boundary == FP_JUMPS_CONFINED) {
+  if (g->setting.boundary == FP_BOUNDARY_CONFINED) {
     PetscReal *back;
 
     PetscCall(PetscMalloc1(g->box, &back));
@@ -258,7 +258,7 @@ static PetscReal LatticeRate(FPJumps g, PetscInt from, PetscInt to)
   FPJumpsPlace(s, from, a);
   FPJumpsPlace(s, to, b);
   for (PetscInt i = 0; i < 2; i++) d[i] = PetscAbsInt(b[i] - a[i]);
-  if (s->boundary == FP_JUMPS_MIRROR) {
+  if (s->boundary == FP_BOUNDARY_MIRROR) {
     for (PetscInt c = 0; c < (s->dim == 1 ? 2 : 4); c++) {
       PetscInt j = c % 2 ? a[0] + b[0] + 1 : d[0], k = c / 2 ? a[1] + b[1] + 1 : d[1];
 
@@ -269,7 +269,7 @@ static PetscReal LatticeRate(FPJumps g, PetscInt from, PetscInt to)
     return sum;
   }
   sum = g->weight[d[1] * nx + d[0]];
-  if (s->boundary != FP_JUMPS_CONFINED) return sum;
+  if (s->boundary != FP_BOUNDARY_CONFINED) return sum;
   for (PetscInt side = 0; side < 4; side++) {
     const PetscInt i = side / 2, last = s->cells[i] - 1, beyond = side % 2 ? last - a[i] : a[i];
 
@@ -308,24 +308,24 @@ static PetscReal Cut(FPJumps g, const PetscReal cut[], PetscInt k)
 
 static PetscErrorCode Totals(FPJumps g, const PetscReal cut[])
 {
-  const FPJumpsBoundary boundary = g->setting.boundary;
-  PetscReal            *dead, *every;
+  const FPBoundary boundary = g->setting.boundary;
+  PetscReal       *dead, *every;
 
   PetscFunctionBegin;
   PetscCall(PetscMalloc2(g->box, &dead, g->box, &every));
   for (PetscInt l = 0; l < g->box; l++) dead[l] = g->unknown[l] < 0;
   for (PetscInt l = 0; l < g->box; l++) every[l] = 1;
   if (g->n < g->box) PetscCall(Convolve(g, PETSC_FALSE, dead, dead));
-  if (boundary == FP_JUMPS_CENSORED) PetscCall(Convolve(g, PETSC_FALSE, every, every));
+  if (boundary == FP_BOUNDARY_CENSORED) PetscCall(Convolve(g, PETSC_FALSE, every, every));
   for (PetscInt k = 0; k < g->n; k++) {
     const PetscInt l       = g->node[k];
     PetscReal      gone[4] = {0, 0, 0, 0}, kill, extra = cut ? Cut(g, cut, k) : 0;
 
-    if (boundary == FP_JUMPS_KILLED) Leave(g, l, gone);
+    if (boundary == FP_BOUNDARY_KILLED) Leave(g, l, gone);
     kill        = PetscMax(dead[l], 0) + gone[0] + gone[1] + gone[2] + gone[3];
     extra       = PetscMax(extra, -kill);
-    g->self[k]  = boundary == FP_JUMPS_MIRROR || boundary == FP_JUMPS_CONFINED ? LatticeRate(g, l, l) : 0;
-    g->total[k] = boundary == FP_JUMPS_CENSORED ? every[l] : g->all;
+    g->self[k]  = boundary == FP_BOUNDARY_MIRROR || boundary == FP_BOUNDARY_CONFINED ? LatticeRate(g, l, l) : 0;
+    g->total[k] = boundary == FP_BOUNDARY_CENSORED ? every[l] : g->all;
     g->out[k]   = g->rate[k] * PetscMax(g->total[k] - g->self[k] - kill, 0);
     g->kill[k]  = g->rate[k] * (kill + extra);
     g->total[k] += extra;
@@ -364,7 +364,7 @@ PetscErrorCode FPJumpsLanding(FPJumps g, PetscReal landing[])
 
   PetscFunctionBegin;
   PetscCall(PetscArrayzero(landing, sides * g->n));
-  for (PetscInt k = 0; k < g->n && g->setting.boundary == FP_JUMPS_KILLED; k++) {
+  for (PetscInt k = 0; k < g->n && g->setting.boundary == FP_BOUNDARY_KILLED; k++) {
     PetscReal leave[4];
 
     Leave(g, g->node[k], leave);

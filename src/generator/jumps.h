@@ -7,22 +7,15 @@
    kind of the boundary. Products cost O(n log n), by FFTW with plans that do not depend on the machine's history. */
 #ifndef FPJUMPS_H
 #define FPJUMPS_H
-#include "fputil.h"
+#include "fpprocess.h"
 #include <petscksp.h>
 
-typedef enum {
-  FP_JUMPS_KILLED,   /* a jump out of the box is the end; nodes from delta h on, h = L/(N + alpha/2) */
-  FP_JUMPS_CENSORED, /* jumps out of the box do not happen; nodes at the centres of cells, as in the next two */
-  FP_JUMPS_MIRROR,   /* a jump is reflected at the walls as often as it takes */
-  FP_JUMPS_CONFINED  /* a jump out of the box ends on the node at the wall, per coordinate */
-} FPJumpsBoundary;
-
 typedef struct {
-  PetscInt        dim, cells[2];
-  PetscReal       h[2], alpha; /* alpha in (0, 2] */
-  PetscBool       independent;
-  FPJumpsBoundary boundary;
-  const char     *live;  /* [lattice]: nodes that are unknowns, first coordinate fastest; jumps to others kill.
+  PetscInt    dim, cells[2];
+  PetscReal   h[2], alpha; /* alpha in (0, 2] */
+  PetscBool   independent;
+  FPBoundary  boundary;
+  const char *live;      /* [lattice]: nodes that are unknowns, first coordinate fastest; jumps to others kill.
                             NULL: all */
   const PetscReal *rate; /* [n]: sigma^alpha; NULL: 1 */
   const PetscReal *cut;  /* [2 dim][n], first below, then above, of every axis: where a killing boundary lies, in cells
@@ -59,6 +52,8 @@ typedef enum {
   FP_JUMPS_MULTIGRID      /* where a region kills */
 } FPJumpsPC;
 PETSC_INTERN PetscErrorCode FPJumpsCreateOperator(FPJumps jumps, Mat local, PetscReal shift, Mat *A);
+/* The same as a dense matrix. */
+PETSC_INTERN PetscErrorCode FPJumpsCreateMatrix(FPJumps jumps, Mat local, PetscReal shift, Mat *A);
 /* Preconditioner for such a matrix A with jumps that it was made from; with local the kind FP_JUMPS_NEAR. */
 PETSC_INTERN PetscErrorCode FPJumpsSetPC(Mat A, FPJumpsPC kind, PC pc);
 

@@ -173,7 +173,7 @@ static void TransformSymbol(Transform *t, PetscReal shift)
 {
   FPJumps               g    = t->jumps;
   const FPJumpsSetting *s    = &g->setting;
-  const PetscBool       sine = (PetscBool)(s->boundary == FP_JUMPS_KILLED);
+  const PetscBool       sine = (PetscBool)(s->boundary == FP_BOUNDARY_KILLED);
   const PetscInt        nx = s->cells[0], ny = s->cells[1];
   PetscReal             mean = 0, factor = 1, least;
 
@@ -193,7 +193,7 @@ static void TransformSymbol(Transform *t, PetscReal shift)
 static PetscErrorCode SetTransform(FPJumps g, PetscReal shift, PC pc)
 {
   const FPJumpsSetting *s    = &g->setting;
-  const PetscBool       sine = (PetscBool)(s->boundary == FP_JUMPS_KILLED);
+  const PetscBool       sine = (PetscBool)(s->boundary == FP_BOUNDARY_KILLED);
   const fftw_r2r_kind   to = sine ? FFTW_RODFT00 : FFTW_REDFT10, from = sine ? FFTW_RODFT00 : FFTW_REDFT01;
   const int             nx = (int)s->cells[0], ny = (int)s->cells[1];
   Transform            *t;
@@ -265,8 +265,8 @@ static PetscErrorCode SetInner(PC pc, KSP inner)
   PetscFunctionReturn(0);
 }
 
-/* shift + local + killing + jumps to the neighbours, as a sparse matrix */
-static PetscErrorCode NearMatrix(const Operator *op, Mat *P)
+/* shift + local + killing + jumps to the neighbours, as a sparse matrix; whole: with the outflow of all jumps */
+static PetscErrorCode NearMatrix(const Operator *op, PetscBool whole, Mat *P)
 {
   FPJumps    g = op->jumps;
   PetscInt  *i, *j, *row, *column, count;
@@ -277,7 +277,7 @@ static PetscErrorCode NearMatrix(const Operator *op, Mat *P)
   PetscCall(PetscMalloc3(2 * count + g->n, &row, 2 * count + g->n, &column, 2 * count + g->n, &value));
   for (PetscInt k = 0; k < g->n; k++) {
     row[k] = column[k] = k;
-    value[k]           = op->shift + g->kill[k];
+    value[k]           = op->shift + g->kill[k] + (whole ? g->out[k] : 0);
   }
   for (PetscInt s = 0; s < count; s++) {
     const PetscInt at = g->n + 2 * s;
@@ -286,6 +286,7 @@ static PetscErrorCode NearMatrix(const Operator *op, Mat *P)
     column[at] = row[at + 1] = j[s];
     value[at]                = -qij[s];
     value[at + 1]            = -qji[s];
+    if (whole) continue;
     value[i[s]] += qij[s];
     value[j[s]] += qji[s];
   }
@@ -300,14 +301,14 @@ static PetscErrorCode NearMatrix(const Operator *op, Mat *P)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode SetNear(const Operator *op, PC pc)
+static PetscErrorCode SetNear(const Operator *op, PetscBool whole, PC pc)
 {
   Mat P;
   KSP inner;
   PC  factors;
 
   PetscFunctionBegin;
-  PetscCall(NearMatrix(op, &P));
+  PetscCall(NearMatrix(op, whole, &P));
   PetscCall(KSPCreate(PETSC_COMM_SELF, &inner));
   PetscCall(KSPSetType(inner, KSPPREONLY));
   PetscCall(KSPSetOperators(inner, P, P));
@@ -358,7 +359,7 @@ static PetscErrorCode Coarsen(FPJumps fine, FPJumps *coarse)
 static PetscErrorCode Interpolation(FPJumps fine, FPJumps coarse, Mat *P)
 {
   const FPJumpsSetting *s      = &coarse->setting;
-  const PetscBool       killed = (PetscBool)(s->boundary == FP_JUMPS_KILLED);
+  const PetscBool       killed = (PetscBool)(s->boundary == FP_BOUNDARY_KILLED);
 
   PetscFunctionBegin;
   PetscCall(MatCreateSeqAIJ(PETSC_COMM_SELF, fine->n, coarse->n, 4, NULL, P));
@@ -388,19 +389,25 @@ static PetscErrorCode Interpolation(FPJumps fine, FPJumps coarse, Mat *P)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode DenseOperator(const Operator *op, Mat *A)
+PetscErrorCode FPJumpsCreateMatrix(FPJumps g, Mat local, PetscReal shift, Mat *A)
 {
-  FPJumps      g = op->jumps;
-  PetscScalar *a;
+  const PetscInt    *column;
+  const PetscScalar *value;
+  PetscScalar       *a;
+  PetscInt           count;
 
   PetscFunctionBegin;
   PetscCall(MatCreateSeqDense(PETSC_COMM_SELF, g->n, g->n, NULL, A));
   PetscCall(MatDenseGetArray(*A, &a));
   for (PetscInt j = 0; j < g->n; j++)
     for (PetscInt i = 0; i < g->n; i++)
-      a[j * g->n + i] = i == j ? op->shift + g->out[i] + g->kill[i] : -FPJumpsRate(g, i, j);
+      a[j * g->n + i] = i == j ? shift + g->out[i] + g->kill[i] : -FPJumpsRate(g, i, j);
+  for (PetscInt i = 0; local && i < g->n; i++) {
+    PetscCall(MatGetRow(local, i, &count, &column, &value));
+    for (PetscInt c = 0; c < count; c++) a[column[c] * g->n + i] += value[c];
+    PetscCall(MatRestoreRow(local, i, &count, &column, &value));
+  }
   PetscCall(MatDenseRestoreArray(*A, &a));
-  if (op->local) PetscCall(MatAXPY(*A, 1, op->local, DIFFERENT_NONZERO_PATTERN));
   PetscFunctionReturn(0);
 }
 
@@ -420,6 +427,16 @@ static PetscErrorCode GridsMult(PC pc, Vec x, Vec y)
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode GridsMultTranspose(PC pc, Vec x, Vec y)
+{
+  Grids *grids;
+
+  PetscFunctionBegin;
+  PetscCall(PCShellGetContext(pc, &grids));
+  PetscCall(KSPSolveTranspose(grids->inner, x, y));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode GridsDestroy(PC pc)
 {
   Grids *grids;
@@ -436,58 +453,71 @@ static PetscErrorCode GridsDestroy(PC pc)
 static PetscErrorCode SetSmoother(PC pc, PetscInt level, FPJumps g, Mat A)
 {
   const PetscReal largest = FPJumpsSymbol(&g->setting, (PetscReal[2]){PI, PI}) / g->all;
+  Operator       *op;
   KSP             smoother;
-  PC              jacobi;
+  PC              inner;
 
   PetscFunctionBegin;
   PetscCall(PCMGGetSmoother(pc, level, &smoother));
+  PetscCall(MatShellGetContext(A, &op));
   PetscCall(KSPSetOperators(smoother, A, A));
-  PetscCall(KSPSetType(smoother, KSPCHEBYSHEV));
-  PetscCall(KSPChebyshevSetEigenvalues(smoother, 1.05 * largest, SMOOTHED * largest));
-  PetscCall(KSPSetTolerances(smoother, PETSC_DEFAULT, PETSC_DEFAULT, PETSC_DEFAULT, SMOOTHING));
+  PetscCall(KSPSetType(smoother, op->local ? KSPRICHARDSON : KSPCHEBYSHEV));
+  PetscCall(KSPSetTolerances(smoother, PETSC_DEFAULT, PETSC_DEFAULT, PETSC_DEFAULT, op->local ? 1 : SMOOTHING));
   PetscCall(KSPSetNormType(smoother, KSP_NORM_NONE));
-  PetscCall(KSPGetPC(smoother, &jacobi));
-  PetscCall(PCSetType(jacobi, PCJACOBI));
+  PetscCall(KSPGetPC(smoother, &inner));
+  if (op->local) {
+    PetscCall(SetNear(op, PETSC_TRUE, inner));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(KSPChebyshevSetEigenvalues(smoother, 1.05 * largest, SMOOTHED * largest));
+  PetscCall(PCSetType(inner, PCJACOBI));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode SetLevels(Grids *grids, const Operator *op, Mat A, PC mg)
+/* Level `level` > 0: smoothing with A, and the way to the next coarser grid, where *local becomes R local P. */
+static PetscErrorCode SetLevel(PC mg, PetscInt level, FPJumps fine, FPJumps coarse, Mat A, Mat *local)
 {
-  PetscFunctionBegin;
-  PetscCall(PCMGSetLevels(mg, grids->levels + 1, NULL));
-  for (PetscInt l = 0; l <= grids->levels; l++) { /* from the finest */
-    const PetscInt level = grids->levels - l;
-    FPJumps        g     = l ? grids->jumps[l - 1] : op->jumps;
-    Mat            B, P, R;
-    KSP            coarse;
-    PC             factors;
+  Mat P, R, product = NULL;
 
-    PetscCall(PetscObjectReference((PetscObject)A));
-    B = A;
-    if (l) {
-      PetscCall(MatDestroy(&B));
-      PetscCall(FPJumpsCreateOperator(g, NULL, op->shift, &B));
-    }
-    if (level > 0) {
-      PetscCall(SetSmoother(mg, level, g, B));
-      PetscCall(Interpolation(g, grids->jumps[l], &P));
-      PetscCall(MatTranspose(P, MAT_INITIAL_MATRIX, &R));
-      PetscCall(MatScale(R, 1.0 / (1 << g->setting.dim)));
-      PetscCall(PCMGSetInterpolation(mg, level, P));
-      PetscCall(PCMGSetRestriction(mg, level, R));
-      PetscCall(MatDestroy(&P));
-      PetscCall(MatDestroy(&R));
-    } else {
-      PetscCall(MatDestroy(&B));
-      PetscCall(DenseOperator(&(Operator){.jumps = g, .shift = op->shift}, &B));
-      PetscCall(PCMGGetCoarseSolve(mg, &coarse));
-      PetscCall(KSPSetOperators(coarse, B, B));
-      PetscCall(KSPSetType(coarse, KSPPREONLY));
-      PetscCall(KSPGetPC(coarse, &factors));
-      PetscCall(PCSetType(factors, PCLU));
-    }
-    PetscCall(MatDestroy(&B));
+  PetscFunctionBegin;
+  PetscCall(SetSmoother(mg, level, fine, A));
+  PetscCall(Interpolation(fine, coarse, &P));
+  PetscCall(MatTranspose(P, MAT_INITIAL_MATRIX, &R));
+  PetscCall(MatScale(R, 1.0 / (1 << fine->setting.dim)));
+  PetscCall(PCMGSetInterpolation(mg, level, P));
+  PetscCall(PCMGSetRestriction(mg, level, R));
+  if (*local) PetscCall(MatMatMatMult(R, *local, P, MAT_INITIAL_MATRIX, PETSC_DEFAULT, &product));
+  PetscCall(MatDestroy(local));
+  *local = product;
+  PetscCall(MatDestroy(&P));
+  PetscCall(MatDestroy(&R));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode SetLevels(Grids *grids, const Operator *op, PC mg)
+{
+  Mat local = op->local, A;
+  KSP coarse;
+  PC  factors;
+
+  PetscFunctionBegin;
+  if (local) PetscCall(PetscObjectReference((PetscObject)local));
+  PetscCall(PCMGSetLevels(mg, grids->levels + 1, NULL));
+  for (PetscInt l = 0; l < grids->levels; l++) { /* from the finest */
+    FPJumps fine = l ? grids->jumps[l - 1] : op->jumps;
+
+    PetscCall(FPJumpsCreateOperator(fine, local, op->shift, &A));
+    PetscCall(SetLevel(mg, grids->levels - l, fine, grids->jumps[l], A, &local));
+    PetscCall(MatDestroy(&A));
   }
+  PetscCall(FPJumpsCreateMatrix(grids->levels ? grids->jumps[grids->levels - 1] : op->jumps, local, op->shift, &A));
+  PetscCall(PCMGGetCoarseSolve(mg, &coarse));
+  PetscCall(KSPSetOperators(coarse, A, A));
+  PetscCall(KSPSetType(coarse, KSPPREONLY));
+  PetscCall(KSPGetPC(coarse, &factors));
+  PetscCall(PCSetType(factors, PCLU));
+  PetscCall(MatDestroy(&A));
+  PetscCall(MatDestroy(&local));
   PetscFunctionReturn(0);
 }
 
@@ -508,12 +538,12 @@ static PetscErrorCode SetMultigrid(const Operator *op, Mat A, PC pc)
   PetscCall(KSPSetOperators(grids->inner, A, A));
   PetscCall(KSPGetPC(grids->inner, &mg));
   PetscCall(PCSetType(mg, PCMG));
-  PetscCall(SetLevels(grids, op, A, mg));
+  PetscCall(SetLevels(grids, op, mg));
   PetscCall(KSPSetUp(grids->inner));
   PetscCall(PCSetType(pc, PCSHELL));
   PetscCall(PCShellSetContext(pc, grids));
   PetscCall(PCShellSetApply(pc, GridsMult));
-  PetscCall(PCShellSetApplyTranspose(pc, GridsMult));
+  PetscCall(PCShellSetApplyTranspose(pc, GridsMultTranspose));
   PetscCall(PCShellSetDestroy(pc, GridsDestroy));
   PetscFunctionReturn(0);
 }
@@ -529,7 +559,7 @@ PetscErrorCode FPJumpsSetPC(Mat A, FPJumpsPC kind, PC pc)
     PetscCall(SetTransform(op->jumps, op->shift, pc));
     break;
   case FP_JUMPS_NEAR:
-    PetscCall(SetNear(op, pc));
+    PetscCall(SetNear(op, PETSC_FALSE, pc));
     break;
   case FP_JUMPS_MULTIGRID:
     PetscCall(SetMultigrid(op, A, pc));

@@ -10,7 +10,7 @@
 #define ATTEMPTS 5      /* the last one reports its error */
 #define ROUNDING 4e-15  /* absolute accuracy of an eigenvalue, of the largest rate */
 
-PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symmetric, Mat *A)
+PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symmetric, PetscReal shift, PetscBool pinned, Mat *A)
 {
   const PetscInt n = gen->n, E = gen->edges;
   PetscInt      *row, *column;
@@ -18,11 +18,16 @@ PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symmetric, Mat *A)
   PetscCount     entries = 2 * (PetscCount)E + n;
 
   PetscFunctionBegin;
+  if (gen->jumps) {
+    PetscCall(FPGeneratorAssembleStable(gen, shift, pinned, A));
+    PetscFunctionReturn(0);
+  }
   PetscCall(PetscMalloc3(entries, &row, entries, &column, entries, &value));
   for (PetscInt k = 0; k < n; k++) {
     row[k] = column[k] = k;
-    value[k]           = gen->kill[k];
+    value[k]           = gen->kill[k] + shift;
   }
+  if (pinned) value[gen->home] += gen->info.largest_rate;
   for (PetscInt s = 0; s < E; s++) {
     const FPEdge   *e      = &gen->edge[s];
     const PetscReal common = PetscSqrtReal(e->qij) * PetscSqrtReal(e->qji);
@@ -56,11 +61,15 @@ static PetscErrorCode Scale(FPGenerator gen, PetscReal *scale)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symmetric, KSP ksp)
+PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symmetric, PetscReal shift, PetscBool pinned, KSP ksp)
 {
   PC pc;
 
   PetscFunctionBegin;
+  if (gen->jumps) {
+    PetscCall(FPGeneratorSetStableSolver(gen, shift, pinned, ksp));
+    PetscFunctionReturn(0);
+  }
   PetscCall(KSPGetPC(ksp, &pc));
   if (symmetric && gen->dim > 2 && gen->n > FP_DIRECT_LIMIT) {
     PetscCall(KSPSetType(ksp, KSPCG)); /* a symmetric M-matrix: algebraic multigrid works and needs far less memory */
@@ -80,6 +89,7 @@ static PetscErrorCode CreateSolver(FPGenerator gen, Mat A, PetscInt pairs, Petsc
   ST        st;
   KSP       ksp;
   PetscReal scale;
+  PetscBool shell;
 
   PetscFunctionBegin;
   PetscCall(Scale(gen, &scale));
@@ -97,8 +107,10 @@ static PetscErrorCode CreateSolver(FPGenerator gen, Mat A, PetscInt pairs, Petsc
   PetscCall(EPSSetWhichEigenpairs(*eps, EPS_TARGET_MAGNITUDE));
   PetscCall(EPSGetST(*eps, &st));
   PetscCall(STSetType(st, STSINVERT));
+  PetscCall(PetscObjectTypeCompare((PetscObject)A, MATSHELL, &shell));
+  if (shell) PetscCall(STSetMatMode(st, ST_MATMODE_SHELL));
   PetscCall(STGetKSP(st, &ksp));
-  PetscCall(FPGeneratorSetSolver(gen, (PetscBool)(gen->logpi != NULL), ksp));
+  PetscCall(FPGeneratorSetSolver(gen, (PetscBool)(gen->logpi != NULL), SHIFT * scale, PETSC_FALSE, ksp));
   PetscCall(EPSSetFromOptions(*eps));
   PetscFunctionReturn(0);
 }
@@ -253,7 +265,9 @@ static PetscReal MostNegative(FPGenerator gen)
    shares of weakly joined parts may be wrong. The law has sum 1. */
 static PetscErrorCode MixingError(FPGenerator gen, PetscReal *error)
 {
-  PetscReal *balance, left = 0, traffic = 0;
+  const PetscReal *out, *kill;
+  PetscInt         same;
+  PetscReal       *balance, left = 0, traffic = 0;
 
   PetscFunctionBegin;
   PetscCall(PetscCalloc1(gen->n, &balance));
@@ -264,6 +278,11 @@ static PetscErrorCode MixingError(FPGenerator gen, PetscReal *error)
     balance[e->i] -= up - down;
     balance[e->j] += up - down;
     traffic += PetscAbsReal(up) + PetscAbsReal(down);
+  }
+  if (gen->jumps) {
+    PetscCall(FPJumpsGetOutflow(gen->jumps, &same, &out, &kill));
+    PetscCall(FPGeneratorAddJumps(gen, PETSC_FALSE, 1, gen->stationary, balance));
+    for (PetscInt k = 0; k < gen->n; k++) traffic += 2 * gen->stationary[k] * out[k];
   }
   for (PetscInt k = 0; k < gen->n; k++) left += PetscAbsReal(balance[k]);
   *error = (left + PETSC_MACHINE_EPSILON * traffic) / PetscMax(gen->rate[1], 1e-300);
@@ -369,7 +388,7 @@ PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs)
 
   PetscFunctionBegin;
   if (gen->modes) PetscFunctionReturn(0);
-  PetscCall(FPGeneratorAssemble(gen, (PetscBool)(gen->logpi != NULL), &A));
+  PetscCall(FPGeneratorAssemble(gen, (PetscBool)(gen->logpi != NULL), 0, PETSC_FALSE, &A));
   PetscCall(SolveModes(gen, A, wanted, &eps));
   PetscCall(EPSGetConverged(eps, &converged));
   PetscCheck(converged >= wanted, PETSC_COMM_SELF, PETSC_ERR_NOT_CONVERGED,

@@ -93,6 +93,7 @@ PetscErrorCode FPProcessCreate_Private(FPConfig config, const char name[], FPMod
   PetscCall(FPProcessReadKeys(config, p, &keys));
   p->order = keys.svag_order;
   PetscCall(SetTemperature(config, p, &keys, reference));
+  if (p->noise.stable.has) PetscCall(FPProcessSetUpStable(config, p, &keys));
   p->channels = p->noise.channels + (p->training.temperature > 0.0 ? p->weights : 0);
   PetscCall(SetParticleStep(config, p, &keys));
   PetscCall(SetGibbsTemperature(p));

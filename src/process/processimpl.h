@@ -17,7 +17,9 @@ typedef struct {
   void (*diffusion)(FPProcess process, int n, const double *w, double *D);  /* adds to D */
   void (*divergence)(FPProcess process, int n, const double *w, double *c); /* adds d_j D_ij to c */
   void (*factor)(FPProcess process, int n, const double *w, double *S);     /* the first columns of S */
-  PetscReal gain; /* D is this times C, the covariance of one sample's gradient, beside the injected noise */
+  FPStable  stable;                                                         /* jumps beside D */
+  PetscReal scale; /* of the jumps, in z; 0: of the gradient noise */
+  PetscReal gain;  /* D is this times C, the covariance of one sample's gradient, beside the injected noise */
 } FPNoise;
 
 typedef struct {
@@ -33,6 +35,8 @@ typedef struct {
   char      matched_at[FP_TEXT];
   PetscInt  svag_order;
   PetscReal dt;
+  char      scale[FP_TEXT], components[FP_TEXT], boundary[FP_TEXT];
+  PetscReal alpha;
 } FPProcessKeys;
 
 typedef struct _FPSection FPSection; /* section.c */
@@ -71,6 +75,9 @@ PETSC_INTERN PetscErrorCode FPProcessMatchedTemperature(FPConfig config, FPProce
 /* process.c. A reference, another process's temperature is matched to it, must not be matched itself. */
 PETSC_INTERN PetscErrorCode FPProcessCreate_Private(FPConfig config, const char name[], FPModel model,
                                                     PetscBool reference, FPProcess *process);
+/* noise_stable.c. Its keys, for a process with that noise. */
+PETSC_INTERN PetscErrorCode FPNoiseCreate_Stable(FPProcess process);
+PETSC_INTERN PetscErrorCode FPProcessSetUpStable(FPConfig config, FPProcess process, const FPProcessKeys *keys);
 /* processpotential.c. Finds out whether the process has a known potential. */
 PETSC_INTERN PetscErrorCode FPProcessSetUpPotential(FPProcess process);
 /* processeval.c. D on the weights. */

@@ -78,7 +78,7 @@ PetscErrorCode FPProcessSetUpPotential(FPProcess process)
 
   PetscFunctionBegin;
   process->potential = FP_NO_POTENTIAL;
-  if (process->algorithm.kind != FP_SDE) PetscFunctionReturn(0);
+  if (process->algorithm.kind != FP_SDE || process->noise.stable.has) PetscFunctionReturn(0);
   PetscCall(FPModelGetName(process->model, &type, &coordinates));
   PetscCall(PetscStrcmp(type, "ou", &linear));
   PetscCall(FPModelHasPotential(process->model, &has));

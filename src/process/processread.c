@@ -38,6 +38,14 @@ static const FPParameter continuous[] = {
     {"dt", FP_REAL, FIELD(dt), NULL, FP_POSITIVE, PETSC_MAX_REAL, NULL, "time",
      "SDE: step of particles, rounded down to eta/k; default: dt sharpness <= 1/20 at the minimum"},
     {.name = NULL}};
+static const FPParameter stable[] = {
+    {"alpha", FP_REAL, FIELD(alpha), "1.5", FP_POSITIVE, 2, NULL, NULL, "noise stable: index, in (0, 2]"},
+    {"scale", FP_STRING, FIELD(scale), "gradient_noise", 0, 0, NULL, "w/time^(1/alpha)",
+     "noise stable: sigma of every weight, or gradient_noise"},
+    {"components", FP_STRING, FIELD(components), "isotropic", 0, 0, NULL, NULL, "noise stable: isotropic, independent"},
+    {"boundary", FP_STRING, FIELD(boundary), "confined", 0, 0, NULL, NULL,
+     "noise stable: jumps out of the box are killed, censored, mirror (reflected) or confined (end at the wall)"},
+    {.name = NULL}};
 static const FPParameter preset_only[] = {
     {"preset", FP_STRING, 0, NULL, 0, 0, NULL, NULL, "what the block starts from"}, {.name = NULL}};
 
@@ -191,6 +199,9 @@ static PetscErrorCode ReadRest(FPConfig config, FPProcess process, const Preset 
   if (match) PetscCall(FPConfigRead(config, process->name, matched, keys));
   if (process->algorithm.ordered) PetscCall(FPConfigRead(config, process->name, ordered, keys));
   if (sde) PetscCall(FPConfigRead(config, process->name, continuous, keys));
+  if (process->noise.stable.has) PetscCall(FPConfigRead(config, process->name, stable, keys));
+  for (const FPParameter *p = stable; p->name; p++)
+    PetscCall(Refuse(config, process, p->name, process->noise.stable.has, "needs noise: stable"));
   PetscFunctionReturn(0);
 }
 

@@ -1,0 +1,308 @@
+/* stable.c: generators with stable noise: jumps of jumps.c between all nodes, and edges between neighbours for the
+   drift and the Gaussian noise T I. An edge's rates are T/h^2 and central differences of the drift, +-b/2h, so they may
+   be negative by less than the jumps to the same neighbour: the chain's rates are never. Where drift is faster than
+   both, diffusion is added, just enough for that, and reported; there the scheme is first order. Walls: killed ones lie
+   half a cell from the first node, of which jumps.c knows by the fraction 1/2, as by any other fraction at the boundary
+   of a region. (Against first nodes at 1/2 + alpha/4 cells this is of the same order with a smaller constant: the first
+   eigenvalue of an interval of 1024 nodes is off by 1.3e-6, 6e-7, 2e-8, 6e-7 of it for alpha = 0.5, 1, 1.5, 1.9 instead
+   of 4.5e-6, 1.6e-6, 1e-6, 8e-7; and grids stay what they are for other processes.) Beside a boundary the solution is
+   like d^(alpha/2), d the distance, and the drift's difference is exact for that. */
+#include "generatorimpl.h"
+
+#define DENSE 600       /* unknowns, at most, whose rates are kept as a matrix */
+#define TOLERANCE 1e-12 /* of iterative solves */
+#define HAIR 1e-12      /* of jump rates that cancel against drift */
+#define RESTART 80
+
+typedef struct {
+  FPBoundary boundary;
+  PetscReal *cut;          /* [2 dim][n]: in cells; 2 where no boundary is near */
+  PetscReal *drift, *rate; /* [dim][n]; sigma^alpha, [n] */
+  PetscReal  width[2], T;
+  PetscReal *towards; /* [2 dim][n]: rates of the local part towards the neighbours, or of its killing there */
+} Local;
+
+static PetscErrorCode CheckMesh(FPGenerator gen, const FPStable *stable)
+{
+  const FPBox *box;
+  const char  *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetName(gen->process, &name));
+  PetscCall(FPMeshGetBox(gen->mesh, &box));
+  FPInputCheck(gen->dim <= 2,
+               "process %s: its jumps have generators in 1 and 2 dimensions, not in %" PetscInt_FMT
+               "; accepted are particles alone",
+               name, gen->dim);
+  for (PetscInt a = 0; a < gen->dim; a++) {
+    for (PetscInt k = 0; k < gen->n; k++)
+      FPInputCheck(PetscAbsReal(gen->slope[a * gen->n + k] - gen->slope[a * gen->n]) <= 1e-12 * gen->slope[a * gen->n],
+                   "mesh_map: the jumps of process %s need cells of one width; accepted is uniform on every axis",
+                   name);
+    for (PetscInt side = 0; side < 2; side++)
+      FPInputCheck(box->face[2 * a + side] == FP_REFLECTING || stable->boundary == FP_BOUNDARY_KILLED,
+                   "mesh_faces: absorbing faces contradict the boundary of process %s; accepted there is %s_boundary: "
+                   "killed",
+                   name, name);
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Which nodes are outside the region, and the others' distances to its boundary and to killing walls. */
+static PetscErrorCode FindBoundary(FPGenerator gen, Local *local)
+{
+  const PetscInt n = gen->n, d = gen->dim;
+  PetscInt      *outside, kept = 0;
+  PetscReal     *level, *cut;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc3(n, &outside, n, &level, 2 * d * n, &cut));
+  if (gen->region) FPRegionLevel(gen->region, (int)n, gen->z, level);
+  for (PetscInt k = 0; k < n; k++) outside[k] = gen->region && level[k] >= 0;
+  for (PetscInt k = 0; k < n; k++) {
+    if (outside[k]) continue;
+    for (PetscInt c = 0; c < 2 * d; c++) {
+      const PetscInt  a = c / 2, i = gen->node[k] / gen->stride[a] % gen->cells[a], sign = c % 2 ? 1 : -1;
+      const PetscBool wall  = (PetscBool)(i + sign < 0 || i + sign >= gen->cells[a]);
+      const PetscReal reach = wall ? 0.5 : 1;
+      PetscReal       from[2], to[2], t = 2;
+
+      if (wall && local->boundary == FP_BOUNDARY_KILLED) t = reach;
+      for (PetscInt b = 0; b < d; b++) from[b] = to[b] = gen->z[b * n + k];
+      to[a] += sign * reach * local->width[a];
+      if (gen->region && (wall || outside[gen->unknown[gen->node[k] + sign * gen->stride[a]]])) {
+        const PetscReal leaves = FPRegionLeaves(gen->region, from, to);
+
+        if (leaves < 1 || !wall) t = PetscMin(leaves * reach, 1 - 1e-9);
+      }
+      cut[c * n + kept] = t;
+    }
+    kept++;
+  }
+  PetscCall(PetscMalloc1(2 * d * kept, &local->cut));
+  for (PetscInt c = 0; c < 2 * d; c++) PetscCall(PetscArraycpy(local->cut + c * kept, cut + c * n, kept));
+  if (kept < n) PetscCall(FPGeneratorKeep(gen, outside, 0));
+  PetscCall(PetscFree3(outside, level, cut));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode CreateJumps(FPGenerator gen, const FPStable *stable, Local *local)
+{
+  const PetscInt n = gen->n;
+  FPJumpsSetting s = {.dim         = gen->dim,
+                      .alpha       = stable->alpha,
+                      .independent = stable->independent,
+                      .boundary    = stable->boundary,
+                      .cut         = local->cut};
+  char          *live;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(n, &local->rate));
+  FPProcessStableScale(gen->process, (int)n, gen->z, local->rate);
+  for (PetscInt k = 0; k < n; k++) {
+    FPInputCheck(local->rate[k] > 0,
+                 "the scale of the stable noise vanishes at the node %g%s%g; choose cells that put no node there",
+                 (double)gen->z[k], gen->dim > 1 ? ", " : "", gen->dim > 1 ? (double)gen->z[n + k] : 0.);
+    local->rate[k] = PetscPowReal(local->rate[k], stable->alpha);
+  }
+  PetscCall(PetscMalloc1(gen->lattice, &live));
+  for (PetscInt l = 0; l < gen->lattice; l++) live[l] = gen->unknown[l] >= 0;
+  for (PetscInt a = 0; a < gen->dim; a++) {
+    s.cells[a] = gen->cells[a];
+    s.h[a]     = local->width[a];
+  }
+  s.live = n < gen->lattice ? live : NULL;
+  s.rate = local->rate;
+  PetscCall(FPJumpsCreate(&s, &gen->jumps));
+  PetscCall(PetscFree(live));
+  PetscFunctionReturn(0);
+}
+
+/* What the derivative along an axis takes of the neighbour at distance 1, where a boundary lies at t on the other side:
+   exact for d^(alpha/2), 1/2 without one. */
+static PetscReal Slope(PetscReal alpha, PetscReal t)
+{
+  return t >= 1 ? 0.5 : alpha / 2 * PetscPowReal(t, alpha / 2 - 1) / PetscPowReal(1 + t, alpha / 2);
+}
+
+/* Rates along axis a at unknown k, below and above: live, dead (of killing), or a wall that reflects. */
+static void LocalRates(FPGenerator gen, Local *local, PetscReal alpha, PetscInt k, PetscInt a, PetscReal jump)
+{
+  const PetscInt  n = gen->n, i = gen->node[k] / gen->stride[a] % gen->cells[a];
+  const PetscReal h = local->width[a], b = local->drift[a * n + k] / h, D = local->T / (h * h);
+  const PetscReal below = local->cut[2 * a * n + k], above = local->cut[(2 * a + 1) * n + k];
+  const PetscBool floor = (PetscBool)(i == 0 && below >= 1), roof = (PetscBool)(i == gen->cells[a] - 1 && above >= 1);
+  PetscReal       down, up, lacking;
+
+  up   = D / PetscMin(above, 1) + b * (above < 1 ? below < 1 ? 0 : Slope(alpha, above) : Slope(alpha, below));
+  down = D / PetscMin(below, 1) - b * (below < 1 ? above < 1 ? 0 : Slope(alpha, below) : Slope(alpha, above));
+  if (floor) down = 0;
+  if (roof) up = 0;
+  lacking = PetscMax(floor ? 0 : -down, roof ? 0 : -up) - jump * (1 - HAIR);
+  if (lacking > 0) {
+    if (!floor) down += lacking;
+    if (!roof) up += lacking;
+    gen->added[k] = PetscMax(gen->added[k], lacking * h * h);
+  }
+  local->towards[2 * a * n + k]       = down;
+  local->towards[(2 * a + 1) * n + k] = up;
+}
+
+static PetscErrorCode BuildLocal(FPGenerator gen, const FPStable *stable, Local *local)
+{
+  const PetscInt   n = gen->n, d = gen->dim;
+  const PetscReal *out, *kill;
+  PetscInt         same;
+  PetscReal        D[4], weight[2], tail[2];
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc2(d * n, &local->drift, 2 * d * n, &local->towards));
+  FPProcessDrift(gen->process, (int)n, gen->z, local->drift);
+  FPProcessDiffusion(gen->process, 1, gen->start, D);
+  local->T = D[0];
+  PetscCall(FPJumpsGetOutflow(gen->jumps, &same, &out, &kill));
+  PetscCall(PetscArraycpy(gen->kill, kill, n));
+  (void)FPJumpsWeights(stable->alpha, 2, weight, tail);
+  for (PetscInt a = 0; a < d; a++)
+    for (PetscInt k = 0; k < n; k++) {
+      const PetscInt i    = gen->node[k] / gen->stride[a] % gen->cells[a];
+      const PetscInt up   = i + 1 < gen->cells[a] ? gen->unknown[gen->node[k] + gen->stride[a]] : -1;
+      const PetscInt down = i > 0 ? gen->unknown[gen->node[k] - gen->stride[a]] : -1;
+      PetscReal jump = up >= 0 && down >= 0 ? PetscMin(FPJumpsRate(gen->jumps, k, up), FPJumpsRate(gen->jumps, k, down))
+                       : up >= 0            ? FPJumpsRate(gen->jumps, k, up)
+                       : down >= 0          ? FPJumpsRate(gen->jumps, k, down)
+                                            : 0;
+
+      if (up < 0 || down < 0) jump = PetscMin(jump, gen->kill[k] > 0 ? gen->kill[k] : jump);
+      LocalRates(gen, local, stable->alpha, k, a, jump);
+      if (local->cut[2 * a * n + k] < 1) gen->kill[k] += local->towards[2 * a * n + k];
+      if (local->cut[(2 * a + 1) * n + k] < 1) gen->kill[k] += local->towards[(2 * a + 1) * n + k];
+      gen->kill[k] = PetscMax(gen->kill[k], 0);
+    }
+  for (PetscInt a = 0; a < d; a++)
+    for (PetscInt k = 0; k < n; k++) {
+      const short    offset[3] = {(short)(a == 0), (short)(a == 1), 0};
+      const PetscInt i         = gen->node[k] / gen->stride[a] % gen->cells[a];
+      const PetscInt up        = i + 1 < gen->cells[a] ? gen->unknown[gen->node[k] + gen->stride[a]] : -1;
+
+      if (up < 0) continue;
+      PetscCall(FPGeneratorAddEdge(gen, &(FPEdge){.i      = k,
+                                                  .j      = up,
+                                                  .offset = {offset[0], offset[1], 0},
+                                                  .qij    = local->towards[(2 * a + 1) * n + k],
+                                                  .qji    = local->towards[2 * a * n + up]}));
+    }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorBuildStable(FPGenerator gen)
+{
+  FPStable stable;
+  Local    local = {0};
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetStable(gen->process, &stable));
+  PetscCall(CheckMesh(gen, &stable));
+  local.boundary = stable.boundary;
+  for (PetscInt a = 0; a < gen->dim; a++) local.width[a] = gen->slope[a * gen->n] * gen->h[a];
+  PetscCall(FindBoundary(gen, &local));
+  FPInputCheck(gen->n >= 4, "the region holds %" PetscInt_FMT " cells of the grid, too few; choose more cells", gen->n);
+  PetscCall(CreateJumps(gen, &stable, &local));
+  PetscCall(BuildLocal(gen, &stable, &local));
+  gen->home = FPGeneratorNearest(gen, gen->start);
+  if (gen->region || stable.boundary == FP_BOUNDARY_KILLED) gen->absorbing = PETSC_TRUE;
+  gen->info.closed_classes = gen->region ? 0 : 1;
+  gen->info.masked         = gen->lattice - gen->n;
+  gen->info.widest         = 1;
+  PetscCall(PetscFree(local.cut));
+  PetscCall(PetscFree(local.rate));
+  PetscCall(PetscFree2(local.drift, local.towards));
+  PetscFunctionReturn(0);
+}
+
+/* Minus the local part: edges, and the killing that is not of the jumps; pinned: home is killed besides. */
+static PetscErrorCode AssembleLocal(FPGenerator gen, PetscBool pinned, Mat *A)
+{
+  const PetscReal *out, *kill;
+  const PetscInt   n = gen->n, entries = 2 * gen->edges + n;
+  PetscInt         same, *row, *column;
+  PetscReal       *value;
+
+  PetscFunctionBegin;
+  PetscCall(FPJumpsGetOutflow(gen->jumps, &same, &out, &kill));
+  PetscCall(PetscMalloc3(entries, &row, entries, &column, entries, &value));
+  for (PetscInt k = 0; k < n; k++) {
+    row[k] = column[k] = k;
+    value[k]           = gen->kill[k] - kill[k] + (pinned && k == gen->home ? gen->info.largest_rate : 0);
+  }
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    const FPEdge  *e  = &gen->edge[s];
+    const PetscInt at = n + 2 * s;
+
+    row[at] = column[at + 1] = e->i;
+    column[at] = row[at + 1] = e->j;
+    value[at]                = -e->qij;
+    value[at + 1]            = -e->qji;
+    value[e->i] += e->qij;
+    value[e->j] += e->qji;
+  }
+  PetscCall(MatCreate(PETSC_COMM_SELF, A));
+  PetscCall(MatSetSizes(*A, n, n, n, n));
+  PetscCall(MatSetType(*A, MATSEQAIJ));
+  PetscCall(MatSetPreallocationCOO(*A, entries, row, column));
+  PetscCall(MatSetValuesCOO(*A, value, INSERT_VALUES));
+  PetscCall(PetscFree3(row, column, value));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorAssembleStable(FPGenerator gen, PetscReal shift, PetscBool pinned, Mat *A)
+{
+  Mat local;
+
+  PetscFunctionBegin;
+  PetscCall(AssembleLocal(gen, pinned, &local));
+  if (gen->n <= DENSE)
+    PetscCall(FPJumpsCreateMatrix(gen->jumps, local, shift, A));
+  else
+    PetscCall(FPJumpsCreateOperator(gen->jumps, local, shift, A));
+  PetscCall(MatDestroy(&local));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorSetStableSolver(FPGenerator gen, PetscReal shift, PetscBool pinned, KSP ksp)
+{
+  PC  pc;
+  Mat A;
+
+  PetscFunctionBegin;
+  PetscCall(KSPGetPC(ksp, &pc));
+  if (gen->n <= DENSE) {
+    PetscCall(KSPSetType(ksp, KSPPREONLY));
+    PetscCall(PCSetType(pc, PCLU));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(FPGeneratorAssembleStable(gen, shift, pinned, &A));
+  PetscCall(KSPSetType(ksp, KSPGMRES));
+  PetscCall(KSPGMRESSetRestart(ksp, RESTART));
+  PetscCall(KSPSetTolerances(ksp, TOLERANCE, PETSC_DEFAULT, PETSC_DEFAULT, 1000));
+  PetscCall(FPJumpsSetPC(A, FP_JUMPS_MULTIGRID, pc));
+  PetscCall(MatDestroy(&A));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorAddJumps(FPGenerator gen, PetscBool backward, PetscReal factor, const PetscReal x[],
+                                   PetscReal y[])
+{
+  const PetscReal *out, *kill;
+  PetscInt         n;
+  PetscReal       *product;
+
+  PetscFunctionBegin;
+  if (!gen->jumps) PetscFunctionReturn(0);
+  PetscCall(FPJumpsGetOutflow(gen->jumps, &n, &out, &kill));
+  PetscCall(PetscMalloc1(n, &product));
+  PetscCall(FPJumpsApply(gen->jumps, (PetscBool)!backward, x, product));
+  for (PetscInt k = 0; k < n; k++) y[k] += factor * (product[k] + kill[k] * x[k]);
+  PetscCall(PetscFree(product));
+  PetscFunctionReturn(0);
+}

@@ -1,0 +1,495 @@
+/* t-levy.c: generators of processes with stable noise against laws that are known: stable Ornstein-Uhlenbeck processes,
+   exits from intervals and discs, alpha = 2 against the Gaussian generator, rare exits, solvers. */
+#include "scene.h"
+#include "../src/generator/generatorimpl.h"
+#include "../src/process/processimpl.h"
+#include <math.h>
+
+/* Process p of a scene gets stable noise in place of its own; T: its Gaussian noise. scale 0: of the gradient noise. */
+static void MakeStable(Scene *s, double alpha, double scale, PetscBool independent, FPBoundary boundary, double T)
+{
+  FPProcess p = s->process;
+
+  memset(&p->noise, 0, sizeof(p->noise));
+  must(FPNoiseCreate_Stable(p));
+  p->noise.stable.alpha       = alpha;
+  p->noise.stable.independent = independent;
+  p->noise.stable.boundary    = boundary;
+  p->noise.scale              = scale;
+  p->training.temperature     = T;
+  p->potential                = FP_NO_POTENTIAL;
+}
+
+#define QUIET "p_preset=langevin p_noise=none p_temperature=0 "
+
+/* dz = -theta (z - center) dt on a line */
+static void OpenLine(Scene *s, double theta, double center, double lower, double upper, int cells)
+{
+  SceneOpen(s, "p",
+            QUIET "model_type=ou model_drift=%.17g model_diffusion=0 model_center=%.17g mesh_lower=%.17g "
+                  "mesh_upper=%.17g mesh_cells=%d mesh_refine=1",
+            theta, center, lower, upper, cells);
+}
+
+static const PetscReal *Nodes(FPGenerator gen, PetscInt *n, const PetscReal **volume)
+{
+  const PetscInt  *node;
+  const PetscReal *z, *measure;
+
+  must(FPGeneratorGetNodes(gen, n, &node, &z, &measure, volume));
+  return z;
+}
+
+static double Rate(FPGenerator gen, PetscInt k)
+{
+  PetscInt         count;
+  const PetscReal *rate, *frequency, *residual;
+
+  must(FPGeneratorGetModes(gen, &count, &rate, &frequency, &residual));
+  assert_true(k < count);
+  return rate[k];
+}
+
+/* P(X <= x) of the symmetric stable law exp(-|k|^alpha), alpha > 1: 1/2 + 1/pi int sin(k x)/k exp(-k^alpha) dk. */
+static double StableCDF(double alpha, double x)
+{
+  double sum = 0;
+
+  for (int q = 0; q < 20000; q++) {
+    const double k = 12 * (q + 0.5) / 20000;
+
+    sum += sin(k * x) / k * exp(-pow(k, alpha)) * 12 / 20000;
+  }
+  return 0.5 + sum / PETSC_PI;
+}
+
+typedef struct {
+  double density, rate, second, share; /* at the centre; first two decay rates; P(|z - c| <= 1.1) */
+} Law;
+
+static Law StationaryLaw(double alpha, double theta, double sigma, double R, int cells)
+{
+  const double     c = 0.37;
+  Scene            s;
+  PetscInt         n;
+  const PetscReal *z, *volume, *pi;
+  Law              law = {0};
+
+  OpenLine(&s, theta, c, c - R, c + R, cells);
+  MakeStable(&s, alpha, sigma, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 3));
+  z = Nodes(s.gen, &n, &volume);
+  must(FPGeneratorStationary(s.gen, &pi));
+  for (PetscInt k = 0; k < n; k++) {
+    const double end = fabs(z[k] - c) + volume[k] / 2 - 1.1;
+
+    law.share += pi[k] * PetscClipInterval(1 - end / volume[k], 0, 1);
+  }
+  law.density = (9 * (pi[n / 2] + pi[n / 2 - 1]) - pi[n / 2 + 1] - pi[n / 2 - 2]) / 16 / volume[0];
+  law.rate    = Rate(s.gen, 1);
+  law.second  = Rate(s.gen, 2);
+  SceneClose(&s);
+  return law;
+}
+
+/* dz = -theta z dt + sigma dL has the stable law of scale sigma (alpha theta)^(-1/alpha) and the rates k theta, in the
+   limit of a large box, where errors fall as R^-alpha. */
+static void test_ornstein_uhlenbeck(void **state)
+{
+  const double theta = 1.3, sigma = 0.8;
+
+  (void)state;
+  for (int a = 0; a < 3; a++) {
+    const double alpha = (double[]){1.2, 1.5, 1.8}[a], scale = sigma * pow(alpha * theta, -1 / alpha);
+    const double density = tgamma(1 + 1 / alpha) / PETSC_PI / scale, share = 2 * StableCDF(alpha, 1.1 / scale) - 1;
+    const Law    near = StationaryLaw(alpha, theta, sigma, 8, 512), fine = StationaryLaw(alpha, theta, sigma, 8, 1024),
+              far       = StationaryLaw(alpha, theta, sigma, 16, 1024);
+    const double weight = 1 / (pow(2, alpha) - 1), rate = far.rate + weight * (far.rate - near.rate);
+    const double inside = 2 * StableCDF(alpha, 16 / scale) - 1; /* the law is that of the line, given the box */
+    const double limit  = (far.density + (fine.density - near.density) * 4 / 3) * inside; /* of h */
+
+    print_message("  alpha %g: density %.6f, exact %.6f; share %.6f, exact %.6f; rates %.5f %.5f at R = 8, 16: %.5f\n",
+                  alpha, limit, density, far.share * inside, share, near.rate, far.rate, rate);
+    check(fabs(limit / density - 1) < 5e-4, "alpha %g: density %g, exact %g", alpha, limit, density);
+    check(fabs(far.share * inside - share) < 6e-4, "alpha %g: share %g, exact %g", alpha, far.share * inside, share);
+    check(fabs(far.rate / theta - 1) < 0.02 && fabs(rate / theta - 1) < 1.5e-3, "alpha %g: rate %g, then %g", alpha,
+          far.rate, rate);
+    check(fabs(far.second / (2 * theta) - 1) < 0.03, "alpha %g: second rate %g", alpha, far.second);
+  }
+}
+
+/* First eigenvalue of (-Laplacian)^(alpha/2) on (-1, 1), see t-jumps.c, and Getoor's mean exit time: killed walls, and
+   a region in a larger box, whose boundary cuts cells anywhere. Scale sigma, half width R. */
+static void test_interval(void **state)
+{
+  static const double known[4][2] = {
+      {0.5, 0.97016541872}, {1, 1.157773883698}, {1.5, 1.5975035456505}, {1.9, 2.2440593594001}};
+
+  (void)state;
+  for (int a = 0; a < 4; a++)
+    for (int region = 0; region < 2; region++) {
+      const double alpha = known[a][0], sigma = 0.7, R = 1.23, c = 0.2, unit = pow(sigma / R, alpha);
+      double       error[3], rate[3];
+
+      for (int l = 0; l < 3; l++) {
+        Scene            s;
+        PetscInt         n;
+        FPRegion         ball = NULL;
+        const PetscReal *z, *volume;
+        PetscReal       *one, *time;
+
+        OpenLine(&s, 1e-9, c, c - R - (region ? 0.31 : 0), c + R + (region ? 0.43 : 0), 256 << l);
+        MakeStable(&s, alpha, sigma, PETSC_FALSE, region ? FP_BOUNDARY_CONFINED : FP_BOUNDARY_KILLED, 0);
+        if (region) {
+          SceneSet(s.config, "exit_region=ball exit_center=0.2 exit_radius=1.23");
+          must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &ball));
+          must(FPGeneratorCreateKilled(s.process, s.mesh, 0, &s.options, NULL, ball, &s.gen));
+        } else
+          (void)SceneGrid(&s, 0);
+        must(FPGeneratorSolve(s.gen, 1));
+        rate[l] = Rate(s.gen, 0) / unit / known[a][1] - 1;
+        z       = Nodes(s.gen, &n, &volume);
+        must(PetscMalloc2(n, &one, n, &time));
+        for (PetscInt k = 0; k < n; k++) one[k] = 1;
+        must(FPGeneratorInvert(s.gen, PETSC_TRUE, 0, one, time));
+        error[l] = 0;
+        for (PetscInt k = 0; k < n; k++) {
+          const double x = (z[k] - c) / R;
+
+          if (fabs(x) < 0.8)
+            error[l] = fmax(error[l], fabs(time[k] * unit * tgamma(1 + alpha) / pow(1 - x * x, alpha / 2) - 1));
+        }
+        must(PetscFree2(one, time));
+        must(FPRegionDestroy(&ball));
+        SceneClose(&s);
+      }
+      print_message("  alpha %g, %s: rate off by %.1e, order %.2f; exit time by %.1e, order %.2f\n", alpha,
+                    region ? "region" : "walls", rate[2], log2(fabs(rate[0] / rate[2])) / 2, error[2],
+                    log2(error[0] / error[2]) / 2);
+      check(fabs(rate[2]) < (region ? 3e-5 : 1e-5) && fabs(rate[0]) < 2e-4, "alpha %g: rate off by %g", alpha, rate[2]);
+      check(error[2] < 1e-5 && log2(error[0] / error[2]) / 2 > (region ? 0.9 : 1.8),
+            "alpha %g: exit time off by %g after %g", alpha, error[2], error[0]);
+    }
+}
+
+/* Mean exit time from a disc of radius R with isotropic noise, in a box that is not square. */
+static void test_disc(void **state)
+{
+  const double alpha = 1.3, R = 0.9, sigma = 1.1;
+  double       error[2];
+
+  (void)state;
+  for (int l = 0; l < 2; l++) {
+    Scene            s;
+    FPRegion         ball;
+    PetscInt         n;
+    const PetscReal *z, *volume;
+    PetscReal       *one, *time;
+
+    SceneOpen(&s, "p",
+              QUIET
+              "model_type=ou model_drift=1e-9,0,0,1e-9 model_diffusion=0,0,0,0 mesh_lower=-1,-1.1 "
+              "mesh_upper=1.3,1 mesh_cells=%d,%d mesh_refine=1 exit_region=ball exit_center=0.1,-0.05 exit_radius=%g",
+              48 << l, 44 << l, R);
+    MakeStable(&s, alpha, sigma, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
+    must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &ball));
+    must(FPGeneratorCreateKilled(s.process, s.mesh, 0, &s.options, NULL, ball, &s.gen));
+    z = Nodes(s.gen, &n, &volume);
+    must(PetscMalloc2(n, &one, n, &time));
+    for (PetscInt k = 0; k < n; k++) one[k] = 1;
+    must(FPGeneratorInvert(s.gen, PETSC_TRUE, 0, one, time));
+    error[l] = 0;
+    for (PetscInt k = 0; k < n; k++) {
+      const double r     = hypot(z[k] - 0.1, z[n + k] + 0.05);
+      const double exact = pow(R * R - r * r, alpha / 2) / (pow(2 * sigma, alpha) * pow(tgamma(1 + alpha / 2), 2));
+
+      if (r < 0.7) error[l] = fmax(error[l], fabs(time[k] / exact - 1));
+    }
+    must(PetscFree2(one, time));
+    must(FPRegionDestroy(&ball));
+    SceneClose(&s);
+  }
+  print_message("  disc: exit time off by %.1e, order %.2f\n", error[1], log2(error[0] / error[1]));
+  check(error[1] < 1e-3 && error[0] / error[1] > 2, "exit time off by %g after %g", error[1], error[0]);
+}
+
+/* alpha = 2 with scale sigma is Gaussian with D = sigma^2: rates k theta and variance (sigma^2 + T)/theta, of
+   which central differences make no error for a linear drift; every kind of boundary that keeps what is inside. */
+static void test_gaussian(void **state)
+{
+  const double theta = 0.9, sigma = 0.55, T = 0.21, variance = (sigma * sigma + T) / theta;
+
+  (void)state;
+  for (int kind = FP_BOUNDARY_CENSORED; kind <= FP_BOUNDARY_CONFINED; kind++) {
+    double rate[2], second[2];
+
+    for (int l = 0; l < 2; l++) {
+      Scene            s;
+      PetscInt         n;
+      const PetscReal *z, *volume, *pi;
+
+      OpenLine(&s, theta, 0.31, -4.9, 5.2, 160 << l);
+      MakeStable(&s, 2, sigma, PETSC_FALSE, (FPBoundary)kind, T);
+      must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
+      z = Nodes(s.gen, &n, &volume);
+      must(FPGeneratorStationary(s.gen, &pi));
+      rate[l]   = Rate(s.gen, 2) / (2 * theta) - 1;
+      second[l] = 0;
+      for (PetscInt k = 0; k < n; k++) second[l] += pi[k] * (z[k] - 0.31) * (z[k] - 0.31);
+      second[l] = second[l] / variance - 1;
+      SceneClose(&s);
+    }
+    check(fabs(rate[0]) < 1e-6 && fabs(rate[1]) < 1e-6, "rate off by %g after %g", rate[1], rate[0]);
+    check(fabs(second[1]) < 1e-6, "variance off by %g", second[1]);
+  }
+}
+
+/* A balanced chain under gradient noise at alpha = 2 is ald; rates on two grids, extrapolated, agree. */
+static void test_chain(void **state)
+{
+  static const char keys[] =
+      "data_type=gaussian data_teacher=1.1 data_label_noise=0.6 data_second_moment=1.3 model_type=chain model_depth=2 "
+      "model_coordinates=balanced training_learning_rate=0.15 training_batch_size=2 "
+      "ald_temperature=0.06 p_preset=ald p_temperature=0.06 mesh_lower=-2.3 mesh_upper=2.2 "
+      "mesh_refine=1 mesh_cells=%d";
+  double rate[2][2][2];
+
+  (void)state;
+  for (int stable = 0; stable < 2; stable++)
+    for (int l = 0; l < 2; l++) {
+      Scene s;
+
+      SceneOpen(&s, stable ? "p" : "ald", keys, 300 << l);
+      if (stable) MakeStable(&s, 2, 0, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0.06);
+      must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
+      for (int k = 0; k < 2; k++) rate[stable][l][k] = Rate(s.gen, k + 1);
+      SceneClose(&s);
+    }
+  for (int k = 0; k < 2; k++) {
+    const double ald = (4 * rate[0][1][k] - rate[0][0][k]) / 3, levy = (4 * rate[1][1][k] - rate[1][0][k]) / 3;
+
+    print_message("  rate %d: %.9g of ald, %.9g of jumps at alpha = 2\n", k + 1, ald, levy);
+    check(fabs(levy / ald - 1) < 1e-4, "rate %d: %.9g of ald, %.9g of jumps", k + 1, ald, levy);
+  }
+}
+
+/* Scale of a number and of the gradient noise, where a coordinate stands for several weights. */
+static void test_scale(void **state)
+{
+  static const char keys[] =
+      "data_type=gaussian data_teacher=1.1 data_label_noise=0.6 data_second_moment=1.3 model_type=chain model_depth=3 "
+      "model_coordinates=balanced training_learning_rate=0.15 training_batch_size=2 "
+      "p_preset=ald p_temperature=0";
+  const double  z[2] = {0.4, -0.9};
+  FPConfig      config;
+  FPData        data;
+  FPModel       model;
+  FPProcess     p;
+  FPProcessKeys given = {.scale = "0.5", .components = "isotropic", .boundary = "mirror", .alpha = 1.6};
+  double        sigma[2], D[2];
+  FPStable      stable;
+
+  (void)state;
+  must(FPConfigCreate(&config));
+  SceneSet(config, keys);
+  must(FPDataCreate(config, &data));
+  must(FPModelCreate(config, data, &model));
+  must(FPProcessCreate(config, "p", model, &p));
+  FPProcessDiffusion(p, 2, z, D);
+  must(FPNoiseCreate_Stable(p));
+  must(FPProcessSetUpStable(config, p, &given));
+  must(FPProcessGetStable(p, &stable));
+  assert_true(stable.has && !stable.independent && stable.alpha == 1.6 && stable.boundary == FP_BOUNDARY_MIRROR);
+  FPProcessStableScale(p, 2, z, sigma);
+  check(fabs(sigma[1] - 0.5 / sqrt(3)) < 1e-14, "isotropic: %g", sigma[1]);
+  must(PetscStrncpy(given.components, "independent", sizeof(given.components)));
+  must(FPProcessSetUpStable(config, p, &given));
+  FPProcessStableScale(p, 2, z, sigma);
+  check(fabs(sigma[0] - 0.5 * pow(3, 1 / 1.6 - 1)) < 1e-14, "independent: %g", sigma[0]); /* 3 components of 0.5/3 */
+  must(PetscStrncpy(given.scale, "gradient_noise", sizeof(given.scale)));
+  given.alpha = 2;
+  must(FPProcessSetUpStable(config, p, &given));
+  FPProcessStableScale(p, 2, z, sigma);
+  for (int k = 0; k < 2; k++)
+    check(fabs(sigma[k] * sigma[k] / D[k] - 1) < 1e-13, "sigma^2 = %g, D = %g", sigma[k], D[k]);
+  given.alpha = 1.6;
+  must(FPProcessSetUpStable(config, p, &given));
+  FPProcessStableScale(p, 2, z, D);
+  check(fabs(D[0] / sigma[0] - pow(0.15, 0.6 / 1.6 - 0.5)) < 1e-13, "alpha 1.6: %g of %g", D[0], sigma[0]);
+  for (int k = 0; k < 4; k++) {
+    static const char *const bad[4][3] = {{"-1", "isotropic", "killed"},
+                                          {"noise", "isotropic", "killed"},
+                                          {"1", "both", "killed"},
+                                          {"1", "isotropic", "reflecting"}};
+
+    must(PetscStrncpy(given.scale, bad[k][0], sizeof(given.scale)));
+    must(PetscStrncpy(given.components, bad[k][1], sizeof(given.components)));
+    must(PetscStrncpy(given.boundary, bad[k][2], sizeof(given.boundary)));
+    must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
+    assert_int_equal(FPProcessSetUpStable(config, p, &given), PETSC_ERR_USER_INPUT);
+    must(PetscPopErrorHandler());
+  }
+  must(FPProcessDestroy(&p));
+  must(FPModelDestroy(&model));
+  must(FPDataDestroy(&data));
+  must(FPConfigDestroy(&config));
+}
+
+/* Rare exits from the right well of a balanced chain of depth 2, minimum m, across 0: the rate tends to
+   c sigma^alpha m^-alpha/alpha, c = Gamma(1 + alpha) sin(pi alpha/2)/pi, as the noise falls: P. Imkeller and I.
+   Pavlyukevich, Stoch. Process. Appl. 116 (2006). */
+static void test_rare_exit(void **state)
+{
+  const double alpha = 1.4, m = sqrt(1.21), c = tgamma(1 + alpha) * sin(PETSC_PI * alpha / 2) / PETSC_PI;
+  double       excess[3];
+
+  (void)state;
+  for (int l = 0; l < 3; l++) {
+    const double sigma = 0.2 * pow(0.35, l);
+    Scene        s;
+    FPRegion     half;
+
+    SceneOpen(&s, "p",
+              QUIET "data_type=gaussian data_teacher=1.21 data_second_moment=1.3 model_type=chain model_depth=2 "
+                    "model_coordinates=balanced mesh_lower=-0.5 mesh_upper=5.5 mesh_cells=900 mesh_refine=1 "
+                    "exit_region=half_space exit_normal=-1 exit_offset=0");
+    MakeStable(&s, alpha, sigma, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
+    must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &half));
+    must(FPGeneratorCreateKilled(s.process, s.mesh, 0, &s.options, NULL, half, &s.gen));
+    must(FPGeneratorSolve(s.gen, 1));
+    excess[l] = Rate(s.gen, 0) / (c * pow(sigma / m, alpha) / alpha) - 1;
+    must(FPRegionDestroy(&half));
+    SceneClose(&s);
+  }
+  print_message("  rate over its asymptote, less 1: %.4f %.4f %.4f\n", excess[0], excess[1], excess[2]);
+  check(excess[0] > excess[1] && excess[1] > excess[2] && excess[2] > 0 && excess[2] < 0.03 && excess[0] < 0.5,
+        "rate over its asymptote, less 1: %g %g %g", excess[0], excess[1], excess[2]);
+}
+
+/* E cos(k z) from a point: cos(k z_0 e^{-theta t}) exp(-sigma^alpha k^alpha (1 - e^{-alpha theta t})/(alpha theta)),
+   forwards from the point's cell and backwards, at two sizes of the matrix: dense and not. */
+static void test_evolution(void **state)
+{
+  const double theta = 0.8, sigma = 0.5, alpha = 1.7, k0 = 1.3, times[2] = {0.4, 1.5};
+
+  (void)state;
+  for (int cells = 501; cells <= 1503; cells += 1002) {
+    Scene            s;
+    PetscInt         n;
+    const PetscReal *z, *volume;
+    PetscReal       *start, *out, error[2];
+
+    OpenLine(&s, theta, 0, -25, 25, cells);
+    MakeStable(&s, alpha, sigma, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
+    z = Nodes(SceneGrid(&s, 0), &n, &volume);
+    must(PetscMalloc2(n, &start, 2 * n, &out));
+    for (int backward = 0; backward < 2; backward++) {
+      const PetscInt from = 5 * n / 9;
+
+      for (PetscInt k = 0; k < n; k++) start[k] = backward ? cos(k0 * z[k]) : k == from;
+      must(FPGeneratorEvolve(s.gen, (PetscBool)backward, start, 2, times, out, error));
+      for (int t = 0; t < 2; t++) {
+        const double decay = exp(-theta * times[t]);
+        const double exact = cos(k0 * z[from] * decay) *
+                             exp(-pow(sigma * k0, alpha) * (1 - exp(-alpha * theta * times[t])) / (alpha * theta));
+        double got = backward ? out[t * n + from] : 0, mass = 0;
+
+        for (PetscInt k = 0; k < n && !backward; k++) {
+          got += out[t * n + k] * cos(k0 * z[k]);
+          mass += out[t * n + k];
+        }
+        check(fabs(got - exact) < (cells > 1000 ? 1e-3 : 5e-3), "%d cells, t = %g, %s: %.8g, exact %.8g", cells,
+              times[t], backward ? "backward" : "forward", got, exact);
+        check(backward || fabs(mass - 1) < 1e-9, "mass %.12g", mass);
+        check(error[t] < 1e-8, "error %g", (double)error[t]);
+      }
+    }
+    must(PetscFree2(start, out));
+    SceneClose(&s);
+  }
+}
+
+/* Solves with drift, both ways, do not take more iterations on a fine grid, on a line and in the plane. */
+static void test_iterations(void **state)
+{
+  (void)state;
+  for (int a = 0; a < 3; a++)
+    for (int dim = 1; dim <= 2; dim++) {
+      PetscInt most[2] = {0, 0};
+
+      for (int l = 0; l < 2; l++) {
+        Scene            s;
+        PetscInt         n, iterations;
+        const PetscReal *volume;
+        PetscReal       *x, *y;
+
+        if (dim == 1)
+          OpenLine(&s, 1.3, 0.3, -9, 11, l ? 4096 : 700);
+        else
+          SceneOpen(&s, "p",
+                    QUIET "model_type=ou model_drift=1.1,0.7,-0.7,1.4 model_diffusion=0,0,0,0 mesh_lower=-4,-5 "
+                          "mesh_upper=5,5 mesh_cells=%d,%d mesh_refine=1",
+                    l ? 96 : 32, l ? 104 : 36);
+        MakeStable(&s, 0.5 + 0.5 * a, 0.8, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
+        (void)Nodes(SceneGrid(&s, 0), &n, &volume);
+        must(PetscMalloc2(n, &x, n, &y));
+        for (PetscInt k = 0; k < n; k++) x[k] = 1 + 0.3 * sin(7. * k / n);
+        for (int backward = 0; backward < 2; backward++) {
+          must(FPGeneratorInvert(s.gen, (PetscBool)backward, 0.05, x, y));
+          must(KSPGetIterationNumber(s.gen->solver, &iterations));
+          most[l] = PetscMax(most[l], iterations);
+        }
+        must(PetscFree2(x, y));
+        SceneClose(&s);
+      }
+      print_message("  alpha %g, %dD: %d iterations, then %d\n", 0.5 + 0.5 * a, dim, (int)most[0], (int)most[1]);
+      check(most[1] <= most[0] + 4 && most[1] < 16, "%d iterations, then %d", (int)most[0], (int)most[1]);
+    }
+}
+
+/* Strong drift: rates stay nonnegative, and what diffusion that took is told; bad settings end in one line. */
+static void test_chain_rates(void **state)
+{
+  Scene           s;
+  FPGeneratorInfo info;
+
+  (void)state;
+  OpenLine(&s, 40, 0, -3, 3, 64);
+  MakeStable(&s, 0.7, 0.3, PETSC_FALSE, FP_BOUNDARY_CENSORED, 0);
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 1));
+  must(FPGeneratorGetInfo(s.gen, &info));
+  check(info.most_negative_rate >= 0 && info.worst_row_sum < 1e-14 && info.added_diffusion > 0,
+        "rate %g, row sum %g, added %g", (double)info.most_negative_rate, (double)info.worst_row_sum,
+        (double)info.added_diffusion);
+  SceneClose(&s);
+  for (int k = 0; k < 3; k++) {
+    static const char *const keys[] = {"mesh_map=sinh:0.1:1.2", "mesh_faces=absorbing,reflecting", "mesh_cells=65"};
+
+    SceneOpen(&s, "p",
+              QUIET "data_type=gaussian data_teacher=1.1 data_second_moment=1.3 model_type=chain model_depth=2 "
+                    "model_coordinates=balanced "
+                    "mesh_lower=-2 mesh_upper=2 mesh_cells=64 mesh_refine=1 %s",
+              keys[k]);
+    MakeStable(&s, 1.5, k == 2 ? 0 : 0.3, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
+    must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
+    assert_int_equal(FPGeneratorCreate(s.process, s.mesh, 0, &s.options, NULL, &s.gen), PETSC_ERR_USER_INPUT);
+    must(PetscPopErrorHandler());
+    s.gen = NULL;
+    SceneClose(&s);
+  }
+}
+
+int main(int argc, char **argv)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_ornstein_uhlenbeck), cmocka_unit_test(test_interval),  cmocka_unit_test(test_disc),
+      cmocka_unit_test(test_gaussian),           cmocka_unit_test(test_chain),     cmocka_unit_test(test_scale),
+      cmocka_unit_test(test_rare_exit),          cmocka_unit_test(test_evolution), cmocka_unit_test(test_iterations),
+      cmocka_unit_test(test_chain_rates)};
+  int failed;
+
+  must(SlepcInitialize(&argc, &argv, NULL, NULL));
+  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  must(SlepcFinalize());
+  return failed;
+}
