@@ -1,7 +1,8 @@
 /* slow-calibration.c: are the errors right? Over many seeds of one small run, z = (particles - generator)/error should
    have mean 0 and variance 1: |mean| < 0.3 and variance in [0.68, 1.40], for every kind of quantity and for all
-   together. The generators are solved once, on grids so fine that their bounds are below a tenth of the standard
-   errors; rows for which that fails are named and fail the test. */
+   together: of stationary laws first, then of everything in time (exits, courses from a start, correlations). The
+   generators are solved once, on grids so fine that their bounds are below a tenth of the standard errors; rows for
+   which that fails are named and fail the test. */
 #include "test.h"
 #include "../src/run/runimpl.h"
 #include "../src/results/resultsimpl.h"
@@ -20,10 +21,8 @@ typedef struct {
 } Kind;
 
 typedef struct {
-  const char *title, *process, *keys[48]; /* key, value, key, value, ... */
+  const char *title, *process, *observables[8], *keys[64]; /* key, value, key, value, ... */
 } Setting;
-
-static const char *const Observables[] = {"spectrum", "stationary", "current"};
 
 static void BuildRun(const Setting *setting, const char *dir, FPRunObjects *run, FPConfig *config)
 {
@@ -42,10 +41,12 @@ static void BuildRun(const Setting *setting, const char *dir, FPRunObjects *run,
   must(FPParticleOptionsRead(*config, &run->particles));
   must(FPResultsCreate(dir, &run->results));
   run->processes     = 1;
-  run->observables   = 3;
   run->use_generator = run->use_particles = PETSC_TRUE;
-  for (PetscInt o = 0; o < run->observables; o++)
-    must(FPObservableCreate(*config, Observables[o], &run->observable[o]));
+  for (PetscInt o = 0; setting->observables[o]; o++) {
+    must(FPObservableCreate(*config, setting->observables[o], &run->observable[o]));
+    must(FPObservableRead(run->observable[o], *config, run->model, run->mesh, PETSC_TRUE));
+    run->observables++;
+  }
 }
 
 /* Rows go to run->results from now on. */
@@ -164,6 +165,7 @@ static void test_ou(void **state)
 {
   static const Setting setting = {"non-normal OU",
                                   "ald",
+                                  {"spectrum", "stationary", "current"},
                                   {"model_type",
                                    "ou",
                                    "model_drift",
@@ -204,6 +206,7 @@ static void test_chain(void **state)
 {
   static const Setting setting = {"ALD on the 2-chain",
                                   "ald",
+                                  {"spectrum", "stationary", "current"},
                                   {"data_type",
                                    "gaussian",
                                    "data_teacher",
@@ -245,9 +248,138 @@ static void test_chain(void **state)
   Calibrate(&setting);
 }
 
+/* A start off the centre of the ball and of the law; drift and noise of no special direction. */
+static void test_ou_in_time(void **state)
+{
+  static const Setting setting = {"non-normal OU in time",
+                                  "ald",
+                                  {"exit", "evolution", "msd", "autocorrelation", "mixing"},
+                                  {"model_type",
+                                   "ou",
+                                   "model_drift",
+                                   "1.3,-0.9,0.4,0.7",
+                                   "model_diffusion",
+                                   "0.12,0.03,0.03,0.08",
+                                   "model_center",
+                                   "0.1,-0.2",
+                                   "training_learning_rate",
+                                   "0.05",
+                                   "training_batch_size",
+                                   "2",
+                                   "mesh_lower",
+                                   "-1.6,-1.7",
+                                   "mesh_upper",
+                                   "1.8,1.5",
+                                   "mesh_cells",
+                                   "128,128",
+                                   "particles_count",
+                                   "4096",
+                                   "particles_steps",
+                                   "120",
+                                   "particles_burn_in",
+                                   "20",
+                                   "exit_region",
+                                   "ball",
+                                   "exit_center",
+                                   "0.1,-0.2",
+                                   "exit_radius",
+                                   "0.63",
+                                   "exit_start",
+                                   "0.27,-0.11",
+                                   "exit_times",
+                                   "0.3,0.9,1.7",
+                                   "exit_duration",
+                                   "14",
+                                   "evolution_times",
+                                   "0.23,0.8,1.9",
+                                   "evolution_start",
+                                   "0.6,0.3",
+                                   "msd_times",
+                                   "0.23,0.8,1.9",
+                                   "autocorrelation_times",
+                                   "0.23,0.8,1.9",
+                                   "mixing_times",
+                                   "0.4,1.1",
+                                   "mixing_start",
+                                   "0.6,0.3"}};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+/* From near the saddle of the 2-chain; exits from a ball around it. */
+static void test_chain_in_time(void **state)
+{
+  static const Setting setting = {"ALD on the 2-chain in time",
+                                  "ald",
+                                  {"exit", "evolution", "msd", "autocorrelation", "mixing", "sharpness"},
+                                  {"data_type",
+                                   "gaussian",
+                                   "data_teacher",
+                                   "0.8",
+                                   "data_second_moment",
+                                   "0.9",
+                                   "data_label_noise",
+                                   "0.7",
+                                   "model_type",
+                                   "chain",
+                                   "model_depth",
+                                   "2",
+                                   "training_learning_rate",
+                                   "0.1",
+                                   "training_batch_size",
+                                   "2",
+                                   "training_weight_decay",
+                                   "0.2",
+                                   "training_temperature",
+                                   "0.05",
+                                   "mesh_lower",
+                                   "-1.9,-1.8",
+                                   "mesh_upper",
+                                   "1.8,1.9",
+                                   "mesh_cells",
+                                   "128,128",
+                                   "particles_count",
+                                   "4096",
+                                   "particles_steps",
+                                   "80",
+                                   "particles_burn_in",
+                                   "20",
+                                   "exit_region",
+                                   "ball",
+                                   "exit_center",
+                                   "origin",
+                                   "exit_radius",
+                                   "0.63",
+                                   "exit_start",
+                                   "0.13,0.07",
+                                   "exit_times",
+                                   "0.4,1.1,2.3",
+                                   "evolution_times",
+                                   "0.3,1.2,3.1",
+                                   "evolution_start",
+                                   "0.31,0.17",
+                                   "msd_times",
+                                   "0.3,1.2,3.1",
+                                   "autocorrelation_times",
+                                   "0.3,1.2,3.1",
+                                   "mixing_times",
+                                   "0.6,2.1",
+                                   "mixing_start",
+                                   "0.31,0.17",
+                                   "sharpness_times",
+                                   "0.3,1.2,3.1",
+                                   "sharpness_start",
+                                   "0.31,0.17"}};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou), cmocka_unit_test(test_chain)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou), cmocka_unit_test(test_chain),
+                                     cmocka_unit_test(test_ou_in_time), cmocka_unit_test(test_chain_in_time)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

@@ -20,16 +20,18 @@
 #define HALF (FP_BLOCK / 2)
 
 typedef struct {
-  FPCourse    course;
-  FPModel     model;
-  FPProcess   process;
-  FPBox       box;
-  FPBins      wide;
-  PetscInt    dim, every;
-  PetscReal   dt, settled; /* settled: time after which the reference is sampled */
-  PetscInt    laws;        /* processes with a generator's law */
-  FPProcess  *owner;
-  PetscReal **reference; /* [laws]: points of that law, [count*dim] */
+  FPCourse     course;
+  FPModel      model;
+  FPProcess    process;
+  FPBox        box;
+  FPBins       wide;
+  PetscInt     dim, every;
+  PetscReal    dt, settled; /* settled: time after which the reference is sampled */
+  PetscInt     laws;        /* processes with a generator's law */
+  FPProcess   *owner;
+  PetscReal  **reference; /* [laws]: points of that law, [count*dim] */
+  signed char *sign;      /* [times][wide.total][3] of both halves together, the first, the second; by all particles */
+  PetscInt     turn;      /* evaluations of one simulation so far: all groups, then without each of them */
 } Mixing;
 
 static const FPParameter Parameters[] = {FP_COURSE_TIMES, FP_COURSE_START, FP_COURSE_SPREAD, {0}};
@@ -445,6 +447,7 @@ static PetscErrorCode Begin_Mixing(FPObservable obs, FPProcess process, PetscRea
   PetscCall(SetUp(obs));
   PetscCall(FPProcessGetTraining(process, &training));
   s->process            = process;
+  s->turn               = 0;
   s->dt                 = dt;
   s->every              = FPStepsOf(SAMPLING * training.learning_rate, dt);
   s->settled            = options->burn_in * training.learning_rate;
@@ -461,27 +464,34 @@ static PetscErrorCode Begin_Mixing(FPObservable obs, FPProcess process, PetscRea
   PetscFunctionReturn(0);
 }
 
+/* Signs of all particles together stand for those of all but one group: a sign that turns when a group is left out
+   would be multiplied by their number in the jackknife's correction, and not in its error. */
 static PetscErrorCode Evaluate_Mixing(FPObservable obs, const double sums[], FPQuantities *q)
 {
-  const Mixing *s   = (const Mixing *)obs->data;
-  const size_t  law = PerLaw(s), half = law * (size_t)(s->course.times.n + 1);
+  Mixing         *s   = (Mixing *)obs->data;
+  const size_t    law = PerLaw(s), half = law * (size_t)(s->course.times.n + 1);
+  const PetscBool all = (PetscBool)(s->turn++ % (1 + FP_GROUPS) == 0);
 
   PetscFunctionBegin;
+  if (!s->sign) PetscCall(PetscMalloc1(3 * s->course.times.n * s->wide.total, &s->sign));
   for (PetscInt k = 0; k < s->course.times.n; k++) {
     const char *t     = s->course.times.value[k];
     PetscReal   plain = 0, split = 0;
 
     if (s->course.t[k] == 0) continue;
     for (PetscInt b = 0; b < s->wide.total; b++) {
-      PetscReal d[2];
+      signed char *sign = s->sign + 3 * (k * s->wide.total + b);
+      PetscReal    d[2];
 
       for (PetscInt h = 0; h < 2; h++) {
         const double *reference = sums + (size_t)h * half, *own = reference + law * (size_t)(k + 1);
 
         d[h] = own[1 + b] / own[0] - reference[1 + b] / reference[0];
+        if (all) sign[1 + h] = (signed char)((d[h] > 0) - (d[h] < 0));
       }
-      plain += 0.25 * PetscAbsReal(d[0] + d[1]);
-      split += 0.25 * ((d[0] > 0 ? d[1] : d[0] < 0 ? -d[1] : 0) + (d[1] > 0 ? d[0] : d[1] < 0 ? -d[0] : 0));
+      if (all) sign[0] = (signed char)((d[0] + d[1] > 0) - (d[0] + d[1] < 0));
+      plain += 0.25 * sign[0] * (d[0] + d[1]);
+      split += 0.25 * (sign[1] * d[1] + sign[2] * d[0]);
     }
     PetscCall(FPQuantitiesAdd(q, (plain + split) / 2, 0, "1", "tv_binned[t=%s]", t));
     PetscCall(FPQuantitiesAdd(q, (plain - split) / 2, 0, "1", "~tv_binned[t=%s]", t));
@@ -508,6 +518,7 @@ static PetscErrorCode Destroy_Mixing(FPObservable obs)
   for (PetscInt k = 0; k < s->laws; k++) PetscCall(PetscFree(s->reference[k]));
   PetscCall(PetscFree(s->reference));
   PetscCall(PetscFree(s->owner));
+  PetscCall(PetscFree(s->sign));
   PetscCall(FPCourseDestroy(&s->course));
   PetscFunctionReturn(0);
 }
