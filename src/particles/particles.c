@@ -27,7 +27,7 @@ typedef struct {
   const FPObserver *observer;
   PetscInt          observers, blocks; /* blocks per group */
   PetscBool         quiet;
-  int               replays;           /* workspaces that each thread has beside its own */
+  int               replays; /* workspaces that each thread has beside its own */
   double          **accumulators;
   PetscInt64        burn_in, steps; /* in steps of the process */
   double            done;           /* particle-steps so far */
