@@ -309,8 +309,10 @@ static PetscErrorCode Refuse(FPObservable obs, FPGenerator gen, const char **rea
   PetscReal        ratio;
   PetscInt         dim, n, weights;
   PetscBool        mapped;
+  FPGeneratorInfo  info;
 
   PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
   PetscCall(FPModelGetParent(obs->scene.model, &mapped, &weights));
@@ -320,6 +322,9 @@ static PetscErrorCode Refuse(FPObservable obs, FPGenerator gen, const char **rea
     if (box->face[f] == FP_ABSORBING) *reason = "a process that is killed at walls has no orbit that goes on";
   if (dim > 2) *reason = "directions of tangent vectors in three dimensions need a grid of five; particles have it";
   if (dim == 2 && 2 * MODES * n * ratio * ratio > MOST_UNKNOWNS) *reason = TOO_MANY;
+  if (dim == 2 && info.degenerate)
+    *reason =
+        "of rank-deficient noise the law keeps to a line: gradients across it are not on the grid; particles have it";
   if (mapped) *reason = FP_LYAPUNOV_MAPPED;
   PetscFunctionReturn(0);
 }

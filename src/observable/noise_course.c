@@ -414,7 +414,10 @@ PetscErrorCode FPNoisePeaks(FPObservable obs)
   Follow(s, w, length / CURVE / 2, 16 * CURVE, fine);
   for (PetscInt k = 0; k < s->modes; k++) {
     PetscCall(PetscSNPrintf(name, sizeof(name), "diffusion_peak[%d]", (int)k));
-    if (isfinite(fine[k]) && isfinite(coarse[k]))
+    if (isfinite(fine[k]) && isfinite(coarse[k]) && PetscAbsReal(fine[k] - coarse[k]) > 0.05)
+      PetscCall(FPResultsAddStatus(obs->scene.results, "sgd", "exact", obs->name, name, "unresolved",
+                                   "the diffusion has several maxima that are nearly equal"));
+    else if (isfinite(fine[k]) && isfinite(coarse[k]))
       PetscCall(FPResultsAdd(obs->scene.results, "sgd", "exact", obs->name, name, fine[k],
                              2 * PetscAbsReal(fine[k] - coarse[k]) + 1e-7, FP_BOUND, "1"));
     else
