@@ -97,15 +97,17 @@ PETSC_EXTERN PetscErrorCode FPGeneratorCurrent(FPGenerator gen, const PetscReal 
 PETSC_EXTERN PetscErrorCode FPGeneratorCreateKilled(FPProcess process, FPMesh mesh, PetscInt level,
                                                     const FPGeneratorOptions *options, const PetscReal start[],
                                                     FPRegion region, FPGenerator *gen);
+/* y = Q x for functions (backward), or Q^T x for measures; what the process conserves is conserved to rounding. */
+PETSC_EXTERN PetscErrorCode FPGeneratorApply(FPGenerator gen, PetscBool backward, const PetscReal x[], PetscReal y[]);
 /* x = (shift - Q)^-1 rhs for functions (backward), or (shift - Q^T)^-1 rhs for measures; the factors of the last shift
    are kept. shift = 0 where nothing is killed: the solution of Poisson's equation that is 0 at the start's node, for
    rhs of stationary mean 0 or, of measures, sum 0. rhs and x may be the same. */
 PETSC_EXTERN PetscErrorCode FPGeneratorInvert(FPGenerator gen, PetscBool backward, PetscReal shift,
                                               const PetscReal rhs[], PetscReal x[]);
-/* out[t*n + k] = (exp(times[t] Q) initial)_k, or with Q^T for measures; times ascending from 0 on. Shift-and-invert
-   Krylov with one real pole: one factorisation and one basis serve all times. error[t]: estimate of the absolute error
-   in the maximum (functions) or total variation (measures) norm. Measures keep their mass (unless killed) and
-   nonnegativity to that error. */
+/* out[t*n + k] = (exp(times[t] Q) initial)_k, or with Q^T for measures, with the Mittag-Leffler function in place of
+   exp under a fractional clock; times ascending from 0 on. Shift-and-invert Krylov with one real pole: one
+   factorisation and one basis serve all times. error[t]: estimate of the absolute error in the maximum (functions) or
+   total variation (measures) norm. Measures keep their mass (unless killed) and nonnegativity to that error. */
 PETSC_EXTERN PetscErrorCode FPGeneratorEvolve(FPGenerator gen, PetscBool backward, const PetscReal initial[],
                                               PetscInt count, const PetscReal times[], PetscReal out[],
                                               PetscReal error[]);

@@ -10,7 +10,7 @@
 
 typedef struct {
   char      name[FP_NAME], unit[24];
-  PetscReal value, error; /* error: of the solver, on one grid; particles: what their scatter does not show */
+  PetscReal value, error; /* value: infinite where it is; error: of the solver, on one grid; particles: what their scatter does not show */
 } FPQuantity;
 
 typedef struct {
@@ -65,6 +65,7 @@ PETSC_EXTERN PetscErrorCode FPObservableAlign(FPObservable observable, const FPQ
 /* Particles of its own, for an observable that does not ask about the stationary law: all start at once, no burn-in. */
 typedef struct {
   PetscBool  own;
+  PetscBool  ordinary_clock; /* in the process's own time even under a fractional clock */
   PetscReal  duration; /* time, rounded up to SGD steps */
   PetscReal *start;    /* z[particle*dim + k], FPParticlesCount() of them; freed by the run */
 } FPEnsemble;

@@ -14,6 +14,8 @@ typedef struct {
   PetscInt  steps, burn_in; /* in SGD steps: times steps * eta */
   PetscInt  seed, threads;  /* threads 0: all cores */
   PetscBool quiet;          /* part of a longer phase: tells no progress of its own */
+  /* run in the process's own time even where its clock is fractional, for observers that convert times themselves */
+  PetscBool ordinary_clock;
 } FPParticleOptions;
 PETSC_EXTERN PetscErrorCode FPParticleOptionsRead(FPConfig config, FPParticleOptions *options);
 PETSC_EXTERN PetscErrorCode FPParticleOptionsView(FILE *out); /* the keys of section particles, for `dlnfp list` */
@@ -72,6 +74,8 @@ PETSC_EXTERN void FPRandomWords(const unsigned key[2], unsigned long long first,
                                 unsigned *word);
 PETSC_EXTERN void FPRandomNormals(int rows, const unsigned *word,
                                   float *normal); /* even rows; Box-Muller on pairs of rows, |z| <= 6.67 */
+/* s[FP_BLOCK] of E exp(-q s) = exp(-q^beta), 0 < beta < 1, from word[2][FP_BLOCK]. */
+PETSC_EXTERN void FPStablePositive(double beta, const unsigned *word, double *s);
 /* "avx512f", "avx2" or "baseline": bits of results are the same for any number of threads on one of these. */
 PETSC_EXTERN const char *FPInstructionSet(void);
 #endif

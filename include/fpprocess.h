@@ -30,6 +30,10 @@ PETSC_EXTERN PetscErrorCode FPProcessGetModel(FPProcess process, FPModel *model)
 PETSC_EXTERN PetscErrorCode FPProcessGetTraining(FPProcess   process,
                                                  FPTraining *training); /* temperature: this process's T */
 PETSC_EXTERN PetscErrorCode FPProcessGetAlgorithm(FPProcess process, FPAlgorithm *algorithm, PetscInt *order);
+/* The clock: p(t) = E_beta(scale t^beta L) p(0) in place of exp(t L) p(0), E_beta the Mittag-Leffler function; the
+   process runs in the time inf{s : S(s) > t} of a stable subordinator, E exp(-q S(s)) = exp(-s q^beta/scale). The
+   ordinary clock has beta = scale = 1. */
+PETSC_EXTERN PetscErrorCode FPProcessGetClock(FPProcess process, PetscReal *beta, PetscReal *scale);
 /* Time per step of a discrete algorithm (eta, or eta/order for svag); 0 for an SDE. */
 PETSC_EXTERN PetscErrorCode FPProcessGetStep(FPProcess process, PetscReal *step);
 PETSC_EXTERN PetscErrorCode FPProcessGetParticleStep(FPProcess process, PetscReal *dt); /* SDE: key dt, or a default */

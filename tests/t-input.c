@@ -62,6 +62,12 @@ static const Case cases[] = {
     {"negative decay", "weight_decay", .training = "training: {weight_decay: -0.1}\n"},
     {"negative temperature", "temperature", .process = "processes: [langevin]\nlangevin: {temperature: -1}\n"},
     {"temperature 0", "temperature", .process = "processes: [langevin]\nlangevin: {temperature: 0}\n"},
+    {"beta 0", "beta", .process = "processes: [fractional]\nfractional: {beta: 0}\n"},
+    {"beta above 1", "beta", .process = "processes: [fractional]\nfractional: {beta: 1.2}\n"},
+    {"negative clock scale", "clock_scale", .process = "processes: [fractional]\nfractional: {clock_scale: -1}\n"},
+    {"beta of an ordinary clock", "only clock fractional",
+     .process = "processes: [langevin]\nlangevin: {temperature: 0.2, beta: 0.5}\n"},
+    {"unknown clock", "ordinary", .process = "processes: [langevin]\nlangevin: {temperature: 0.2, clock: slow}\n"},
     {"temperature in words", "temperature", .process = "processes: [langevin]\nlangevin: {temperature: warm}\n"},
     {"verify", "true", .rest = "generator: {verify: perhaps}\n"},
     /* data */

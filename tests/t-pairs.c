@@ -117,7 +117,7 @@ static const Setting settings[] = {
       "mesh_lower", "-1.7,-1.8", "mesh_upper", "1.6,1.5", "mesh_cells", "32,24"}},
 };
 
-static const char *const processes[] = {"sgd", "gd", "svag", "langevin", "ald", "ald2"};
+static const char *const processes[] = {"sgd", "gd", "svag", "langevin", "ald", "ald2", "fractional"};
 
 static FPConfig MakeConfig(const Setting *setting)
 {
@@ -125,7 +125,7 @@ static FPConfig MakeConfig(const Setting *setting)
   char     start[64];
 
   must(FPConfigCreate(&config));
-  must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2"));
+  must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2,fractional"));
   must(FPConfigSet(config, "observables",
                    "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing,msd,"
                    "autocorrelation,sharpness,tails,flat"));

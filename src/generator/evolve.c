@@ -17,7 +17,8 @@
    outside the range of the start are (functions). Source: S. Gueckel, GAMM-Mitteilungen 36 (2013); J. van den Eshof
    and M. Hochbruck, SIAM J. Sci. Comput. 27 (2006).
 
-   FPGeneratorFunction() is the same for any function of t Q. */
+   FPGeneratorFunction() is the same for any function of t Q; under a fractional clock that is E_beta(scale t^beta Q).
+ */
 #include "generatorimpl.h"
 #include <petscblaslapack.h>
 
@@ -70,6 +71,27 @@ PetscErrorCode FPGeneratorForget(FPGenerator gen)
   PetscCall(KSPDestroy(&gen->solver));
   PetscCall(MatDestroy(&gen->shifted));
   PetscCall(PetscFree(gen->root));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorApply(FPGenerator gen, PetscBool backward, const PetscReal x[], PetscReal y[])
+{
+  PetscFunctionBegin;
+  for (PetscInt k = 0; k < gen->n; k++) y[k] = -gen->kill[k] * x[k];
+  for (PetscInt s = 0; s < gen->edges; s++) {
+    const FPEdge *e = &gen->edge[s];
+
+    if (backward) {
+      y[e->i] += e->qij * (x[e->j] - x[e->i]);
+      y[e->j] += e->qji * (x[e->i] - x[e->j]);
+    } else {
+      const PetscReal net = e->qij * x[e->i] - e->qji * x[e->j];
+
+      y[e->i] -= net;
+      y[e->j] += net;
+    }
+  }
+  PetscCall(FPGeneratorAddJumps(gen, backward, 1, x, y));
   PetscFunctionReturn(0);
 }
 
@@ -216,31 +238,6 @@ static PetscErrorCode Begin(Space *s, const PetscReal initial[], PetscReal gamma
   PetscFunctionReturn(0);
 }
 
-/* r = u - (I - gamma Q) v, from the edges, so that what the process conserves is conserved to rounding. */
-static PetscErrorCode Residual(const Space *s, const PetscReal u[], const PetscReal v[], PetscReal r[])
-{
-  FPGenerator     gen   = s->gen;
-  const PetscReal gamma = s->gamma;
-
-  PetscFunctionBegin;
-  for (PetscInt k = 0; k < gen->n; k++) r[k] = u[k] - v[k] - gamma * gen->kill[k] * v[k];
-  for (PetscInt e = 0; e < gen->edges; e++) {
-    const FPEdge *edge = &gen->edge[e];
-
-    if (s->backward) {
-      r[edge->i] += gamma * edge->qij * (v[edge->j] - v[edge->i]);
-      r[edge->j] += gamma * edge->qji * (v[edge->i] - v[edge->j]);
-    } else {
-      const PetscReal net = gamma * (edge->qij * v[edge->i] - edge->qji * v[edge->j]);
-
-      r[edge->i] -= net;
-      r[edge->j] += net;
-    }
-  }
-  PetscCall(FPGeneratorAddJumps(gen, s->backward, gamma, v, r));
-  PetscFunctionReturn(0);
-}
-
 /* v = (I - gamma Q)^-1 u, refined once where gamma is long against the fastest rates: slow modes lose what the
    condition of the matrix takes from them. */
 static PetscErrorCode Resolve(const Space *s, const PetscReal u[], PetscReal v[])
@@ -253,7 +250,8 @@ static PetscErrorCode Resolve(const Space *s, const PetscReal u[], PetscReal v[]
   for (PetscInt k = 0; k < n; k++) v[k] /= s->gamma;
   if (s->gamma * s->gen->info.largest_rate < STIFF) PetscFunctionReturn(0);
   PetscCall(PetscMalloc1(n, &r));
-  PetscCall(Residual(s, u, v, r));
+  PetscCall(FPGeneratorApply(s->gen, s->backward, v, r));
+  for (PetscInt k = 0; k < n; k++) r[k] = u[k] - v[k] + s->gamma * r[k];
   PetscCall(FPGeneratorInvert(s->gen, s->backward, 1 / s->gamma, r, r));
   for (PetscInt k = 0; k < n; k++) v[k] += r[k] / s->gamma;
   PetscCall(PetscFree(r));
@@ -376,7 +374,7 @@ static PetscErrorCode Stretch(Space *s, const PetscReal initial[], PetscInt coun
   PetscCall(PetscMalloc1(n, &work));
   PetscCall(Begin(s, initial, POLE * times[count - 1]));
   PetscCall(Converge(s, count, times, TOLERANCE * Size(s, initial) + STILL * s->beta, work, error, &converged));
-  if (converged || depth >= DEEPEST || !s->stops) {
+  if (converged || depth >= DEEPEST || (!s->stops && times[count - 1] <= 3 * times[0])) {
     for (PetscInt t = 0; t < count; t++) Combine(s, s->y + t * MOST, out + (size_t)t * n);
   } else if (times[count - 1] > 3 * times[0]) {
     while (times[half] * times[half] <= times[0] * times[count - 1]) half++;
@@ -486,8 +484,19 @@ PetscErrorCode FPGeneratorFunction(FPGenerator gen, PetscBool backward, FPSmallF
 PetscErrorCode FPGeneratorEvolve(FPGenerator gen, PetscBool backward, const PetscReal initial[], PetscInt count,
                                  const PetscReal times[], PetscReal out[], PetscReal error[])
 {
+  PetscReal beta, scale, *powers;
+
   PetscFunctionBegin;
+  PetscCall(FPProcessGetClock(gen->process, &beta, &scale));
+  if (beta == 1) {
+    PetscCall(
+        FPGeneratorFunction(gen, backward, FPSmallExponential, NULL, PETSC_TRUE, initial, count, times, out, error));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(PetscMalloc1(count, &powers));
+  for (PetscInt t = 0; t < count; t++) powers[t] = scale * PetscPowReal(times[t], beta);
   PetscCall(
-      FPGeneratorFunction(gen, backward, FPSmallExponential, NULL, PETSC_TRUE, initial, count, times, out, error));
+      FPGeneratorFunction(gen, backward, FPSmallMittagLeffler, &beta, PETSC_FALSE, initial, count, powers, out, error));
+  PetscCall(PetscFree(powers));
   PetscFunctionReturn(0);
 }

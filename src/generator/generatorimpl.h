@@ -95,6 +95,9 @@ PETSC_INTERN PetscErrorCode FPGeneratorAddJumps(FPGenerator gen, PetscBool backw
 typedef PetscErrorCode (*FPSmallFunction)(PetscInt m, const PetscReal H[], PetscReal tau, void *context, PetscReal y[]);
 PETSC_INTERN PetscErrorCode FPSmallExponential(PetscInt m, const PetscReal H[], PetscReal tau, void *context,
                                                PetscReal y[]);
+/* The Mittag-Leffler function E_beta(t Q); context: beta, a PetscReal. */
+PETSC_INTERN PetscErrorCode FPSmallMittagLeffler(PetscInt m, const PetscReal H[], PetscReal tau, void *context,
+                                                 PetscReal y[]);
 PETSC_INTERN PetscErrorCode FPGeneratorFunction(FPGenerator gen, PetscBool backward, FPSmallFunction function,
                                                 void *context, PetscBool stops, const PetscReal initial[],
                                                 PetscInt count, const PetscReal times[], PetscReal out[],

@@ -79,8 +79,10 @@ static PetscErrorCode AddFunction(const Autocorrelation *s, FPGenerator gen, Pet
   const PetscInt   times = s->course.times.n;
   const PetscReal *pi, *rate, *frequency, *residual;
   PetscReal       *u, *g, *solver, variance = 0, size = 0, tau = 0, rounding;
+  PetscReal        beta, scale;
   PetscInt         modes;
   FPGeneratorInfo  info;
+  FPProcess        process;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorStationary(gen, &pi));
@@ -102,7 +104,11 @@ static PetscErrorCode AddFunction(const Autocorrelation *s, FPGenerator gen, Pet
                               s->course.times.value[t]));
   }
   rounding = 10 * PETSC_MACHINE_EPSILON * info.largest_rate / PetscMax(rate[1], 1e-300);
-  if (rounding < 0.1)
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetClock(process, &beta, &scale));
+  if (beta < 1)
+    PetscCall(FPQuantitiesAdd(q, PETSC_INFINITY, 0, "time", "integrated_time_%s", name));
+  else if (rounding < 0.1)
     PetscCall(FPQuantitiesAdd(q, tau / variance, (rounding + 1e-12) * PetscAbsReal(tau / variance), "time",
                               "integrated_time_%s", name));
   PetscCall(PetscFree3(u, g, solver));

@@ -9,15 +9,18 @@
    negative curvature is the mean over points of the cell. Committor: q = -Q^-1 kill_b with Q of the process killed at
    both boundaries and kill_b what the second one adds. */
 #include "exitimpl.h"
+#include "fpspecial.h"
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_spline.h>
 #include <math.h>
 
 #define RAREST 1e-12 /* of the largest rate: the slowest that is told from 0 */
 #define STEPS 48     /* times at which the survival curve is known for its median */
-#define SUBPOINTS 6  /* per axis and cell */
-#define NODES 4      /* per axis of the interpolation: of third order, beyond the grid's second */
-#define RARE 10      /* exits are rare where the second rate is that many times the first */
+#define SLOWEST 30   /* of them under a fractional clock, in the mean of its own time, and their spacing in ln */
+#define SLOW_STEP 0.17
+#define SUBPOINTS 6 /* per axis and cell */
+#define NODES 4     /* per axis of the interpolation: of third order, beyond the grid's second */
+#define RARE 10     /* exits are rare where the second rate is that many times the first */
 
 /* Weights at the start for values on the unknowns of a killed generator, outside of which functions vanish. */
 typedef struct {
@@ -114,13 +117,20 @@ static PetscErrorCode BuildStencil(const FPExit *e, FPGenerator gen, FPMesh mesh
   PetscFunctionReturn(0);
 }
 
-/* Time by which half has left: where the survival curve at times[] crosses 1/2, by a cubic spline. */
-static PetscReal Median(PetscInt n, const PetscReal time[], const PetscReal survival[])
+/* Time by which half has left: where the survival curve at every `stride`-th of times[0..STEPS] crosses 1/2, by a cubic
+   spline over t^beta. */
+static PetscReal Median(PetscInt stride, PetscReal beta, const PetscReal times[], const PetscReal curve[])
 {
+  const PetscInt    n      = STEPS / stride + 1;
   gsl_interp_accel *accel  = gsl_interp_accel_alloc();
   gsl_spline       *spline = gsl_spline_alloc(gsl_interp_cspline, (size_t)n);
-  PetscReal         low = 0, high = time[n - 1];
+  PetscReal         time[STEPS + 1], survival[STEPS + 1], low = 0, high;
 
+  for (PetscInt k = 0; k < n; k++) {
+    time[k]     = PetscPowReal(times[k * stride], beta);
+    survival[k] = curve[k * stride];
+  }
+  high = time[n - 1];
   gsl_spline_init(spline, time, survival, (size_t)n);
   for (PetscInt k = 0; k < n; k++) {
     if (survival[k] < 0.5) {
@@ -139,7 +149,18 @@ static PetscReal Median(PetscInt n, const PetscReal time[], const PetscReal surv
   }
   gsl_spline_free(spline);
   gsl_interp_accel_free(accel);
-  return (low + high) / 2;
+  return PetscPowReal((low + high) / 2, 1 / beta);
+}
+
+/* What is left of a mode of that rate at time t. */
+static PetscReal Relaxation(FPGenerator gen, PetscReal rate, PetscReal t)
+{
+  FPProcess process;
+  PetscReal beta = 1, scale = 1;
+
+  (void)FPGeneratorGetProcess(gen, &process);
+  (void)FPProcessGetClock(process, &beta, &scale);
+  return FPMittagLeffler(beta, scale * rate * PetscPowReal(t, beta));
 }
 
 /* The survival curve from the start at times[count]. */
@@ -158,7 +179,7 @@ static PetscErrorCode SurvivalAt(FPGenerator gen, const Stencil *s, const SlowMo
   PetscCall(FPGeneratorEvolve(gen, PETSC_TRUE, one, count, times, out, error));
   for (PetscInt t = 0; t < count; t++)
     survival[t] = At(s, out + (size_t)t * (size_t)n) +
-                  slow->weight * (exp(-slow->better * times[t]) - exp(-slow->rate * times[t]));
+                  slow->weight * (Relaxation(gen, slow->better, times[t]) - Relaxation(gen, slow->rate, times[t]));
   PetscCall(PetscFree2(one, out));
   PetscFunctionReturn(0);
 }
@@ -167,7 +188,8 @@ static PetscErrorCode SurvivalAt(FPGenerator gen, const Stencil *s, const SlowMo
 static PetscErrorCode AddSurvival(const FPExit *e, FPGenerator gen, const Stencil *s, const SlowMode *slow,
                                   PetscReal mean, FPQuantities *q)
 {
-  PetscReal time[STEPS + 1], survival[STEPS + 1], error[STEPS + 1], median;
+  PetscReal time[STEPS + 1], survival[STEPS + 1], error[STEPS + 1], median, spline, beta, scale;
+  FPProcess process;
 
   PetscFunctionBegin;
   if (e->times.n > 0) {
@@ -179,14 +201,19 @@ static PetscErrorCode AddSurvival(const FPExit *e, FPGenerator gen, const Stenci
       PetscCall(FPQuantitiesAdd(q, at[k], wrong[k], "1", "survival[t=%g]", (double)e->times.value[k]));
     PetscCall(PetscFree2(at, wrong));
   }
-  for (PetscInt k = 0; k <= STEPS; k++) time[k] = 2 * mean * k / STEPS; /* by Markov's inequality the median is there */
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetClock(process, &beta, &scale));
+  for (PetscInt k = 0; k <= STEPS; k++) /* by Markov's inequality the median is there */
+    time[k] = beta == 1 ? 2 * mean * k / STEPS
+                        : PetscPowReal(mean / scale * (k ? SLOWEST * exp(SLOW_STEP * (k - STEPS)) : 0), 1 / beta);
   PetscCall(SurvivalAt(gen, s, slow, STEPS + 1, time, survival, error));
-  median = Median(STEPS + 1, time, survival);
+  median = Median(1, beta, time, survival);
+  spline = PetscAbsReal(Median(2, beta, time, survival) - median) / 8; /* of fourth order */
   for (PetscInt k = 1; k <= STEPS; k++)
     if (time[k] >= median) {
       const PetscReal slope = (survival[k - 1] - survival[k]) / (time[k] - time[k - 1]);
 
-      PetscCall(FPQuantitiesAdd(q, median, slope > 0 ? error[k] / slope : 0, "time", "median_time"));
+      PetscCall(FPQuantitiesAdd(q, median, (slope > 0 ? error[k] / slope : 0) + spline, "time", "median_time"));
       break;
     }
   PetscFunctionReturn(0);
@@ -327,9 +354,10 @@ static void Remember(FPExit *e, FPProcess process, const PetscReal rate[], Petsc
   e->rates[k] = (FPExitRates){.process = process, .rate = {rate[0], rate[1]}, .rare = *rare};
 }
 
-/* mean_time, variance_time; T[n] receives the mean time from every node of the chain that moves */
-static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowMode *slow, PetscReal T[],
-                               FPQuantities *q)
+/* mean_time, variance_time, unless they are infinite; T[n] receives the mean, in the process's own time, from every
+   node of the chain that moves, *start that from the start */
+static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowMode *slow, PetscBool infinite,
+                               PetscReal T[], PetscReal *start, FPQuantities *q)
 {
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
@@ -344,8 +372,14 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowM
   for (PetscInt k = 0; k < n; k++) one[k] = 1;
   PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, one, T));
   PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, T, one));
-  mean     = At(s, T) + slow->weight * (1 / slow->better - 1 / slow->rate);
-  square   = 2 * At(s, one) + 2 * slow->weight * (1 / PetscSqr(slow->better) - 1 / PetscSqr(slow->rate));
+  mean   = At(s, T) + slow->weight * (1 / slow->better - 1 / slow->rate);
+  square = 2 * At(s, one) + 2 * slow->weight * (1 / PetscSqr(slow->better) - 1 / PetscSqr(slow->rate));
+  *start = mean;
+  if (infinite) {
+    PetscCall(FPQuantitiesAdd(q, PETSC_INFINITY, 0, "time", "mean_time"));
+    PetscCall(PetscFree(one));
+    PetscFunctionReturn(0);
+  }
   rounding = PetscMin(1, PETSC_MACHINE_EPSILON * info.largest_rate * mean);
   PetscCall(FPQuantitiesAdd(q, mean, rounding * mean, "time", "mean_time"));
   PetscCall(FPQuantitiesAdd(q, square - mean * mean, 2 * rounding * square, "time^2", "variance_time"));
@@ -453,8 +487,8 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   FPMesh                    mesh;
   Stencil                   s;
   SlowMode                  slow;
-  PetscReal                *T;
-  PetscInt                  level, n, mean;
+  PetscReal                *T, mean = 0, beta, scale;
+  PetscInt                  level, n;
   PetscBool                 rare = PETSC_FALSE;
 
   PetscFunctionBegin;
@@ -465,9 +499,9 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   PetscCall(AddRates(e, process, killed, &rare, q));
   PetscCall(BuildStencil(e, mover, mesh, &s));
   PetscCall(FindSlowMode(killed, mover, rare, &s, &slow));
-  mean = q->n;
-  PetscCall(AddTimes(mover, &s, &slow, T, q));
-  PetscCall(AddSurvival(e, mover, &s, &slow, q->list[mean].value, q));
+  PetscCall(FPProcessGetClock(process, &beta, &scale));
+  PetscCall(AddTimes(mover, &s, &slow, (PetscBool)(beta < 1), T, &mean, q));
+  PetscCall(AddSurvival(e, mover, &s, &slow, mean, q));
   PetscCall(BuildStencil(e, killed, mesh, &s));
   if (e->negative) PetscCall(AddNegative(e, killed, &s, q));
   if (e->second) PetscCall(AddCommittor(e, gen, killed, q));

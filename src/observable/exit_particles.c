@@ -15,6 +15,9 @@
 #define SURVIVORS 0.1 /* share up to which the mean is completed by an exponential tail */
 #define STREAM (1ULL << 62)
 #define WORDS 8 /* random words per step and lane: four for each region */
+#define CLOCK_STREAM (3ULL << 61)
+#define EARLY 1e-4 /* least and largest stable numbers that the bins tell apart, to the power 1/beta */
+#define LATE 1e4
 
 /* Accumulator: these, exits up to each of the times, bins: exits, sums of their times. */
 enum { COUNT, EXITS, TIME, SQUARE, NEGATIVE, SECOND, TIMES };
@@ -108,12 +111,25 @@ static double Touches(PetscBool sde, double from, double to, double s, const uns
   }
 }
 
+/* Under a fractional clock particles are followed in the process's own time tau, which is reached at tau^{1/beta} times
+   a stable number, whatever they did. */
+static double Physical(const FPExit *e, const FPMove *move, int l, double time)
+{
+  unsigned word[4 * FP_BLOCK];
+  double   stable[FP_BLOCK];
+
+  if (e->beta == 1) return time;
+  FPRandomWords(move->key, move->first, CLOCK_STREAM, 4, word);
+  FPStablePositive(e->beta, word, stable);
+  return pow(time / e->pace, 1 / e->beta) * stable[l];
+}
+
 static void Record(const FPExit *e, const FPMove *move, int l, double fraction, const double *scratch, double *acc)
 {
   const double from = fabs(scratch[BEFORE * FP_BLOCK + l]), to = fabs(scratch[AFTER * FP_BLOCK + l]);
   const double at   = e->sde ? from / PetscMax(from + to, 1e-300) : 1;
-  const double time = ((double)(move->step - 1) + fraction) * move->dt;
-  const int    bin  = (int)PetscClipInterval(e->bins_per_factor * log(time / e->dt), 0, BINS - 1);
+  const double time = Physical(e, move, l, ((double)(move->step - 1) + fraction) * move->dt);
+  const int    bin  = (int)PetscClipInterval(e->bins_per_factor * log(time / e->first), 0, BINS - 1);
   double       z[FP_MAX_DIM];
 
   acc[EXITS] += 1;
@@ -208,26 +224,33 @@ PetscErrorCode FPExitParticlesBegin(FPObservable obs, FPProcess process, PetscRe
   e->end = options->steps * training.learning_rate;
   if (e->slow > 0) e->end = PetscMin(e->end, LIFETIMES / e->slow);
   if (e->duration > 0) e->end = e->duration;
-  e->end             = PetscMax(1, ceil(e->end / training.learning_rate - 1e-9)) * training.learning_rate;
+  e->end = PetscMax(1, ceil(e->end / training.learning_rate - 1e-9)) * training.learning_rate;
+  PetscCall(FPProcessGetClock(process, &e->beta, &e->pace));
+  e->first           = dt;
   e->bins_per_factor = BINS / log(e->end / dt * (1 + 1e-9) + 1e-9);
+  if (e->beta < 1) {
+    e->first           = PetscPowReal(dt / e->pace * EARLY, 1 / e->beta);
+    e->bins_per_factor = BINS / (log(e->end / dt * LATE / EARLY) / e->beta);
+  }
   PetscCall(PetscMalloc1((size_t)count * (size_t)e->dim, &ensemble->start));
   for (PetscInt k = 0; k < count; k++) PetscCall(PetscArraycpy(ensemble->start + (size_t)k * e->dim, e->z, e->dim));
-  ensemble->own         = PETSC_TRUE;
-  ensemble->duration    = e->end;
-  observer->accumulator = AccumulatorSize(e);
-  observer->scratch     = (size_t)(POINTS + 2 * e->dim + e->dim * e->dim) * FP_BLOCK;
-  observer->every       = 1;
-  observer->start       = Start;
-  observer->sample      = Sample;
-  observer->active      = Active;
-  observer->context     = e;
-  *used                 = PETSC_TRUE;
+  ensemble->own            = PETSC_TRUE;
+  ensemble->ordinary_clock = PETSC_TRUE;
+  ensemble->duration       = e->end;
+  observer->accumulator    = AccumulatorSize(e);
+  observer->scratch        = (size_t)(POINTS + 2 * e->dim + e->dim * e->dim) * FP_BLOCK;
+  observer->every          = 1;
+  observer->start          = Start;
+  observer->sample         = Sample;
+  observer->active         = Active;
+  observer->context        = e;
+  *used                    = PETSC_TRUE;
   PetscFunctionReturn(0);
 }
 
 static PetscReal Edge(const FPExit *e, PetscInt bin)
 {
-  return bin > 0 ? e->dt * exp(bin / e->bins_per_factor) : 0;
+  return bin > 0 ? e->first * exp(bin / e->bins_per_factor) : 0;
 }
 
 /* Time by which the share 1 - left has left, linear inside a bin; NaN when that is not seen. */
@@ -278,10 +301,10 @@ static void FindTail(FPExit *e, const double sums[])
   e->seen        = (PetscBool)(gap * e->tail > log(10));
 }
 
-PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantities *q)
+/* mean_time, variance_time, rate; of a fractional clock survival falls like a power of time. */
+static PetscErrorCode AddMoments(FPExit *e, const double sums[], FPQuantities *q)
 {
-  FPExit         *e = (FPExit *)obs->data;
-  const PetscReal n = sums[COUNT], left = n - sums[EXITS], one = 1 / n;
+  const PetscReal n = sums[COUNT], left = n - sums[EXITS];
   PetscReal       rate, rest = 0, mean = NAN, variance = NAN, last;
 
   PetscFunctionBegin;
@@ -300,9 +323,37 @@ PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantitie
   PetscCall(FPQuantitiesAdd(q, rate, 0, "1/time", "rate"));
   if (e->seen)
     PetscCall(FPQuantitiesAdd(q, e->trust * (TailRate(e, sums, e->before_tail) - rate), 0, "1/time", "~rate"));
-  for (PetscInt k = 0; k < e->times.n; k++)
-    PetscCall(FPQuantitiesAdd(q, e->times.value[k] <= e->end ? 1 - sums[TIMES + k] / n : NAN, one, "1",
-                              "survival[t=%g]", (double)e->times.value[k]));
+  PetscFunctionReturn(0);
+}
+
+/* Bound of the probability that a fractional clock has passed e->end by the time t: of E tau^n/end^n, tau the process's
+   own time with E tau^n = n! (pace t^beta)^n/Gamma(1 + n beta), the least. */
+static PetscReal Passed(const FPExit *e, PetscReal t)
+{
+  const PetscReal x     = log(e->pace * PetscPowReal(t, e->beta) / e->end);
+  PetscReal       least = 1;
+
+  for (int n = 1; n < 200; n++) least = PetscMin(least, exp(lgamma(n + 1.0) - lgamma(1 + n * e->beta) + n * x));
+  return least;
+}
+
+PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantities *q)
+{
+  FPExit         *e = (FPExit *)obs->data;
+  const PetscReal n = sums[COUNT], left = n - sums[EXITS], one = 1 / n;
+
+  PetscFunctionBegin;
+  if (e->beta == 1)
+    PetscCall(AddMoments(e, sums, q));
+  else
+    PetscCall(FPQuantitiesAdd(q, PETSC_INFINITY, 0, "time", "mean_time"));
+  for (PetscInt k = 0; k < e->times.n; k++) {
+    const PetscReal seen = e->beta < 1 || e->times.value[k] <= e->end ? 1 - sums[TIMES + k] / n : NAN;
+
+    const PetscReal unknown = e->beta < 1 ? left / n * Passed(e, e->times.value[k]) : 0;
+
+    PetscCall(FPQuantitiesAdd(q, seen, one + unknown, "1", "survival[t=%g]", (double)e->times.value[k]));
+  }
   PetscCall(FPQuantitiesAdd(q, Quantile(e, sums, 0.5), e->sde ? 0 : e->dt / 2, "time", "median_time"));
   if (e->negative)
     PetscCall(FPQuantitiesAdd(q, left <= SURVIVORS * n ? sums[NEGATIVE] / sums[EXITS] : NAN, one + left / n, "1",

@@ -30,7 +30,9 @@ typedef struct {
   FPExitRates rates[FP_EXIT_KNOWN];
   FPProcess   process;
   PetscBool   sde;
-  PetscReal   dt, end, bins_per_factor; /* end: duration of the ensemble */
+  PetscReal   dt, end;                  /* end: duration of the ensemble */
+  PetscReal   beta, pace;               /* the clock */
+  PetscReal   first, bins_per_factor;   /* bins of times: where the second begins, in geometric progression */
   PetscReal   slow, fast;               /* rates that its tail is judged by, 0: unknown */
   PetscBool   seen;                     /* the tail, by those rates */
   PetscReal   tail, before_tail, trust; /* times from which the rate is estimated; weight of their difference */

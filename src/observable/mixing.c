@@ -169,18 +169,24 @@ static PetscErrorCode MixingTime(FPGenerator mover, const Ground *ground, const 
                                  PetscReal *time, PetscReal *error)
 {
   const PetscInt n = ground->n;
-  PetscReal     *p, *from, T = scale, offset = 0, t[STEPS], tv[STEPS], solver[STEPS];
+  PetscReal     *p, *from, T = scale, offset = 0, t[STEPS], from_there[STEPS], tv[STEPS], solver[STEPS], beta, pace;
+  FPProcess      process;
 
   PetscFunctionBegin;
   *time  = Variation(ground, law) <= LEVEL ? 0 : -1;
   *error = 0;
   PetscCall(PetscMalloc2((size_t)STEPS * n, &p, n, &from));
   PetscCall(PetscArraycpy(from, law, n));
+  PetscCall(FPGeneratorGetProcess(mover, &process));
+  PetscCall(FPProcessGetClock(process, &beta, &pace));
   for (PetscInt round = 0; round < ROUNDS && *time < 0; round++) {
     PetscInt k = 0;
 
-    for (PetscInt i = 0; i < STEPS; i++) t[i] = T * (i + 1) / STEPS;
-    PetscCall(FPGeneratorEvolve(mover, PETSC_FALSE, from, STEPS, t, p, solver));
+    for (PetscInt i = 0; i < STEPS; i++) {
+      t[i]          = T * (i + 1) / STEPS;
+      from_there[i] = beta < 1 ? offset + t[i] : t[i]; /* a fractional clock has memory: from the start each time */
+    }
+    PetscCall(FPGeneratorEvolve(mover, PETSC_FALSE, beta < 1 ? law : from, STEPS, from_there, p, solver));
     for (PetscInt i = 0; i < STEPS; i++) tv[i] = Variation(ground, p + (size_t)i * n);
     while (k < STEPS && tv[k] > LEVEL) k++;
     if (k == STEPS) { /* later: go on from the end */

@@ -2,7 +2,8 @@
    stationary law; exponent: slope of the straight line fitted to ln msd over ln t (times beyond 0; at least two), 1 for
    free diffusion, 2 for a straight run; exponent_misfit: root mean square of what the line leaves of ln msd.
    Generator: with u = exp(t Q) z and v = exp(t Q) abs(z)^2, E abs(z_t - z_0)^2 = sum p_0 (v - 2 z . u + abs(z)^2).
-   Particles: displacement from where they are at the start, or, in the stationary law, at one origin after the other.
+   Particles: displacement from where they are at the start, or, in the stationary law, at one origin after the other;
+   under a fractional clock, which ages, from where they are when it starts.
  */
 #include "course.h"
 
@@ -149,12 +150,15 @@ static PetscErrorCode Begin_Msd(FPObservable obs, FPProcess process, PetscReal d
 {
   Msd            *s    = (Msd *)obs->data;
   const PetscReal last = s->course.t[s->course.times.n - 1];
+  PetscReal       beta, scale;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetSizes(obs->scene.model, &s->dim, NULL, NULL));
-  s->process            = process;
-  s->dt                 = dt;
-  s->steps              = PetscMax(1, (PetscInt)PetscCeilReal(last / dt - 1e-6));
+  s->process = process;
+  s->dt      = dt;
+  s->steps   = PetscMax(1, (PetscInt)PetscCeilReal(last / dt - 1e-6));
+  PetscCall(FPProcessGetClock(process, &beta, &scale));
+  if (beta < 1) s->steps = PETSC_MAX_INT; /* it ages: displacements count from when the clock starts */
   observer->accumulator = 2 * (size_t)s->course.times.n;
   observer->scratch     = (size_t)(s->dim * FP_BLOCK);
   observer->every       = 1;

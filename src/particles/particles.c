@@ -30,6 +30,7 @@ typedef struct {
   int               replays; /* workspaces that each thread has beside its own */
   double          **accumulators;
   PetscInt64        burn_in, steps; /* in steps of the process */
+  PetscBool         ordinary;       /* the clock, whatever the process says */
   double            done;           /* particle-steps so far */
   PetscInt64        failed;         /* a step at which a particle was not finite, counted with the burn-in; 0: none */
   double            crossings[FP_GROUPS];
@@ -39,7 +40,8 @@ PetscErrorCode FPParticleOptionsRead(FPConfig config, FPParticleOptions *options
 {
   PetscFunctionBegin;
   PetscCall(FPConfigRead(config, "particles", ParticleParameters, options));
-  options->quiet = PETSC_FALSE;
+  options->quiet          = PETSC_FALSE;
+  options->ordinary_clock = PETSC_FALSE;
   PetscFunctionReturn(0);
 }
 
@@ -106,17 +108,6 @@ static void Start(const Run *run, unsigned long long first, double *z)
       z[i * FP_BLOCK + l] = run->start[(first + (unsigned)l) * (unsigned)dim + (unsigned)i];
 }
 
-/* One step of the coordinates z, as if there were no walls. */
-static void Advance(const FPStepper *s, FPWorkspace *ws, const double *before, double *after)
-{
-  if (s->mapped) {
-    FPModelLift(s->model, FP_BLOCK, before, ws->w[0]);
-    s->step(s, ws, ws->w[0], ws->w[1]);
-    FPModelProject(s->model, FP_BLOCK, ws->w[1], after);
-  } else
-    s->step(s, ws, before, after);
-}
-
 typedef struct {
   const FPStepper *stepper;
   FPWorkspace     *ws; /* [replays] */
@@ -126,7 +117,7 @@ static void Replay(const FPMove *move, int which, const double *before, double *
 {
   const Replays *replays = (const Replays *)move->engine;
 
-  Advance(replays->stepper, &replays->ws[which], before, after);
+  FPStepperAdvance(replays->stepper, &replays->ws[which], before, after);
 }
 
 static int Finite(int dim, const double *z)
@@ -211,6 +202,7 @@ static void RunBlock(Run *run, FPWorkspace *ws, int group, PetscInt block)
   Replays            other = {s, ws + 1};
   FPMove     move = {.dim = s->dim, .dt = s->dt, .first = first, .key = s->key, .replay = Replay, .engine = &other};
   PetscInt64 told = 0;
+  const PetscBool fractional = (PetscBool)(s->fractional && !run->ordinary);
 
   FPWorkspaceStart(ws, first);
   Start(run, first, ws->z[0]);
@@ -223,9 +215,12 @@ static void RunBlock(Run *run, FPWorkspace *ws, int group, PetscInt block)
       move.before = move.after = before;
       for (int k = 0; k < run->replays; k++) FPWorkspaceFollow(ws, &other.ws[k]);
       ObserveStart(run, &move, ws->scratch);
+      if (fractional) FPClockStart(s, ws);
     }
-    Advance(s, ws, before, after);
-    crossed = FPWallsApply(s, ws, before, after);
+    if (fractional && n >= run->burn_in)
+      crossed = FPClockAdvance(s, ws, (double)(n + 1 - run->burn_in) * s->dt, before, after);
+    else
+      crossed = FPStepperStep(s, ws, before, after);
     if (crossed < 0 || (n + 1) % FP_CHECK_STEPS == 0 || n + 1 == total) {
       if (crossed < 0 || !Finite(s->dim, after)) Fail(run, n + 1);
       if (!Continue(run, n + 1 - told)) return;
@@ -265,10 +260,11 @@ static PetscErrorCode SetUp(Run *run, FPProcess process, const FPBox *box, Petsc
   PetscCheck(run->start || box, PETSC_COMM_WORLD, PETSC_ERR_ARG_INCOMP,
              "particles without a box need a point to start from");
   PetscCall(FPStepperCreate(process, box, dt, options->seed, &run->stepper));
-  run->blocks  = BlocksPerGroup(options);
-  run->quiet   = options->quiet;
-  run->burn_in = (PetscInt64)options->burn_in * run->stepper.substeps;
-  run->steps   = (PetscInt64)options->steps * run->stepper.substeps;
+  run->blocks   = BlocksPerGroup(options);
+  run->quiet    = options->quiet;
+  run->burn_in  = (PetscInt64)options->burn_in * run->stepper.substeps;
+  run->steps    = (PetscInt64)options->steps * run->stepper.substeps;
+  run->ordinary = options->ordinary_clock;
   for (PetscInt o = 0; o < run->observers; o++) {
     PetscCheck(run->observer[o].every >= 1, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE,
                "observer %" PetscInt_FMT " wants every %" PetscInt_FMT "-th step", o, run->observer[o].every);

@@ -28,6 +28,9 @@ typedef struct {
   unsigned          *raw;       /* words on their way to normals */
   FPQueue            sample;    /* of the data */
   FPQueue            noise;     /* channels of an SDE, or injected noise */
+  FPQueue            ticks;     /* waiting times of a fractional clock */
+  double            *next;      /* of the fractional clock: time of the next step of each lane */
+  double            *tick;      /* [dim], where that step leads */
   double            *z[2];      /* [dim], state before and after the step */
   double            *w[2];      /* [weights], the same for mapped coordinates */
   double            *x, *y;     /* one sample: [inputs], [targets] */
@@ -51,6 +54,8 @@ struct _FPStepper {
   double       coefficient[2];               /* of the batches' mean gradients */
   double       dt, decay, metric, amplitude; /* amplitude: standard deviation of the injected noise per step */
   PetscInt     substeps;                     /* steps per SGD step */
+  PetscBool    fractional;                   /* the clock, with its order and scale */
+  double       beta, scale;
   unsigned     key[2];
   FPSampler    sampler;
   void (*step)(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *after);
@@ -68,6 +73,14 @@ PETSC_INTERN void FPWorkspaceStart(FPWorkspace *ws, unsigned long long first);
 PETSC_INTERN void FPQueueNext(FPWorkspace *ws, FPQueue *queue, const float **normal, const unsigned **word);
 /* Reflect z[dim] into the box and return the number of coordinates that had left it; -1: one is not finite. */
 PETSC_INTERN int FPWallsApply(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *z);
+
+/* One step of the coordinates z as if there were no walls; and with them: the number of wall crossings, or -1. */
+PETSC_INTERN void FPStepperAdvance(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *after);
+PETSC_INTERN int  FPStepperStep(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *after);
+/* Fractional clock: start it, then all steps that are due by `time`; as FPStepperStep(). */
+PETSC_INTERN void FPClockStart(const FPStepper *stepper, FPWorkspace *ws);
+PETSC_INTERN int  FPClockAdvance(const FPStepper *stepper, FPWorkspace *ws, double time, const double *before,
+                                 double *after);
 
 /* Steps of the processes, in the space of the weights. */
 PETSC_INTERN void FPStep_SDE(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *after);

@@ -80,6 +80,22 @@ static PetscErrorCode SetModel(FPStepper *s)
   PetscFunctionReturn(0);
 }
 
+void FPStepperAdvance(const FPStepper *s, FPWorkspace *ws, const double *before, double *after)
+{
+  if (s->mapped) {
+    FPModelLift(s->model, FP_BLOCK, before, ws->w[0]);
+    s->step(s, ws, ws->w[0], ws->w[1]);
+    FPModelProject(s->model, FP_BLOCK, ws->w[1], after);
+  } else
+    s->step(s, ws, before, after);
+}
+
+int FPStepperStep(const FPStepper *s, FPWorkspace *ws, const double *before, double *after)
+{
+  FPStepperAdvance(s, ws, before, after);
+  return FPWallsApply(s, ws, before, after);
+}
+
 PetscErrorCode FPStepperCreate(FPProcess process, const FPBox *box, PetscReal dt, PetscInt seed, FPStepper *stepper)
 {
   FPTraining  training;
@@ -88,7 +104,9 @@ PetscErrorCode FPStepperCreate(FPProcess process, const FPBox *box, PetscReal dt
   PetscFunctionBegin;
   PetscCall(PetscMemzero(stepper, sizeof(*stepper)));
   stepper->process = process;
-  stepper->box     = box;
+  PetscCall(FPProcessGetClock(process, &stepper->beta, &stepper->scale));
+  stepper->fractional = (PetscBool)(stepper->beta < 1);
+  stepper->box        = box;
   PetscCall(FPProcessGetName(process, &name));
   PetscCall(FPProcessGetModel(process, &stepper->model));
   PetscCall(FPProcessGetTraining(process, &training));

@@ -28,18 +28,28 @@ static size_t Layout(const FPStepper *s, size_t scratch, FPWorkspace *ws)
   const struct {
     double **array;
     int      rows;
-  } doubles[]       = {{&ws->z[0], s->dim}, {&ws->z[1], s->dim},       {&ws->w[0], w},
-                       {&ws->w[1], w},      {&ws->x, s->inputs},       {&ws->y, s->targets},
-                       {&ws->M, maps},      {&ws->J, maps * w},        {&ws->G, maps},
-                       {&ws->b, w},         {&ws->S, w * s->channels}, {&ws->D, s->dim * s->dim}};
-  FPQueue *queue[2] = {&ws->sample, &ws->noise};
+  } doubles[]       = {{&ws->z[0], s->dim},
+                       {&ws->z[1], s->dim},
+                       {&ws->w[0], w},
+                       {&ws->w[1], w},
+                       {&ws->x, s->inputs},
+                       {&ws->y, s->targets},
+                       {&ws->M, maps},
+                       {&ws->J, maps * w},
+                       {&ws->G, maps},
+                       {&ws->b, w},
+                       {&ws->S, w * s->channels},
+                       {&ws->D, s->dim * s->dim},
+                       {&ws->next, s->fractional},
+                       {&ws->tick, s->fractional ? s->dim : 0}};
+  FPQueue *queue[3] = {&ws->sample, &ws->noise, &ws->ticks};
 
   for (size_t i = 0; i < sizeof(doubles) / sizeof(doubles[0]); i++) {
     const size_t here = Take(&used, (size_t)doubles[i].rows * FP_BLOCK * sizeof(double));
 
     if (base) *doubles[i].array = (double *)(void *)(base + here);
   }
-  for (int q = 0; q < 2; q++) {
+  for (int q = 0; q < 3; q++) {
     const size_t items  = (size_t)queue[q]->capacity * FP_BLOCK;
     const size_t normal = Take(&used, items * (size_t)queue[q]->normals * sizeof(float));
     const size_t word   = Take(&used, items * (size_t)queue[q]->words * sizeof(unsigned));
@@ -68,7 +78,9 @@ PetscErrorCode FPWorkspaceCreate(const FPStepper *stepper, size_t scratch, FPWor
     ws->sample.words   = stepper->batch ? stepper->sampler.words : 0;
   }
   ws->noise.normals   = stepper->sde ? stepper->channels : stepper->amplitude > 0 ? stepper->weights : 0;
+  ws->ticks.words     = stepper->fractional ? 2 : 0;
   ws->sample.capacity = QueueCapacity(&ws->sample);
+  ws->ticks.capacity  = QueueCapacity(&ws->ticks);
   ws->noise.capacity  = QueueCapacity(&ws->noise);
   bytes               = Layout(stepper, scratch, ws);
   ws->memory          = aligned_alloc(FP_ALIGNMENT, bytes);
@@ -99,6 +111,7 @@ void FPWorkspaceStart(FPWorkspace *ws, unsigned long long first)
   ws->index       = 0;
   ws->sample.next = ws->sample.capacity;
   ws->noise.next  = ws->noise.capacity;
+  ws->ticks.next  = ws->ticks.capacity;
 }
 
 static void QueueFill(FPWorkspace *ws, FPQueue *queue)

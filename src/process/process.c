@@ -91,7 +91,9 @@ PetscErrorCode FPProcessCreate_Private(FPConfig config, const char name[], FPMod
   PetscCall(FPModelGetParent(model, &p->mapped, &p->weights));
   PetscCall(FPModelGetMetric(model, &p->metric));
   PetscCall(FPProcessReadKeys(config, p, &keys));
-  p->order = keys.svag_order;
+  p->order       = keys.svag_order;
+  p->beta        = keys.beta;
+  p->clock_scale = keys.clock_scale;
   PetscCall(SetTemperature(config, p, &keys, reference));
   if (p->noise.stable.has) PetscCall(FPProcessSetUpStable(config, p, &keys));
   p->channels = p->noise.channels + (p->training.temperature > 0.0 ? p->weights : 0);
@@ -134,6 +136,14 @@ PetscErrorCode FPProcessGetAlgorithm(FPProcess process, FPAlgorithm *algorithm, 
   PetscFunctionBegin;
   if (algorithm) *algorithm = process->algorithm.kind;
   if (order) *order = process->order;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPProcessGetClock(FPProcess process, PetscReal *beta, PetscReal *scale)
+{
+  PetscFunctionBegin;
+  *beta  = process->beta;
+  *scale = PetscPowReal(process->clock_scale, 1 - process->beta);
   PetscFunctionReturn(0);
 }
 

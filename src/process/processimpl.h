@@ -33,8 +33,9 @@ typedef enum { FP_NO_POTENTIAL, FP_ENERGY, FP_QUADRATIC } FPPotentialKind;
 typedef struct {
   char      preset[FP_TEXT], drift[FP_TEXT], noise[FP_TEXT], temperature[FP_TEXT], matched_to[FP_TEXT];
   char      matched_at[FP_TEXT];
+  char      clock[FP_TEXT];
   PetscInt  svag_order;
-  PetscReal dt;
+  PetscReal dt, beta, clock_scale;
   char      scale[FP_TEXT], components[FP_TEXT], boundary[FP_TEXT];
   PetscReal alpha;
 } FPProcessKeys;
@@ -48,6 +49,8 @@ struct _p_FPProcess {
   FPDrift         drift;
   FPNoise         noise;
   FPAlgorithmType algorithm;
+  PetscBool       fractional; /* the clock: inverse of a stable subordinator */
+  PetscReal       beta, clock_scale;
   PetscInt        order;
   PetscInt        dim, weights, channels; /* columns of S: gradient noise, then injected noise */
   PetscBool       mapped;
@@ -60,7 +63,7 @@ struct _p_FPProcess {
 };
 
 typedef PetscErrorCode (*FPAxisCreate)(FPProcess);
-typedef enum { FP_AXIS_DRIFT, FP_AXIS_NOISE, FP_AXIS_ALGORITHM, FP_AXES } FPAxis;
+typedef enum { FP_AXIS_DRIFT, FP_AXIS_NOISE, FP_AXIS_ALGORITHM, FP_AXIS_CLOCK, FP_AXES } FPAxis;
 
 /* processread.c. Sets the axes, which read nothing, and checks that the keys fit them. */
 PETSC_INTERN PetscErrorCode FPProcessReadKeys(FPConfig config, FPProcess process, FPProcessKeys *keys);
@@ -86,5 +89,6 @@ PETSC_INTERN void FPProcessWeightDiffusion(FPProcess process, int n, const doubl
 #define FP_DRIFT(name, create) PETSC_INTERN PetscErrorCode create(FPProcess);
 #define FP_NOISE FP_DRIFT
 #define FP_ALGORITHM FP_DRIFT
+#define FP_CLOCK FP_DRIFT
 #include "processlist.h"
 #endif

@@ -8,8 +8,11 @@
 #ifndef FP_ALGORITHM
 #define FP_ALGORITHM(name, create)
 #endif
+#ifndef FP_CLOCK
+#define FP_CLOCK(name, create)
+#endif
 #ifndef FP_PRESET
-#define FP_PRESET(name, algorithm, drift, noise, help)
+#define FP_PRESET(name, algorithm, drift, noise, clock, help)
 #endif
 
 FP_DRIFT("gradient", FPDriftCreate_Gradient)
@@ -24,14 +27,22 @@ FP_ALGORITHM("sgd", FPAlgorithmCreate_SGD)
 FP_ALGORITHM("svag", FPAlgorithmCreate_SVAG)
 FP_ALGORITHM("gd", FPAlgorithmCreate_GD)
 
-FP_PRESET("sgd", "sgd", "gradient", "gradient", "stochastic gradient descent itself, batch drawn with replacement")
-FP_PRESET("gd", "gd", "gradient", "none", "gradient descent on the whole law of the data")
-FP_PRESET("svag", "svag", "gradient", "gradient", "SGD of svag_order times smaller steps and the same noise")
-FP_PRESET("langevin", "sde", "gradient", "isotropic", "overdamped Langevin dynamics, samples the Gibbs law")
-FP_PRESET("ald", "sde", "gradient", "gradient", "anisotropic Langevin dynamics, first-order SDE of SGD")
-FP_PRESET("ald2", "sde", "modified", "gradient", "second-order modified equation of SGD")
+FP_CLOCK("ordinary", FPClockCreate_Ordinary)
+FP_CLOCK("fractional", FPClockCreate_Fractional)
+
+FP_PRESET("sgd", "sgd", "gradient", "gradient", "ordinary",
+          "stochastic gradient descent itself, batch drawn with replacement")
+FP_PRESET("gd", "gd", "gradient", "none", "ordinary", "gradient descent on the whole law of the data")
+FP_PRESET("svag", "svag", "gradient", "gradient", "ordinary",
+          "SGD of svag_order times smaller steps and the same noise")
+FP_PRESET("langevin", "sde", "gradient", "isotropic", "ordinary", "overdamped Langevin dynamics, samples the Gibbs law")
+FP_PRESET("ald", "sde", "gradient", "gradient", "ordinary", "anisotropic Langevin dynamics, first-order SDE of SGD")
+FP_PRESET("ald2", "sde", "modified", "gradient", "ordinary", "second-order modified equation of SGD")
+FP_PRESET("fractional", "sde", "gradient", "gradient", "fractional",
+          "ald whose clock stands still for times of infinite mean: memory, subdiffusion")
 
 #undef FP_DRIFT
 #undef FP_NOISE
 #undef FP_ALGORITHM
+#undef FP_CLOCK
 #undef FP_PRESET

@@ -6,7 +6,7 @@ typedef struct {
 } Preset;
 
 static const Preset presets[] = {
-#define FP_PRESET(NAME, ALGORITHM, DRIFT, NOISE, HELP) {NAME, {DRIFT, NOISE, ALGORITHM}, HELP},
+#define FP_PRESET(NAME, ALGORITHM, DRIFT, NOISE, CLOCK, HELP) {NAME, {DRIFT, NOISE, ALGORITHM, CLOCK}, HELP},
 #include "processlist.h"
 };
 #define PRESETS ((PetscInt)(sizeof presets / sizeof presets[0]))
@@ -14,11 +14,12 @@ static const Preset presets[] = {
 #define FIELD(f) offsetof(FPProcessKeys, f)
 
 /* One table per preset, since the defaults of a block are its preset's axes. */
-static const FPParameter axes[][4] = {
-#define FP_PRESET(NAME, ALGORITHM, DRIFT, NOISE, HELP)                                                                 \
+static const FPParameter axes[][5] = {
+#define FP_PRESET(NAME, ALGORITHM, DRIFT, NOISE, CLOCK, HELP)                                                          \
   {{"preset", FP_STRING, FIELD(preset), NAME, 0, 0, NULL, NULL, "what the block starts from"},                         \
    {"drift", FP_STRING, FIELD(drift), DRIFT, 0, 0, NULL, NULL, "gradient, modified"},                                  \
    {"noise", FP_STRING, FIELD(noise), NOISE, 0, 0, NULL, NULL, "none, isotropic, gradient"},                           \
+   {"clock", FP_STRING, FIELD(clock), CLOCK, 0, 0, NULL, NULL, "ordinary, fractional"},                                \
    {.name = NULL}},
 #include "processlist.h"
 };
@@ -45,6 +46,12 @@ static const FPParameter stable[] = {
     {"components", FP_STRING, FIELD(components), "isotropic", 0, 0, NULL, NULL, "noise stable: isotropic, independent"},
     {"boundary", FP_STRING, FIELD(boundary), "confined", 0, 0, NULL, NULL,
      "noise stable: jumps out of the box are killed, censored, mirror (reflected) or confined (end at the wall)"},
+    {.name = NULL}};
+static const FPParameter slow[] = {
+    {"beta", FP_REAL, FIELD(beta), "0.8", FP_POSITIVE, 1, NULL, NULL,
+     "clock fractional: order of the time derivative, in (0, 1]; 1 is the ordinary clock"},
+    {"clock_scale", FP_REAL, FIELD(clock_scale), "1", FP_POSITIVE, PETSC_MAX_REAL, NULL, "time",
+     "clock fractional: time c at which it passes to its own pace, D_t^beta p = c^(1 - beta) L p"},
     {.name = NULL}};
 static const FPParameter preset_only[] = {
     {"preset", FP_STRING, 0, NULL, 0, 0, NULL, NULL, "what the block starts from"}, {.name = NULL}};
@@ -132,6 +139,7 @@ static PetscErrorCode RegisterTypes(void)
 #define FP_DRIFT(name, create) PetscCall(PetscFunctionListAdd(&types[FP_AXIS_DRIFT], name, create));
 #define FP_NOISE(name, create) PetscCall(PetscFunctionListAdd(&types[FP_AXIS_NOISE], name, create));
 #define FP_ALGORITHM(name, create) PetscCall(PetscFunctionListAdd(&types[FP_AXIS_ALGORITHM], name, create));
+#define FP_CLOCK(name, create) PetscCall(PetscFunctionListAdd(&types[FP_AXIS_CLOCK], name, create));
 #include "processlist.h"
   PetscCall(PetscRegisterFinalize(DestroyTypes));
   PetscFunctionReturn(0);
@@ -195,7 +203,11 @@ static PetscErrorCode ReadRest(FPConfig config, FPProcess process, const Preset 
   PetscCall(Refuse(config, process, "svag_order", process->algorithm.ordered, "only preset svag has an order"));
   PetscCall(Refuse(config, process, "matched_to", match, "needs temperature: matched"));
   PetscCall(Refuse(config, process, "matched_at", match, "needs temperature: matched"));
+  PetscCall(Refuse(config, process, "beta", process->fractional, "only clock fractional has an order"));
+  PetscCall(Refuse(config, process, "clock_scale", process->fractional, "only clock fractional has a scale"));
   keys->svag_order = 1;
+  keys->beta = keys->clock_scale = 1;
+  if (process->fractional) PetscCall(FPConfigRead(config, process->name, slow, keys));
   if (match) PetscCall(FPConfigRead(config, process->name, matched, keys));
   if (process->algorithm.ordered) PetscCall(FPConfigRead(config, process->name, ordered, keys));
   if (sde) PetscCall(FPConfigRead(config, process->name, continuous, keys));
@@ -214,6 +226,7 @@ PetscErrorCode FPProcessReadKeys(FPConfig config, FPProcess process, FPProcessKe
   PetscCall(FPConfigRead(config, process->name, axes[index], keys));
   PetscCall(SetAxis(config, process, FP_AXIS_DRIFT, "drift", keys->drift));
   PetscCall(SetAxis(config, process, FP_AXIS_NOISE, "noise", keys->noise));
+  PetscCall(SetAxis(config, process, FP_AXIS_CLOCK, "clock", keys->clock));
   PetscCall(SetAxis(config, process, FP_AXIS_ALGORITHM, "preset", presets[index].axis[FP_AXIS_ALGORITHM]));
   PetscCall(ReadRest(config, process, &presets[index], keys));
   PetscFunctionReturn(0);
@@ -222,10 +235,11 @@ PetscErrorCode FPProcessReadKeys(FPConfig config, FPProcess process, FPProcessKe
 PetscErrorCode FPProcessList(FILE *out)
 {
   PetscFunctionBegin;
-  fprintf(out, "%-10s %-10s %-10s %-10s %s\n", "preset", "algorithm", "drift", "noise", "");
+  fprintf(out, "%-10s %-10s %-10s %-10s %-10s %s\n", "preset", "algorithm", "drift", "noise", "clock", "");
   for (PetscInt k = 0; k < PRESETS; k++)
-    fprintf(out, "%-10s %-10s %-10s %-10s %s\n", presets[k].name, presets[k].axis[FP_AXIS_ALGORITHM],
-            presets[k].axis[FP_AXIS_DRIFT], presets[k].axis[FP_AXIS_NOISE], presets[k].help);
+    fprintf(out, "%-10s %-10s %-10s %-10s %-10s %s\n", presets[k].name, presets[k].axis[FP_AXIS_ALGORITHM],
+            presets[k].axis[FP_AXIS_DRIFT], presets[k].axis[FP_AXIS_NOISE], presets[k].axis[FP_AXIS_CLOCK],
+            presets[k].help);
   fprintf(out, "\nkeys of the section of a process NAME (a preset, or a name of yours with a preset), defaults as for "
                "preset langevin:\n");
   PetscCall(FPParametersView(axes[FindPreset("langevin")], "NAME", out));
@@ -233,5 +247,6 @@ PetscErrorCode FPProcessList(FILE *out)
   PetscCall(FPParametersView(matched, "NAME", out));
   PetscCall(FPParametersView(ordered, "NAME", out));
   PetscCall(FPParametersView(continuous, "NAME", out));
+  PetscCall(FPParametersView(slow, "NAME", out));
   PetscFunctionReturn(0);
 }

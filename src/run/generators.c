@@ -20,6 +20,10 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt 
     PetscReal         v[FP_MAX_LEVELS] = {item->value}, solver = item->error, value, error;
     PetscInt          have = 1;
 
+    if (PetscIsInfReal(item->value)) {
+      PetscCall(FPRunAddInfinite(run, process, "generator", name, item->name));
+      continue;
+    }
     for (PetscInt l = 1; l < levels; l++) {
       const FPQuantity *found;
 

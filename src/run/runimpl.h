@@ -82,4 +82,7 @@ PETSC_INTERN PetscErrorCode FPRunWarnResolution(FPRunObjects *run, PetscInt p);
 PETSC_INTERN PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char **reason);
 PETSC_INTERN const char    *FPRunUnsupportedQuantity(const char observable[]); /* that the row of the reason names */
 PETSC_INTERN PetscErrorCode FPRunListUnsupported(FILE *out);
+/* The row of a quantity that is infinite, which no number says. */
+PETSC_INTERN PetscErrorCode FPRunAddInfinite(FPRunObjects *run, const char process[], const char engine[],
+                                             const char observable[], const char quantity[]);
 #endif

@@ -170,8 +170,9 @@ static PetscErrorCode RunOwn(FPRunObjects *run, PetscInt p, PetscReal dt, FPEnse
 
   PetscFunctionBegin;
   PetscCall(FPProcessGetTraining(run->process[p], &training));
-  options.burn_in = 0;
-  options.steps   = PetscMax(1, (PetscInt)ceil(ensemble->duration / training.learning_rate - 1e-9));
+  options.burn_in        = 0;
+  options.ordinary_clock = ensemble->ordinary_clock;
+  options.steps          = PetscMax(1, (PetscInt)ceil(ensemble->duration / training.learning_rate - 1e-9));
   PetscCall(RunWatch(run, p, dt, &options, ensemble->start, watch, fields, estimates, &report));
   PetscCall(PetscFree(ensemble->start));
   PetscFunctionReturn(0);
@@ -310,6 +311,10 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt 
     char            label[FP_NAME];
 
     if (item.name[0] == '~') continue;
+    if (PetscIsInfReal(coarse->all.list[k].value)) {
+      PetscCall(FPRunAddInfinite(run, process, "particles", name, item.name));
+      continue;
+    }
     if (fine) bias = Jackknife(-1, fine, 1, coarse, k);
     PetscCall(Doubt(fine ? fine : coarse, item.name, &doubt));
     left = PetscSqr(PetscMax(ShareLeft(&item, bias.value, share), extra) * bias.value);

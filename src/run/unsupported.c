@@ -36,11 +36,32 @@ static PetscErrorCode Mapped(const FPRunObjects *run, PETSC_UNUSED PetscInt p, P
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode Fractional(const FPRunObjects *run, PetscInt p, PetscBool *applies)
+{
+  PetscReal beta, scale;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetClock(run->process[p], &beta, &scale));
+  *applies = (PetscBool)(beta < 1);
+  PetscFunctionReturn(0);
+}
+
+#define AGES                                                                                                           \
+  "a fractional clock ages: no average over time tells it; the generator's answer is per unit of its own time"
+
 static const Unsupported Table[] = {
     {"spectrum", "particles", "gd at temperature 0",
      "a deterministic map ends in a point: nothing fluctuates that could relax", Deterministic},
     {"current", "particles", "gd at temperature 0", "a deterministic map ends in a point: it carries no current",
      Deterministic},
+    {"spectrum", "particles", "clock fractional", AGES, Fractional},
+    {"current", "particles", "clock fractional", AGES, Fractional},
+    {"lyapunov", "particles", "clock fractional", AGES, Fractional},
+    {"autocorrelation", "particles", "clock fractional", AGES, Fractional},
+    {"autocorrelation", "every", "clock fractional", "integrated_time: infinite, as correlations fall like t^-beta",
+     NULL},
+    {"exit", "every", "clock fractional", "mean_time, variance_time: the waiting times have no mean", NULL},
+    {"exit", "particles", "clock fractional", "rate: the generator's is per unit of the process's own time", NULL},
     {"current", "particles", "no mesh", "currents are measured on bins of a box: give mesh_lower and mesh_upper",
      Unbounded},
     {"*", "generator", "sgd, svag, gd", "a discrete algorithm has no Fokker-Planck generator", NULL},
@@ -119,6 +140,15 @@ PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o,
     PetscCall((*Table[k].applies)(run, p, &applies));
     if (applies) *reason = Table[k].reason;
   }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunAddInfinite(FPRunObjects *run, const char process[], const char engine[], const char observable[],
+                                const char quantity[])
+{
+  PetscFunctionBegin;
+  PetscCall(FPResultsAddStatus(run->results, process, engine, observable, quantity, "infinite",
+                               "the waiting times of a fractional clock have no mean"));
   PetscFunctionReturn(0);
 }
 

@@ -1,0 +1,263 @@
+/* t-fractional.c: the fractional clock. Mittag-Leffler functions against series of 200 digits and against erfcx; stable
+   numbers against their Laplace transform; the program's generator and particles against the exact relaxation of an
+   Ornstein-Uhlenbeck process: mean E_beta(-c lambda t^beta), variance (D/lambda) (1 - E_beta(-2 c lambda t^beta)), of a
+   pair of complex rates too. */
+#include "program.h"
+#include "fpparticles.h"
+#include "fpspecial.h"
+#include <math.h>
+
+static void test_scalar(void **state)
+{
+  /* power series at 200 digits, or the spectral integral at 50 */
+  static const double known[][3] = {
+      {0.3, 0.07, 0.92715093987423051},      {0.3, 4.5, 0.15037490568877674},      {0.3, 900, 0.00085542488677211382},
+      {0.62, 0.0001, 0.99988839222433088},   {0.62, 2.2, 0.21138377952908415},     {0.62, 31, 0.013997007522118076},
+      {0.62, 250000, 1.7106800940780996e-6}, {0.9, 0.8, 0.45247684234433445},      {0.9, 17, 0.0068838970025679161},
+      {0.95, 23.5, 0.0023799001422417874},   {0.99, 12.25, 0.0010071215881095244}, {0.99, 29, 0.00037314408831832589},
+      {0.999, 30.5, 3.5198075328163633e-5},  {0.999, 700, 1.4334907908850788e-6},  {0.05, 3, 0.24443463564564761}};
+
+  (void)state;
+  for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
+    const double value = FPMittagLeffler(known[k][0], known[k][1]);
+
+    check(fabs(value / known[k][2] - 1) < 1e-12, "E_%g(-%g) = %.17g, not %.17g", known[k][0], known[k][1], value,
+          known[k][2]);
+  }
+  for (double x = 1e-9; x < 20; x *= 3.7) {
+    const double half = exp(x * x) * erfc(x), value = FPMittagLeffler(0.5, x);
+
+    check(fabs(value / half - 1) < 3e-13 * (1 + x * x), "E_0.5(-%g) = %.17g, not %.17g", x, value, half);
+    check(FPMittagLeffler(1, x) == exp(-x), "E_1(-%g)", x);
+  }
+  for (double beta = 0.07; beta < 1; beta += 0.031) { /* completely monotone: down and flatter */
+    double before = 1, slope = -HUGE_VAL;
+
+    for (double x = 0.02; x < 200; x *= 1.9) {
+      const double value = FPMittagLeffler(beta, x), now = (value - before) / x;
+
+      check(value > 0 && value < before && now > slope, "E_%g(-%g) = %g", beta, x, value);
+      before = value;
+      slope  = now;
+    }
+  }
+  assert_true(FPMittagLeffler(0.4, 0) == 1);
+  assert_true(isnan(FPMittagLeffler(0, 1)) && isnan(FPMittagLeffler(1.1, 1)) && isnan(FPMittagLeffler(0.5, -1)));
+}
+
+static void test_stable(void **state)
+{
+  static const double beta[] = {0.23, 0.5, 0.87};
+  const unsigned      key[2] = {17, 4242};
+  enum { CALLS = 4096 };
+
+  (void)state;
+  for (int b = 0; b < 3; b++)
+    for (double q = 0.3; q < 4; q *= 2.3) {
+      double sum = 0, square = 0, mean, error;
+
+      for (int c = 0; c < CALLS; c++) {
+        unsigned word[4 * FP_BLOCK];
+        double   s[FP_BLOCK];
+
+        FPRandomWords(key, (unsigned long long)c * FP_BLOCK, 4 * (unsigned long long)b, 4, word);
+        FPStablePositive(beta[b], word, s);
+        for (int l = 0; l < FP_BLOCK; l++) {
+          assert_true(s[l] > 0);
+          sum += exp(-q * s[l]);
+          square += exp(-2 * q * s[l]);
+        }
+      }
+      mean  = sum / (CALLS * FP_BLOCK);
+      error = sqrt((square / (CALLS * FP_BLOCK) - mean * mean) / (CALLS * FP_BLOCK));
+      check(fabs(mean - exp(-pow(q, beta[b]))) < 4.5 * error, "E exp(-%g s) = %g +- %g, not %g", q, mean, error,
+            exp(-pow(q, beta[b])));
+    }
+}
+
+/* results.json of a run file with this text */
+static json_t *Results(const char *text)
+{
+  const char *run[] = {"dlnfp", "run", InFolder("run.yaml"), "-out", InFolder("out"), NULL};
+  json_t     *root;
+  int         code;
+
+  WriteText(run[2], text);
+  code = RunProgram(run);
+  check(code == 0, "exit code %d: %s", code, ReadText(InFolder("errors")));
+  root = json_load_file(InFolder("out/results.json"), 0, NULL);
+  assert_non_null(root);
+  return root;
+}
+
+static double Value(const json_t *root, const char *engine, const char *quantity, double *error)
+{
+  const json_t *row;
+  size_t        k;
+
+  json_array_foreach(json_object_get(root, "results"), k, row)
+  {
+    if (strcmp(json_string_value(json_object_get(row, "engine")), engine) ||
+        strcmp(json_string_value(json_object_get(row, "quantity")), quantity))
+      continue;
+    check(json_object_get(row, "value"), "%s by %s has no value", quantity, engine);
+    *error = json_number_value(json_object_get(row, "error"));
+    return json_number_value(json_object_get(row, "value"));
+  }
+  fail_msg("no %s by %s", quantity, engine);
+  return 0;
+}
+
+/* Generator within its bound, which is no more than useful; particles within 4.5 standard errors. */
+static void Both(const json_t *root, double exact, double useful, const char *format, ...)
+{
+  static const char *const engine[] = {"generator", "particles"};
+  char                     quantity[64];
+  va_list                  args;
+
+  va_start(args, format);
+  (void)vsnprintf(quantity, sizeof(quantity), format, args);
+  va_end(args);
+  for (int e = 0; e < 2; e++) {
+    double       error;
+    const double value = Value(root, engine[e], quantity, &error);
+
+    check(fabs(value - exact) <= (e ? 4.5 : 1) * error, "%s by %s: %.10g +- %.2g, exactly %.10g", quantity, engine[e],
+          value, error, exact);
+    check(error <= (e ? 0.05 * fmax(1, exact) : useful), "%s by %s: error %g", quantity, engine[e], error);
+  }
+}
+
+static void test_relaxation(void **state)
+{
+  const double  beta = 0.63, c = pow(1.7, 1 - beta), rate = 0.9, variance = 0.35 / rate, start = 1.1;
+  const double  times[] = {0.1, 1, 5};
+  json_t *const root    = Results("model: {type: ou, drift: [0.9], diffusion: [0.35], center: [0.2]}\n"
+                                     "training: {learning_rate: 0.05}\n"
+                                     "processes: [fractional]\n"
+                                     "fractional: {beta: 0.63, clock_scale: 1.7}\n"
+                                     "mesh: {lower: [-4.1], upper: [4.6], cells: [256]}\n"
+                                     "particles: {count: 8192, steps: 100, burn_in: 1, seed: 5}\n"
+                                     "observables: [evolution, msd]\n"
+                                     "evolution: {times: [0.1, 1, 5], start: [1.3]}\n"
+                                     "msd: {times: [0.1, 1, 5]}\n");
+
+  (void)state;
+  for (int k = 0; k < 3; k++) {
+    const double t = times[k], x = c * rate * pow(t, beta), one = FPMittagLeffler(beta, x);
+    const double two = FPMittagLeffler(beta, 2 * x), mean = 0.2 + start * one;
+
+    Both(root, mean, 3e-5, "mean[0][t=%g]", t);
+    Both(root, variance * (1 - two) + start * start * two + 0.4 * mean - 0.04, 1e-4, "second_moment[0][t=%g]", t);
+    Both(root, 2 * variance * (1 - one), 1e-4, "msd[t=%g]", t); /* stationary, from when the clock starts */
+  }
+  json_decref(root);
+}
+
+/* dz = -A z with eigenvalues 0.7 +- 0.9 i: E z_1 + i E z_2 = E_beta(-c (0.7 + 0.9 i) t^beta) z(0), by the power series
+   at 200 digits. */
+static void test_turning(void **state)
+{
+  static const char *const time[]     = {"0.6", "1.7", "5"};
+  static const double      exact[][2] = {{0.48766052140904453, -0.33451484200234841},
+                                         {0.081611904503573189, -0.24828161197690995},
+                                         {0.0082331065494905905, -0.03664128415970156}};
+  json_t *const root = Results("model: {type: ou, drift: [0.7, -0.9, 0.9, 0.7], diffusion: [0.08, 0, 0, 0.08]}\n"
+                               "training: {learning_rate: 0.05}\n"
+                               "processes: [fractional]\n"
+                               "fractional: {beta: 0.85, clock_scale: 1.5}\n"
+                               "mesh: {lower: [-2.2, -2.1], upper: [2.3, 2.2], cells: [88, 80]}\n"
+                               "particles: {count: 4096, steps: 100, burn_in: 1, seed: 5}\n"
+                               "observables: [evolution]\n"
+                               "evolution: {times: [0.6, 1.7, 5], start: [1.0, 0.0]}\n");
+
+  (void)state;
+  for (int k = 0; k < 3; k++) {
+    Both(root, exact[k][0], 0.01, "mean[0][t=%s]", time[k]);
+    Both(root, exact[k][1], 0.01, "mean[1][t=%s]", time[k]);
+  }
+  json_decref(root);
+}
+
+/* Survival of an exit: E_beta over the modes of the killed process. From the middle of an interval with D alone, x'' =
+   0: rates D ((2 k + 1) pi/(2 R))^2, weights 4 (-1)^k/((2 k + 1) pi). */
+static void test_survival(void **state)
+{
+  const double  beta = 0.74, D = 0.4, R = 1.3, times[] = {0.3, 2, 40};
+  json_t *const root = Results("model: {type: ou, drift: [1e-9], diffusion: [0.4]}\n"
+                               "training: {learning_rate: 0.02}\n"
+                               "processes: [fractional]\n"
+                               "fractional: {beta: 0.74, dt: 0.02}\n"
+                               "mesh: {lower: [-2], upper: [2], cells: [200]}\n"
+                               "particles: {count: 8192, steps: 2000, burn_in: 1, seed: 5}\n"
+                               "observables: [exit]\n"
+                               "exit: {region: ball, center: [0], radius: 1.3, start: [0], times: [0.3, 2, 40]}\n");
+  double        low = 0, high = 100;
+
+  (void)state;
+  for (int k = 0; k < 3; k++) {
+    double sum = 0;
+
+    for (int j = 0; j < 400; j++)
+      sum += 4 * (j % 2 ? -1 : 1) / ((2 * j + 1) * M_PI) *
+             FPMittagLeffler(beta, D * pow((2 * j + 1) * M_PI / (2 * R), 2) * pow(times[k], beta));
+    Both(root, sum, 2e-4, "survival[t=%g]", times[k]);
+  }
+  for (int step = 0; step < 50; step++) {
+    const double t   = (low + high) / 2;
+    double       sum = 0;
+
+    for (int j = 0; j < 400; j++)
+      sum += 4 * (j % 2 ? -1 : 1) / ((2 * j + 1) * M_PI) *
+             FPMittagLeffler(beta, D * pow((2 * j + 1) * M_PI / (2 * R), 2) * pow(t, beta));
+    *(sum > 0.5 ? &low : &high) = t;
+  }
+  Both(root, low, 5e-3, "median_time");
+  json_decref(root);
+}
+
+/* The order 1 changes no bit. */
+static void test_ordinary(void **state)
+{
+  static const char        text[]   = "data: {type: gaussian, teacher: [0.8], second_moment: 0.9, label_noise: 0.5}\n"
+                                      "model: {type: chain, depth: 1, coordinates: weights}\n"
+                                      "training: {learning_rate: 0.1, batch_size: 3}\n"
+                                      "processes: [%s]\n%s"
+                                      "mesh: {lower: [-0.6], upper: [2.2], cells: [64]}\n"
+                                      "particles: {count: 4096, steps: 100, burn_in: 10}\n"
+                                      "observables: [evolution]\nevolution: {times: [0.5, 3], start: [0.1]}\n";
+  static const char *const engine[] = {"generator", "particles"};
+  char                     one[1024], two[1024];
+  json_t                  *ordinary, *fractional;
+
+  (void)state;
+  (void)snprintf(one, sizeof(one), text, "mine", "mine: {preset: ald}\n");
+  (void)snprintf(two, sizeof(two), text, "mine", "mine: {preset: ald, clock: fractional, beta: 1, clock_scale: 3}\n");
+  ordinary   = Results(one);
+  fractional = Results(two);
+  for (int e = 0; e < 2; e++) {
+    double       error[2];
+    const double value = Value(ordinary, engine[e], "mean_p[t=3]", &error[0]);
+
+    assert_true(value == Value(fractional, engine[e], "mean_p[t=3]", &error[1]) && error[0] == error[1]);
+  }
+  json_decref(ordinary);
+  json_decref(fractional);
+}
+
+int main(int argc, char **argv)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_scalar),     cmocka_unit_test(test_stable),
+                                     cmocka_unit_test(test_relaxation), cmocka_unit_test(test_turning),
+                                     cmocka_unit_test(test_survival),   cmocka_unit_test(test_ordinary)};
+  char                    command[64];
+  int                     failed;
+
+  must(SlepcInitialize(&argc, &argv, NULL, NULL));
+  assert_non_null(mkdtemp(folder));
+  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
+  if (system(command)) failed++;
+  must(SlepcFinalize());
+  return failed;
+}
