@@ -446,8 +446,10 @@ static void test_plane(void **state)
   for (order = 0.5; order < 5; order += 0.01) /* grids of 32, 24 and 16 cells */
     if ((pow(2, order) - pow(4.0 / 3, order)) / (pow(4.0 / 3, order) - 1) > (v[2] - v[1]) / (v[1] - v[0])) break;
   check(order > 1.7 && order < 2.5, "order %g: %.8g %.8g %.8g", order, v[0], v[1], v[2]);
-  (void)snprintf(all, sizeof(all), keys, "24,24");
-  root = Run("engines=generator,particles observables=lyapunov processes=ald,langevin langevin_temperature=0.09 "
+  (void)snprintf(all, sizeof(all), keys,
+                 "28,28 training_learning_rate=0.2 training_batch_size=1 data_label_noise=0.9 mesh_lower=-3.2,-3.3 "
+                 "mesh_upper=3.3,3.2");
+  root = Run("engines=generator,particles observables=lyapunov processes=ald,langevin langevin_temperature=0.3 "
              "particles_count=4096 particles_steps=500 particles_burn_in=20 %s",
              all);
   for (int p = 0; p < 2; p++) {
