@@ -26,6 +26,8 @@ typedef struct {
   PetscReal mixing_error;
   PetscBool metastable; /* more than that: the law is the one of the part around the start */
   PetscBool reversible, degenerate;
+  PetscInt  order;     /* of h with which rates and laws converge, at least where cells are small; after Solve() */
+  PetscReal tail_mass; /* jumps that end at the walls of a confined line: what is beyond, of the whole law; else 0 */
   PetscInt  along; /* axis whose layers of cells hold one unknown each, where the law lives on a line; -1: nowhere so */
 } FPGeneratorInfo;
 
@@ -82,10 +84,12 @@ PETSC_EXTERN PetscErrorCode FPGeneratorDetailedBalance(FPGenerator gen, PetscRea
 
 /* Current of a law pi on the edges, routed through cell faces (its divergence is exact): J[a*N + lattice] at cell
    centres as density in z (zero where masked); psi at corners for d = 2, [ (n0+1)*(n1+1) ] first coordinate fastest;
-   NULL where not wanted. */
+   NULL where not wanted. With jumps it takes all pairs of unknowns, seconds for
+   FP_MOST_PAIRS. */
+#define FP_MOST_PAIRS 4e8
 typedef struct {
   PetscReal entropy_production, current_l1, max_curl, circulation, divergence_residual;
-  PetscBool has_entropy; /* PETSC_FALSE where rates of one direction are missing */
+  PetscBool has_entropy; /* PETSC_FALSE where rates of one direction are missing, or drift goes against jumps alone */
 } FPCurrentNumbers;
 PETSC_EXTERN PetscErrorCode FPGeneratorCurrent(FPGenerator gen, const PetscReal pi[], PetscReal J[], PetscReal psi[],
                                                PetscReal curl[], FPCurrentNumbers *numbers);

@@ -56,7 +56,7 @@ static inline void LabSolve(Lab *lab, PetscInt pairs)
   }
   must(FPGeneratorGetModes(lab->gen[0], &lab->modes, &rate, &frequency, &residual));
   must(FPGeneratorGetInfo(lab->gen[0], &info));
-  lab->order = info.degenerate && info.added_diffusion > 0 ? 1 : 2; /* as a run decides */
+  lab->order = info.order; /* as a run decides */
 }
 
 static inline void LabClose(Lab *lab)

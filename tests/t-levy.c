@@ -64,7 +64,7 @@ static double StableCDF(double alpha, double x)
 }
 
 typedef struct {
-  double density, rate, second, share; /* at the centre; first two decay rates; P(|z - c| <= 1.1) */
+  double density, rate, second, share, tail; /* at the centre; first two decay rates; P(|z - c| <= 1.1) */
 } Law;
 
 static Law StationaryLaw(double alpha, double theta, double sigma, double R, int cells)
@@ -74,6 +74,7 @@ static Law StationaryLaw(double alpha, double theta, double sigma, double R, int
   PetscInt         n;
   const PetscReal *z, *volume, *pi;
   Law              law = {0};
+  FPGeneratorInfo  info;
 
   OpenLine(&s, theta, c, c - R, c + R, cells);
   MakeStable(&s, alpha, sigma, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
@@ -86,8 +87,10 @@ static Law StationaryLaw(double alpha, double theta, double sigma, double R, int
     law.share += pi[k] * PetscClipInterval(1 - end / volume[k], 0, 1);
   }
   law.density = (9 * (pi[n / 2] + pi[n / 2 - 1]) - pi[n / 2 + 1] - pi[n / 2 - 2]) / 16 / volume[0];
-  law.rate    = Rate(s.gen, 1);
-  law.second  = Rate(s.gen, 2);
+  must(FPGeneratorGetInfo(s.gen, &info));
+  law.tail   = info.tail_mass;
+  law.rate   = Rate(s.gen, 1);
+  law.second = Rate(s.gen, 2);
   SceneClose(&s);
   return law;
 }
@@ -103,13 +106,18 @@ static void test_ornstein_uhlenbeck(void **state)
     const double alpha = (double[]){1.2, 1.5, 1.8}[a], scale = sigma * pow(alpha * theta, -1 / alpha);
     const double density = tgamma(1 + 1 / alpha) / PETSC_PI / scale, share = 2 * StableCDF(alpha, 1.1 / scale) - 1;
     const Law    near = StationaryLaw(alpha, theta, sigma, 8, 512), fine = StationaryLaw(alpha, theta, sigma, 8, 1024),
-              far       = StationaryLaw(alpha, theta, sigma, 16, 1024);
+              far          = StationaryLaw(alpha, theta, sigma, 16, 1024);
+    const double beyond[2] = {2 - 2 * StableCDF(alpha, 8 / scale), 2 - 2 * StableCDF(alpha, 16 / scale)};
     const double weight = 1 / (pow(2, alpha) - 1), rate = far.rate + weight * (far.rate - near.rate);
-    const double inside = 2 * StableCDF(alpha, 16 / scale) - 1; /* the law is that of the line, given the box */
+    const double inside = 1 - beyond[1]; /* the law is that of the line, given the box */
     const double limit  = (far.density + (fine.density - near.density) * 4 / 3) * inside; /* of h */
 
+    print_message("  alpha %g: beyond the box %.3g and %.3g, estimates %.3g and %.3g\n", alpha, beyond[0], beyond[1],
+                  near.tail, far.tail);
     print_message("  alpha %g: density %.6f, exact %.6f; share %.6f, exact %.6f; rates %.5f %.5f at R = 8, 16: %.5f\n",
                   alpha, limit, density, far.share * inside, share, near.rate, far.rate, rate);
+    check(fabs(near.tail / beyond[0] - 1) < 0.05 && fabs(far.tail / beyond[1] - 1) < 0.03,
+          "alpha %g: beyond the box %g and %g, estimates %g and %g", alpha, beyond[0], beyond[1], near.tail, far.tail);
     check(fabs(limit / density - 1) < 5e-4, "alpha %g: density %g, exact %g", alpha, limit, density);
     check(fabs(far.share * inside - share) < 6e-4, "alpha %g: share %g, exact %g", alpha, far.share * inside, share);
     check(fabs(far.rate / theta - 1) < 0.02 && fabs(rate / theta - 1) < 1.5e-3, "alpha %g: rate %g, then %g", alpha,
@@ -479,13 +487,99 @@ static void test_chain_rates(void **state)
   }
 }
 
+/* A line at rest has no current, jumps and drift together; rotation dz = -(k z + w z^perp) dt in the plane at alpha = 2
+   has the entropy production 2 w^2/k whatever the noise; with Gaussian noise beside jumps that of a driven line is
+   finite, without it is refused. Net flux through columns of faces counts every jump across. */
+static void test_current(void **state)
+{
+  FPCurrentNumbers numbers;
+  Scene            s;
+  const PetscReal *pi;
+  PetscReal        production[2];
+
+  (void)state;
+  OpenLine(&s, 1.1, 0.2, -6, 7, 200);
+  MakeStable(&s, 1.4, 0.6, PETSC_FALSE, FP_BOUNDARY_MIRROR, 0);
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 1));
+  must(FPGeneratorStationary(s.gen, &pi));
+  must(FPGeneratorCurrent(s.gen, pi, NULL, NULL, NULL, &numbers));
+  check(numbers.current_l1 < 1e-9 && numbers.divergence_residual < 1e-11 && !numbers.has_entropy, "current %g, rest %g",
+        (double)numbers.current_l1, (double)numbers.divergence_residual);
+  SceneClose(&s);
+  for (int l = 0; l < 2; l++) {
+    OpenLine(&s, 1.1, 0.2, -6, 7, 150 << l);
+    MakeStable(&s, 1.4, 0.6, PETSC_FALSE, FP_BOUNDARY_MIRROR, 0.2);
+    must(FPGeneratorSolve(SceneGrid(&s, 0), 1));
+    must(FPGeneratorStationary(s.gen, &pi));
+    must(FPGeneratorCurrent(s.gen, pi, NULL, NULL, NULL, &numbers));
+    assert_true(numbers.has_entropy);
+    production[l] = numbers.entropy_production;
+    SceneClose(&s);
+  }
+  check(production[0] > 0.01 && fabs(production[1] / production[0] - 1) < 0.1, "entropy production %g, then %g",
+        (double)production[0], (double)production[1]);
+  for (int l = 0; l < 2; l++) {
+    SceneOpen(&s, "p",
+              QUIET "model_type=ou model_drift=1.2,-0.7,0.7,1.2 model_diffusion=0,0,0,0 mesh_lower=-3.3,-3.2 "
+                    "mesh_upper=3.2,3.3 mesh_cells=%d,%d mesh_refine=1",
+              28 << l, 30 << l);
+    MakeStable(&s, 2, 0.8, PETSC_FALSE, FP_BOUNDARY_CENSORED, 0);
+    must(FPGeneratorSolve(SceneGrid(&s, 0), 1));
+    must(FPGeneratorStationary(s.gen, &pi));
+    must(FPGeneratorCurrent(s.gen, pi, NULL, NULL, NULL, &numbers));
+    check(numbers.divergence_residual < 1e-10, "rest %g", (double)numbers.divergence_residual);
+    production[l] = numbers.entropy_production / (2 * 0.49 / 1.2) - 1;
+    SceneClose(&s);
+  }
+  print_message("  entropy production of rotation off by %.1e, order %.2f\n", production[1],
+                log2(production[0] / production[1]));
+  check(fabs(production[1]) < 0.02 && production[0] / production[1] > 3, "entropy production off by %g after %g",
+        (double)production[1], (double)production[0]);
+}
+
+/* Jumps alone, under any law: the flux through the faces between two columns of a plane is what jumps from one side to
+   the other less what jumps back, and the flux out of every cell is what the chain loses there. */
+static void test_flux(void **state)
+{
+  Scene            s;
+  PetscInt         n;
+  PetscReal       *pi, *flux, *change, entropy = 0, through = 0, across = 0;
+  const PetscReal *volume;
+
+  (void)state;
+  SceneOpen(&s, "p",
+            QUIET "model_type=ou model_drift=1,0,0,1 model_diffusion=0,0,0,0 mesh_lower=-1,-2 mesh_upper=2,2 "
+                  "mesh_cells=11,9 mesh_refine=1");
+  MakeStable(&s, 1.3, 0.8, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
+  (void)Nodes(SceneGrid(&s, 0), &n, &volume);
+  must(PetscMalloc1(n, &pi));
+  must(PetscCalloc2(2 * n, &flux, n, &change));
+  for (PetscInt k = 0; k < n; k++) pi[k] = 1 + 0.9 * sin(1. + 3 * k);
+  must(FPGeneratorJumpFlux(s.gen, pi, flux, &entropy, &through));
+  must(FPGeneratorAddJumps(s.gen, PETSC_FALSE, 1, pi, change));
+  for (PetscInt k = 0; k < n; k++) {
+    const PetscInt i = k % 11, j = k / 11;
+    const double   out = flux[k] - (i ? flux[k - 1] : 0) + flux[n + k] - (j ? flux[n + k - 11] : 0);
+
+    check(fabs(out + change[k]) < 1e-10 * through, "cell %d: flux out %g, change %g", (int)k, out, (double)change[k]);
+    if (i == 4) across += flux[k];
+  }
+  for (PetscInt k = 0; k < n; k++)
+    for (PetscInt l = 0; l < n; l++)
+      if ((k % 11 <= 4) != (l % 11 <= 4)) across -= (k % 11 <= 4 ? 1 : -1) * pi[k] * FPJumpsRate(s.gen->jumps, k, l);
+  check(fabs(across) < 1e-11 * through, "flux across is off by %g", (double)across);
+  must(PetscFree(pi));
+  must(PetscFree2(flux, change));
+  SceneClose(&s);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_ornstein_uhlenbeck), cmocka_unit_test(test_interval),  cmocka_unit_test(test_disc),
       cmocka_unit_test(test_gaussian),           cmocka_unit_test(test_chain),     cmocka_unit_test(test_scale),
       cmocka_unit_test(test_rare_exit),          cmocka_unit_test(test_evolution), cmocka_unit_test(test_iterations),
-      cmocka_unit_test(test_chain_rates)};
+      cmocka_unit_test(test_chain_rates),        cmocka_unit_test(test_current),   cmocka_unit_test(test_flux)};
   int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

@@ -147,22 +147,44 @@ static void PlaneNumbers(FPGenerator gen, const PetscReal flux[], const PetscRea
   numbers->max_curl = PetscAbsReal(Peak(curl, n0 + 1, inner, outer, largest));
 }
 
+/* Not where rates of one direction are missing, or drift goes against jumps alone. */
+static PetscErrorCode HasEntropy(FPGenerator gen, PetscBool *has)
+{
+  FPStable  stable;
+  PetscReal D[9];
+
+  PetscFunctionBegin;
+  *has = (PetscBool)!gen->info.degenerate;
+  PetscCall(FPProcessGetStable(gen->process, &stable));
+  if (!stable.has || stable.alpha == 2) PetscFunctionReturn(0);
+  FPProcessDiffusion(gen->process, 1, gen->start, D);
+  *has = (PetscBool)(D[0] > 0);
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode EdgeSums(FPGenerator gen, const PetscReal pi[], PetscReal flux[], FPCurrentNumbers *numbers)
 {
   PetscReal *divergence, through = 0;
 
   PetscFunctionBegin;
   PetscCall(PetscCalloc1(gen->n, &divergence));
-  numbers->has_entropy = (PetscBool)!gen->info.degenerate;
+  PetscCall(HasEntropy(gen, &numbers->has_entropy));
   for (PetscInt s = 0; s < gen->edges; s++) {
-    const FPEdge   *e  = &gen->edge[s];
-    const PetscReal up = pi[e->i] * e->qij, down = pi[e->j] * e->qji, net = up - down;
+    const FPEdge   *e     = &gen->edge[s];
+    const PetscReal forth = gen->jumps ? FPJumpsRate(gen->jumps, e->i, e->j) : 0;
+    const PetscReal back  = gen->jumps ? FPJumpsRate(gen->jumps, e->j, e->i) : 0;
+    const PetscReal net   = pi[e->i] * e->qij - pi[e->j] * e->qji; /* jumps are routed with the others */
+    const PetscReal up = pi[e->i] * (e->qij + forth), down = pi[e->j] * (e->qji + back);
 
     RouteEdge(gen, e, net, flux);
     divergence[e->i] += net;
     divergence[e->j] -= net;
-    through += up + down;
-    if (up > 0 && down > 0) numbers->entropy_production += net * log(up / down);
+    through += PetscAbsReal(pi[e->i] * e->qij) + PetscAbsReal(pi[e->j] * e->qji);
+    if (up > 0 && down > 0) numbers->entropy_production += (up - down) * log(up / down);
+  }
+  if (gen->jumps) {
+    PetscCall(FPGeneratorAddJumps(gen, PETSC_FALSE, -1, pi, divergence));
+    PetscCall(FPGeneratorJumpFlux(gen, pi, flux, &numbers->entropy_production, &through));
   }
   for (PetscInt k = 0; k < gen->n; k++) numbers->divergence_residual += PetscAbsReal(divergence[k]);
   numbers->divergence_residual = numbers->divergence_residual / through;

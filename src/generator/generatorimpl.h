@@ -85,6 +85,11 @@ PETSC_INTERN PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symm
 PETSC_INTERN PetscInt       FPGeneratorNearest(FPGenerator gen, const PetscReal point[]); /* unknown */
 /* stable.c: nodes, jumps and edges of a process with stable noise; the two above for it; y += factor Q x, or Q^T x, of
    its jumps without their killing, which is in gen->kill; nothing where there are none. */
+PETSC_INTERN PetscErrorCode FPGeneratorFindTailMass(FPGenerator gen); /* info.tail_mass, from the stationary law */
+/* jumpflux.c: jumps under a law pi, added to the flux through upper faces, [dim][lattice], to the entropy production
+   but for pairs that have an edge, and to the traffic. */
+PETSC_INTERN PetscErrorCode FPGeneratorJumpFlux(FPGenerator gen, const PetscReal pi[], PetscReal flux[],
+                                                PetscReal *entropy, PetscReal *through);
 PETSC_INTERN PetscErrorCode FPGeneratorBuildStable(FPGenerator gen);
 PETSC_INTERN PetscErrorCode FPGeneratorAssembleStable(FPGenerator gen, PetscReal shift, PetscBool pinned, Mat *A);
 PETSC_INTERN PetscErrorCode FPGeneratorSetStableSolver(FPGenerator gen, PetscReal shift, PetscBool pinned, KSP ksp);

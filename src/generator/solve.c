@@ -353,11 +353,17 @@ static PetscErrorCode StoreStationary(FPGenerator gen, EPS eps, Mat A)
 /* What the stencils add, weighed by the law: numbers that say how much of the answer is numerical. */
 static void WeighStencils(FPGenerator gen)
 {
+  FPStable stable = {0};
+
+  (void)FPProcessGetStable(gen->process, &stable);
   gen->info.added_diffusion = gen->info.capped_share = 0;
   for (PetscInt k = 0; k < gen->n; k++) {
     gen->info.added_diffusion += gen->stationary[k] * gen->added[k];
     gen->info.capped_share += gen->capped[k] ? gen->stationary[k] : 0;
   }
+  /* drift beats jumps of index up to 1 on every grid */
+  gen->info.order =
+      gen->info.added_diffusion > 0 && (gen->info.degenerate || (stable.has && stable.alpha <= 1)) ? 1 : 2;
 }
 
 /* The two-sided solver of SLEPc 3.18 takes its two Schur forms for alike, and fails in LAPACK's trevc where a double
@@ -396,6 +402,7 @@ PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs)
   PetscCall(StoreModes(gen, eps, A, wanted));
   PetscCall(StoreStationary(gen, eps, A));
   WeighStencils(gen);
+  PetscCall(FPGeneratorFindTailMass(gen));
   PetscCall(EPSDestroy(&eps));
   PetscCall(MatDestroy(&A));
   PetscFunctionReturn(0);

@@ -13,6 +13,8 @@
 #define TOLERANCE 1e-12 /* of iterative solves */
 #define HAIR 1e-12      /* of jump rates that cancel against drift */
 #define RESTART 80
+#define TAIL_POINTS 400
+#define ASIDE 0.1 /* of the width: sources of jumps beyond the walls are farther inside */
 
 typedef struct {
   FPBoundary boundary;
@@ -304,5 +306,59 @@ PetscErrorCode FPGeneratorAddJumps(FPGenerator gen, PetscBool backward, PetscRea
   PetscCall(FPJumpsApply(gen->jumps, (PetscBool)!backward, x, product));
   for (PetscInt k = 0; k < n; k++) y[k] += factor * (product[k] + kill[k] * x[k]);
   PetscCall(PetscFree(product));
+  PetscFunctionReturn(0);
+}
+
+/* Rate at which mass jumps further up than `beyond` from sources at least `aside` of the width below the wall. */
+static PetscReal JumpsBeyond(FPGenerator gen, PetscReal sign, PetscReal wall, PetscReal beyond, const PetscReal scale[])
+{
+  const FPBox *box;
+  FPStable     stable;
+  PetscReal    sum = 0, c;
+
+  (void)FPMeshGetBox(gen->mesh, &box);
+  (void)FPProcessGetStable(gen->process, &stable);
+  c = tgamma(1 + stable.alpha) * sin(PETSC_PI * stable.alpha / 2) / PETSC_PI / stable.alpha;
+  for (PetscInt k = 0; k < gen->n; k++) {
+    const PetscReal inside = sign * (wall - gen->z[k]);
+
+    if (inside < ASIDE * (box->upper[0] - box->lower[0])) continue;
+    sum += gen->stationary[k] * c * PetscPowReal(scale[k] / (inside + beyond), stable.alpha);
+  }
+  return sum;
+}
+
+/* What the confined box of a line leaves out: mass beyond a wall drifts back to it, so it is the time of that, the
+   integral of dy/|b(y)|, times the rate of jumps beyond y. With substitution y = wall + width s/(1 - s), s in (0, 1).
+   Jumps from close to the wall are left out, and so are those from beyond. */
+PetscErrorCode FPGeneratorFindTailMass(FPGenerator gen)
+{
+  const FPBox *box;
+  FPStable     stable;
+  PetscReal   *scale, width, outside = 0;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetStable(gen->process, &stable));
+  gen->info.tail_mass = 0;
+  if (!gen->jumps || gen->dim > 1 || gen->absorbing || stable.boundary != FP_BOUNDARY_CONFINED) PetscFunctionReturn(0);
+  PetscCall(FPMeshGetBox(gen->mesh, &box));
+  width = box->upper[0] - box->lower[0];
+  PetscCall(PetscMalloc1(gen->n, &scale));
+  FPProcessStableScale(gen->process, (int)gen->n, gen->z, scale);
+  for (PetscInt side = 0; side < 2; side++)
+    for (PetscInt q = 0; q < TAIL_POINTS; q++) {
+      const PetscReal s = (q + 0.5) / TAIL_POINTS, wall = side ? box->upper[0] : box->lower[0], sign = side ? 1 : -1;
+      const PetscReal beyond = width * s / (1 - s), y = wall + sign * beyond;
+      PetscReal       b;
+
+      FPProcessDrift(gen->process, 1, &y, &b);
+      if (sign * b < 0)
+        outside +=
+            JumpsBeyond(gen, sign, wall, beyond, scale) / PetscAbsReal(b) * width / PetscSqr(1 - s) / TAIL_POINTS;
+      else
+        gen->info.tail_mass = 1; /* nothing brings it back */
+    }
+  if (gen->info.tail_mass == 0) gen->info.tail_mass = outside / (1 + outside);
+  PetscCall(PetscFree(scale));
   PetscFunctionReturn(0);
 }

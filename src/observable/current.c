@@ -169,8 +169,8 @@ static PetscErrorCode AddPattern(FPObservable obs, FPGenerator gen, PetscReal Jb
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddBinned(FPObservable obs, FPGenerator gen, const PetscReal pi[], const PetscReal Jv[],
-                                PetscReal Jb[], FPQuantities *q)
+static PetscErrorCode AddBinned(FPObservable obs, FPGenerator gen, const PetscReal pi[], const PetscReal Jb[],
+                                FPQuantities *q)
 {
   const FPBins    *bins = &obs->scene.bins;
   const PetscInt   d    = bins->dim;
@@ -183,7 +183,6 @@ static PetscErrorCode AddBinned(FPObservable obs, FPGenerator gen, const PetscRe
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
   PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPBinsAggregate(bins, gen, d, Jv, Jb));
   PetscCall(PetscMalloc3(d * d * n, &D, bins->total, &p, d * d * bins->total, &Dp));
   FPProcessDiffusion(process, (int)n, z, D);
   for (PetscInt i = 0; i < d * d; i++)
@@ -230,8 +229,9 @@ static PetscErrorCode WriteFields(FPObservable obs, FPGenerator gen, const Petsc
   PetscFunctionReturn(0);
 }
 
-/* What a rank-deficient D does not have, said in words. */
-static PetscErrorCode AddSingular(FPObservable obs, FPGenerator gen)
+/* What there is none of, said in words. */
+static PetscErrorCode AddMissing(FPObservable obs, FPGenerator gen, const char quantity[], const char status[],
+                                 const char reason[])
 {
   FPProcess   process;
   const char *name;
@@ -239,9 +239,21 @@ static PetscErrorCode AddSingular(FPObservable obs, FPGenerator gen)
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPResultsAddStatus(
-      obs->scene.results, name, "generator", "current", "entropy_production", "singular",
-      "D is rank-deficient: entropy production does not exist, and pointwise rates carry no current"));
+  PetscCall(FPResultsAddStatus(obs->scene.results, name, "generator", "current", quantity, status, reason));
+  PetscFunctionReturn(0);
+}
+
+/* Entropy production of the chain; that on bins needs a diffusion for what moves. */
+static PetscErrorCode AddEntropy(FPObservable obs, FPGenerator gen, const FPCurrentNumbers *numbers, PetscBool finest,
+                                 FPQuantities *q)
+{
+  PetscFunctionBegin;
+  if (numbers->has_entropy)
+    PetscCall(FPQuantitiesAdd(q, numbers->entropy_production, 0, "nat/time", "entropy_production"));
+  else if (finest)
+    PetscCall(AddMissing(obs, gen, "entropy_production", "singular",
+                         "drift goes against jumps alone: paths and their reverse are singular to each other, and the "
+                         "chain's entropy production grows as h^(alpha-2)"));
   PetscFunctionReturn(0);
 }
 
@@ -253,11 +265,25 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
   PetscInt         dim, n, lattice = 1, corners = 1;
   FPCurrentNumbers numbers;
   FPGeneratorInfo  info;
+  FPProcess        process;
+  FPStable         stable;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
   if (info.degenerate) {
-    if (finest) PetscCall(AddSingular(obs, gen));
+    if (finest)
+      PetscCall(AddMissing(obs, gen, "entropy_production", "singular",
+                           "D is rank-deficient: entropy production does not exist, and pointwise rates carry no "
+                           "current"));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetStable(process, &stable));
+  if (stable.has && (PetscReal)info.unknowns * info.unknowns > FP_MOST_PAIRS) {
+    if (finest)
+      PetscCall(AddMissing(obs, gen, "entropy_production", "unsupported",
+                           "currents of jumps come from all pairs of cells, which are too many here: at most 20000 "
+                           "cells are accepted"));
     PetscFunctionReturn(0);
   }
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
@@ -270,7 +296,7 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
   PetscCall(
       PetscMalloc5(dim * lattice, &J, corners, &psi, corners, &curl, dim * n, &Jv, dim * obs->scene.bins.total, &Jb));
   PetscCall(FPGeneratorCurrent(gen, pi, J, psi, curl, &numbers));
-  PetscCall(FPQuantitiesAdd(q, numbers.entropy_production, 0, "nat/time", "entropy_production"));
+  PetscCall(AddEntropy(obs, gen, &numbers, finest, q));
   PetscCall(FPQuantitiesAdd(q, numbers.current_l1, 0, "weight/time", "current_l1"));
   if (dim == 2) {
     PetscCall(FPQuantitiesAdd(q, numbers.max_curl, 0, "1/(weight^2 time)", "max_curl"));
@@ -278,13 +304,12 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
   }
   PetscCall(CurrentOfUnknowns(gen, J, Jv));
   PetscCall(AddRotation(gen, Jv, q));
-  PetscCall(AddBinned(obs, gen, pi, Jv, Jb, q));
-  PetscCall(AddPattern(obs, gen, Jb, finest, q));
+  PetscCall(FPBinsAggregate(&obs->scene.bins, gen, dim, Jv, Jb));
+  if (!stable.has) PetscCall(AddBinned(obs, gen, pi, Jb, q));
+  if (!stable.has || dim > 1) PetscCall(AddPattern(obs, gen, Jb, finest, q)); /* a line at rest has none */
   if (finest) {
     const char *name;
-    FPProcess   process;
 
-    PetscCall(FPGeneratorGetProcess(gen, &process));
     PetscCall(FPProcessGetName(process, &name));
     PetscCall(FPResultsAdd(obs->scene.results, name, "generator", "current", "divergence_residual",
                            numbers.divergence_residual, numbers.divergence_residual, FP_BOUND, "1"));

@@ -3,6 +3,8 @@
 #include "runimpl.h"
 #include <petsctime.h>
 
+#define MOST_TAIL 0.02 /* of the law beyond the box, without a warning */
+
 typedef struct {
   FPQuantities q[FP_MAX_OBSERVABLES];
 } LevelAnswers;
@@ -78,6 +80,15 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
                             "box: where the law lives on less than the box, its modes include the decay onto that, and "
                             "wells may be joined by nothing but what was added",
                             process, (double)info.added_diffusion));
+  if (info.tail_mass > 0) { /* within 3 % of the truth for stable Ornstein-Uhlenbeck processes */
+    PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "tail_mass", info.tail_mass,
+                           PetscMin(0.1 * info.tail_mass, 1), FP_BOUND, "1"));
+    if (info.tail_mass > MOST_TAIL)
+      PetscCall(FPResultsWarn(run->results,
+                              "%s: %.2g of its law lies beyond the box, so laws and moments are those of the process "
+                              "while it is inside; a larger box would tell more",
+                              process, (double)info.tail_mass));
+  }
   if (info.capped_share > 0)
     PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "capped_share", info.capped_share, 0,
                            FP_BOUND, "1"));
@@ -125,8 +136,7 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   for (PetscInt l = 1; l < levels; l++)
     for (PetscInt o = 0; o < run->observables; o++)
       PetscCall(FPObservableAlign(run->observable[o], &answers[0].q[o], &answers[l].q[o]));
-  for (PetscInt o = 0; o < run->observables; o++)
-    PetscCall(AddRows(run, name, o, levels, answers, ratio, info.degenerate && info.added_diffusion > 0 ? 1 : 2));
+  for (PetscInt o = 0; o < run->observables; o++) PetscCall(AddRows(run, name, o, levels, answers, ratio, info.order));
   PetscCall(AddDiagnostics(run, name, gen));
   PetscCall(FPRunWarnResolution(run, p));
   for (PetscInt l = 0; l < levels; l++)
