@@ -103,6 +103,11 @@ PETSC_EXTERN PetscErrorCode FPGeneratorCreateKilled(FPProcess process, FPMesh me
                                                     FPRegion region, FPGenerator *gen);
 /* y = Q x for functions (backward), or Q^T x for measures; what the process conserves is conserved to rounding. */
 PETSC_EXTERN PetscErrorCode FPGeneratorApply(FPGenerator gen, PetscBool backward, const PetscReal x[], PetscReal y[]);
+/* Of a process with stable noise, rate[n] at which it is killed by ending where z_axis > level: in cells outside the
+   region, or beyond a killing wall in one dimension (has = PETSC_FALSE in two); what drift and short jumps carry across
+   the boundary ends where it began. */
+PETSC_EXTERN PetscErrorCode FPGeneratorKillsAbove(FPGenerator gen, PetscInt axis, PetscReal level, PetscReal rate[],
+                                                  PetscBool *has);
 /* x = (shift - Q)^-1 rhs for functions (backward), or (shift - Q^T)^-1 rhs for measures; the factors of the last shift
    are kept. shift = 0 where nothing is killed: the solution of Poisson's equation that is 0 at the start's node, for
    rhs of stationary mean 0 or, of measures, sum 0. rhs and x may be the same. */

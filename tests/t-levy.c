@@ -573,14 +573,64 @@ static void test_flux(void **state)
   SceneClose(&s);
 }
 
+/* The side on which a driftless process leaves an interval, from a quarter of the way up: see t-jumps.c; by killing
+   walls, and by a region in a larger box. */
+static void test_side(void **state)
+{
+  const double alpha = 1.3, R = 1.23;
+
+  (void)state;
+  for (int region = 0; region < 2; region++) {
+    Scene            s;
+    FPRegion         ball = NULL;
+    PetscInt         n, at = 0;
+    const PetscReal *z, *volume;
+    PetscReal       *rate, *above;
+    PetscBool        has;
+    double           want = 0.5, x;
+
+    OpenLine(&s, 1e-9, 0.2, 0.2 - R - (region ? 0.31 : 0), 0.2 + R + (region ? 0.43 : 0), 500);
+    MakeStable(&s, alpha, 0.7, PETSC_FALSE, region ? FP_BOUNDARY_CONFINED : FP_BOUNDARY_KILLED, 0);
+    if (region) {
+      SceneSet(s.config, "exit_region=ball exit_center=0.2 exit_radius=1.23");
+      must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &ball));
+      must(FPGeneratorCreateKilled(s.process, s.mesh, 0, &s.options, NULL, ball, &s.gen));
+    } else
+      (void)SceneGrid(&s, 0);
+    z = Nodes(s.gen, &n, &volume);
+    must(PetscMalloc2(n, &rate, n, &above));
+    must(FPGeneratorKillsAbove(s.gen, 0, 0.5, rate, &has));
+    assert_true(has);
+    must(FPGeneratorInvert(s.gen, PETSC_TRUE, 0, rate, above));
+    while (z[at] < 0.5) at++;
+    x = (z[at] - 0.2) / R;
+    for (int q = 0; q < 2000; q++)
+      want += x / 2000 * pow(2, 1 - alpha) * tgamma(alpha) / pow(tgamma(alpha / 2), 2) *
+              pow(1 - PetscSqr(x * (q + 0.5) / 2000), alpha / 2 - 1);
+    print_message("  leaves above with %.7f, exact %.7f\n", (double)above[at], want);
+    check(fabs(above[at] - want) < 2e-5, "leaves above with %.7f, exact %.7f", (double)above[at], want);
+    must(PetscFree2(rate, above));
+    must(FPRegionDestroy(&ball));
+    SceneClose(&s);
+  }
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_ornstein_uhlenbeck), cmocka_unit_test(test_interval),  cmocka_unit_test(test_disc),
-      cmocka_unit_test(test_gaussian),           cmocka_unit_test(test_chain),     cmocka_unit_test(test_scale),
-      cmocka_unit_test(test_rare_exit),          cmocka_unit_test(test_evolution), cmocka_unit_test(test_iterations),
-      cmocka_unit_test(test_chain_rates),        cmocka_unit_test(test_current),   cmocka_unit_test(test_flux)};
-  int failed;
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ornstein_uhlenbeck),
+                                     cmocka_unit_test(test_interval),
+                                     cmocka_unit_test(test_disc),
+                                     cmocka_unit_test(test_gaussian),
+                                     cmocka_unit_test(test_chain),
+                                     cmocka_unit_test(test_scale),
+                                     cmocka_unit_test(test_rare_exit),
+                                     cmocka_unit_test(test_evolution),
+                                     cmocka_unit_test(test_iterations),
+                                     cmocka_unit_test(test_chain_rates),
+                                     cmocka_unit_test(test_current),
+                                     cmocka_unit_test(test_flux),
+                                     cmocka_unit_test(test_side)};
+  int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   failed = cmocka_run_group_tests(tests, NULL, NULL);

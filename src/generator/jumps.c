@@ -373,6 +373,15 @@ PetscErrorCode FPJumpsLanding(FPJumps g, PetscReal landing[])
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPJumpsDead(FPJumps g, const PetscReal value[], PetscReal y[])
+{
+  PetscFunctionBegin;
+  for (PetscInt l = 0; l < g->box; l++) g->from[l] = g->unknown[l] < 0 ? value[l] : 0;
+  PetscCall(Convolve(g, PETSC_FALSE, g->from, g->to));
+  for (PetscInt k = 0; k < g->n; k++) y[k] = g->rate[k] * g->to[g->node[k]];
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPJumpsNear(FPJumps g, PetscInt distance, PetscInt *count, PetscInt **i, PetscInt **j, PetscReal **qij,
                            PetscReal **qji)
 {

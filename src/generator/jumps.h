@@ -39,6 +39,8 @@ PETSC_INTERN PetscErrorCode FPJumpsGetOutflow(FPJumps jumps, PetscInt *n, const 
 /* Rates at which jumps end below and above the box along each axis, where they are killed; corners count half for each
    of their two axes. landing[2 dim][n]. What kill has beyond their sum lands on dead nodes of the box. */
 PETSC_INTERN PetscErrorCode FPJumpsLanding(FPJumps jumps, PetscReal landing[]);
+/* y[n]: from every unknown, the sum over dead nodes of the box of the rate of landing there times value[lattice]. */
+PETSC_INTERN PetscErrorCode FPJumpsDead(FPJumps jumps, const PetscReal value[], PetscReal y[]);
 /* Jumps between unknowns at most `distance` apart along every axis: count pairs (i, j), each once, with both rates. The
    arrays are the caller's, by PetscFree4(). */
 PETSC_INTERN PetscErrorCode FPJumpsNear(FPJumps jumps, PetscInt distance, PetscInt *count, PetscInt **i, PetscInt **j,

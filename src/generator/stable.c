@@ -362,3 +362,31 @@ PetscErrorCode FPGeneratorFindTailMass(FPGenerator gen)
   PetscCall(PetscFree(scale));
   PetscFunctionReturn(0);
 }
+
+PetscErrorCode FPGeneratorKillsAbove(FPGenerator gen, PetscInt axis, PetscReal level, PetscReal rate[], PetscBool *has)
+{
+  const PetscInt n = gen->n, sides = 2 * gen->dim;
+  FPStable       stable;
+  PetscReal     *value, *dead, *landing, *center, *width;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetStable(gen->process, &stable));
+  *has = (PetscBool)(gen->jumps && (gen->dim == 1 || stable.boundary != FP_BOUNDARY_KILLED));
+  if (!*has) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc5(gen->lattice, &value, n, &dead, sides * n, &landing, gen->cells[axis], &center,
+                         gen->cells[axis], &width));
+  PetscCall(FPGeneratorAxis(gen, axis, center, width));
+  PetscCall(FPJumpsLanding(gen->jumps, landing));
+  for (PetscInt l = 0; l < gen->lattice; l++) value[l] = 1;
+  PetscCall(FPJumpsDead(gen->jumps, value, dead));
+  for (PetscInt l = 0; l < gen->lattice; l++) value[l] = center[l / gen->stride[axis] % gen->cells[axis]] > level;
+  PetscCall(FPJumpsDead(gen->jumps, value, rate));
+  for (PetscInt k = 0; k < n; k++) {
+    PetscReal rest = gen->kill[k] - dead[k];
+
+    for (PetscInt c = 0; c < sides; c++) rest -= landing[c * n + k];
+    rate[k] += landing[(2 * axis + 1) * n + k] + (gen->z[axis * n + k] > level ? rest : 0);
+  }
+  PetscCall(PetscFree5(value, dead, landing, center, width));
+  PetscFunctionReturn(0);
+}

@@ -273,6 +273,29 @@ static PetscErrorCode AddNegative(const FPExit *e, FPGenerator gen, const Stenci
   PetscFunctionReturn(0);
 }
 
+/* landing_above[i]: the probability that what leaves by jumps ends where z_i is larger than at the start. */
+static PetscErrorCode AddLanding(const FPExit *e, FPGenerator gen, const Stencil *s, FPQuantities *q)
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio, *rate, *above;
+  PetscInt         dim, n;
+  PetscBool        has;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(PetscMalloc2(n, &rate, n, &above));
+  for (PetscInt a = 0; a < dim; a++) {
+    PetscCall(FPGeneratorKillsAbove(gen, a, e->z[a], rate, &has));
+    if (!has) break;
+    PetscCall(FPGeneratorInvert(gen, PETSC_TRUE, 0, rate, above));
+    PetscCall(FPQuantitiesAdd(q, At(s, above), 0, "1", "landing_above[%d]", (int)a));
+  }
+  PetscCall(PetscFree2(rate, above));
+  PetscFunctionReturn(0);
+}
+
 /* committor: from the start, the probability of meeting the second region before leaving the first */
 static PetscErrorCode AddCommittor(const FPExit *e, FPGenerator gen, FPGenerator killed, FPQuantities *q)
 {
@@ -434,13 +457,15 @@ static PetscErrorCode CreateMover(const FPExit *e, FPGenerator killed, FPGenerat
   FPMesh                    mesh;
   PetscInt                  level;
   PetscBool                 potential;
+  FPStable                  stable;
 
   PetscFunctionBegin;
   *mover = NULL;
   PetscCall(FPGeneratorGetProcess(killed, &process));
   PetscCall(FPProcessHasPotential(process, &potential));
   PetscCall(FPGeneratorGetInfo(killed, &info));
-  if (!potential && e->dim > 1 && !info.degenerate) PetscFunctionReturn(0);
+  PetscCall(FPProcessGetStable(process, &stable));
+  if (stable.has || (!potential && e->dim > 1 && !info.degenerate)) PetscFunctionReturn(0);
   PetscCall(FPGeneratorGetSetting(killed, &mesh, &level, &same));
   options           = *same;
   options.transient = PETSC_TRUE;
@@ -504,6 +529,7 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   PetscCall(AddSurvival(e, mover, &s, &slow, mean, q));
   PetscCall(BuildStencil(e, killed, mesh, &s));
   if (e->negative) PetscCall(AddNegative(e, killed, &s, q));
+  PetscCall(AddLanding(e, killed, &s, q));
   if (e->second) PetscCall(AddCommittor(e, gen, killed, q));
   if (finest && obs->scene.results) {
     PetscCall(FPGeneratorStationary(killed, &law));
