@@ -10,7 +10,7 @@ from scipy.linalg import solve, toeplitz
 from scipy.special import gamma
 
 for alpha in (0.5, 1.5):
-    for n in (255, 1023, 4095):
+    for n in (255, 1023, 2047):
         h = 2 / (n + alpha / 2)
         k = np.arange(1, n)
         first = gamma(1 + alpha) / gamma(1 + alpha / 2) ** 2
