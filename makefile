@@ -1,6 +1,7 @@
 # make            build bin/dlnfp          make demo      the flagship run, with its figures
 # make test       every test               make test-slow the calibration tests, minutes each
 # make lint       format, static checks    make sanitize  the tests under ASan and UBSan
+# make notebooks  every figure, as HTML in out/figures; the demo makes those of the flagship run
 # make bench      timings beside SciPy     make install   PREFIX=/usr/local, DESTDIR=
 # make deps       installs what is missing (Debian); demo, test, lint and bench call it
 # V=1 prints whole commands.
@@ -25,6 +26,7 @@ tests        := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/t-*.c))
 slow         := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/slow-*.c))
 benches      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench-*.c))
 notebooks    := $(wildcard notebooks/*.ipynb)
+flagship     := notebooks/currents.ipynb notebooks/spectrum.ipynb
 # Runs whose results the notebooks read, as out/NAME.
 notebook_runs := $(patsubst %,out/%/results.json,diabetes_chain2)
 
@@ -35,7 +37,7 @@ export OMP_NUM_THREADS ?= 2
 export OPENBLAS_NUM_THREADS ?= 1
 export PYTHON
 
-.PHONY: all deps demo test test-slow bench sanitize install uninstall clean
+.PHONY: all deps demo notebooks test test-slow bench sanitize install uninstall clean
 .PHONY: lint lint-format lint-gcc lint-clang lint-cppcheck lint-tidy
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -84,11 +86,16 @@ out/%/results.json: runs/%.yaml $(BIN)/dlnfp
 demo: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	$(BIN)/dlnfp run runs/diabetes_chain2.yaml -out out/diabetes_chain2
+	@$(MAKE) --no-print-directory notebooks notebooks='$(flagship)'
+	@echo; echo "Numbers  out/diabetes_chain2/results.json (fields: results.h5, for ParaView: results.xdmf)"; \
+	echo "Figures  out/figures"; ls out/figures | sed 's/^/         /'
+
+notebooks: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory $(notebook_runs)
 	@mkdir -p out/figures
 	@for n in $(notebooks); do echo "executing $$n"; PYDEVD_DISABLE_FILE_VALIDATION=1 \
 	  /usr/bin/jupyter nbconvert --log-level WARN --to html --execute --output-dir out/figures $$n || exit 1; done
-	@echo; echo "Numbers  out/diabetes_chain2/results.json (fields: results.h5, for ParaView: results.xdmf)"; \
-	echo "Figures  out/figures"; ls out/figures | sed 's/^/         /'
 
 test: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(tests)

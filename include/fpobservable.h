@@ -10,7 +10,8 @@
 
 typedef struct {
   char      name[FP_NAME], unit[24];
-  PetscReal value, error; /* value: infinite where it is; error: of the solver, on one grid; particles: what their scatter does not show */
+  PetscReal value, error; /* value: infinite where it is; error: of the solver, on one grid; particles: what their
+                             scatter does not show */
 } FPQuantity;
 
 typedef struct {
@@ -66,8 +67,8 @@ PETSC_EXTERN PetscErrorCode FPObservableAlign(FPObservable observable, const FPQ
 typedef struct {
   PetscBool  own;
   PetscBool  ordinary_clock; /* in the process's own time even under a fractional clock */
-  PetscReal  duration; /* time, rounded up to SGD steps */
-  PetscReal *start;    /* z[particle*dim + k], FPParticlesCount() of them; freed by the run */
+  PetscReal  duration;       /* time, rounded up to SGD steps */
+  PetscReal *start;          /* z[particle*dim + k], FPParticlesCount() of them; freed by the run */
 } FPEnsemble;
 
 /* used = PETSC_FALSE: it has no particle estimator. Begin ... run ... Evaluate (any sums of groups) ... Fields ... End.
