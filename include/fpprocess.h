@@ -30,10 +30,14 @@ PETSC_EXTERN PetscErrorCode FPProcessGetModel(FPProcess process, FPModel *model)
 PETSC_EXTERN PetscErrorCode FPProcessGetTraining(FPProcess   process,
                                                  FPTraining *training); /* temperature: this process's T */
 PETSC_EXTERN PetscErrorCode FPProcessGetAlgorithm(FPProcess process, FPAlgorithm *algorithm, PetscInt *order);
+/* "gradient", "modified", ...: the types of the two axes; either may be NULL */
+PETSC_EXTERN PetscErrorCode FPProcessGetAxes(FPProcess process, const char **drift, const char **noise);
 /* The clock: p(t) = E_beta(scale t^beta L) p(0) in place of exp(t L) p(0), E_beta the Mittag-Leffler function; the
    process runs in the time inf{s : S(s) > t} of a stable subordinator, E exp(-q S(s)) = exp(-s q^beta/scale). The
    ordinary clock has beta = scale = 1. */
 PETSC_EXTERN PetscErrorCode FPProcessGetClock(FPProcess process, PetscReal *beta, PetscReal *scale);
+/* Errors (user input): the process is none in that box (NULL: without one), as its diffusion is negative somewhere. */
+PETSC_EXTERN PetscErrorCode FPProcessCheckBox(FPProcess process, const PetscReal lower[], const PetscReal upper[]);
 /* Time per step of a discrete algorithm (eta, or eta/order for svag); 0 for an SDE. */
 PETSC_EXTERN PetscErrorCode FPProcessGetStep(FPProcess process, PetscReal *step);
 PETSC_EXTERN PetscErrorCode FPProcessGetParticleStep(FPProcess process, PetscReal *dt); /* SDE: key dt, or a default */

@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
   FPProcess   process;
   FPModel     model;
-  const char *name, *type, *coordinates;
+  const char *name, *type, *coordinates, *drift, *noise;
   FPAlgorithm algorithm;
   FPTraining  training;
   PetscInt    dim, depth;
@@ -39,6 +39,7 @@ static PetscErrorCode Study(FPObservable obs, PetscInt p, Subject *s)
   PetscCall(FPProcessGetName(s->process, &s->name));
   PetscCall(FPProcessGetAlgorithm(s->process, &s->algorithm, NULL));
   PetscCall(FPProcessGetTraining(s->process, &s->training));
+  PetscCall(FPProcessGetAxes(s->process, &s->drift, &s->noise));
   PetscCall(FPModelGetName(s->model, &s->type, &s->coordinates));
   PetscCall(FPModelGetSizes(s->model, &s->dim, NULL, NULL));
   PetscCall(FPModelGetMetric(s->model, &metric));
@@ -75,24 +76,28 @@ static PetscErrorCode ChainDirections(const Subject *s, const FPCriticalPoint *p
   PetscFunctionReturn(0);
 }
 
-/* Whether the SDE has noise, and a drift other than -grad V: seen at a point where neither happens to vanish. */
-static void Anatomy(const Subject *s, PetscBool *noisy, PetscBool *modified)
+/* Whether the SDE has noise: seen at a point where it does not happen to vanish. */
+static PetscBool Noisy(const Subject *s)
 {
-  double  z[FP_MAX_DIM], b[FP_MAX_DIM], g[FP_MAX_DIM], size = 0, gap = 0, diffusion = 0;
+  double  z[FP_MAX_DIM], diffusion = 0;
   double *D = FPScratchTake((size_t)(s->dim * s->dim));
 
   for (PetscInt i = 0; i < s->dim; i++) z[i] = 0.37 + 0.11 * i;
-  FPProcessDrift(s->process, 1, z, b);
   FPProcessDiffusion(s->process, 1, z, D);
-  FPModelGradient(s->model, 1, z, g);
-  for (PetscInt i = 0; i < s->dim; i++) {
-    gap  = PetscMax(gap, PetscAbsReal(b[i] + g[i]));
-    size = PetscMax(size, PetscAbsReal(g[i]));
-    diffusion += D[i * (s->dim + 1)];
-  }
+  for (PetscInt i = 0; i < s->dim; i++) diffusion += D[i * (s->dim + 1)];
   FPScratchRelease(D);
-  *noisy    = (PetscBool)(diffusion > 0);
-  *modified = (PetscBool)(gap > 1e-12 * size);
+  return (PetscBool)(diffusion > 0);
+}
+
+/* Exponent of dz = k z dt + sqrt(c) z dB, and of the modified equations of SGD with that mean and variance: those of
+   the linear parts at the point, k - eta k^2/2 - c/2 and then + eta^2 k^3/3 + eta k c. */
+static PetscReal Refine(const Subject *s, PetscReal k, PetscReal c)
+{
+  const PetscReal eta = s->training.learning_rate;
+
+  if (!strcmp(s->drift, "gradient")) return k - 0.5 * c;
+  if (!strcmp(s->drift, "modified")) return k - 0.5 * eta * k * k - 0.5 * c;
+  return k - 0.5 * eta * k * k + eta * eta * k * k * k / 3 - 0.5 * c + (!strcmp(s->noise, "refined") ? eta * k * c : 0);
 }
 
 /* Exponent of direction k of a chain per unit time, and its bound. */
@@ -101,8 +106,7 @@ static PetscErrorCode DirectionExponent(const Subject *s, const Directions *d, P
 {
   const PetscReal eta = s->training.learning_rate, decay = s->training.weight_decay;
   FPBatchMean     law = {.squares = d->squares, .batch = s->training.batch_size};
-  PetscReal       mean, variance, rate;
-  PetscBool       noisy, modified;
+  PetscReal       mean, variance;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetData(s->model, &law.data));
@@ -113,10 +117,8 @@ static PetscErrorCode DirectionExponent(const Subject *s, const Directions *d, P
     PetscFunctionReturn(0);
   }
   PetscCall(FPBatchMeanMoments(&law, &mean, &variance));
-  Anatomy(s, &noisy, &modified);
-  rate   = d->slope[k] * mean - decay;
-  *value = rate - (modified ? 0.5 * eta * rate * rate : 0) -
-           (noisy ? 0.5 * eta * PetscSqr(d->slope[k]) * variance / s->training.batch_size : 0);
+  *value = Refine(s, d->slope[k] * mean - decay,
+                  Noisy(s) ? eta * PetscSqr(d->slope[k]) * variance / s->training.batch_size : 0);
   *error = 1e-13 * PetscMax(1, PetscAbsReal(*value));
   PetscFunctionReturn(0);
 }
@@ -178,6 +180,9 @@ static const char *NoPoint(const Subject *s)
   if (s->algorithm == FP_GD) return NULL;
   if (strcmp(s->type, "chain")) return "the directions do not separate: only chains have it in closed form";
   if (s->algorithm == FP_SVAG) return "there is no closed form for svag";
+  if (strcmp(s->drift, "gradient") && strcmp(s->drift, "modified") && strcmp(s->drift, "refined"))
+    return "there is no closed form for its drift";
+  if (strcmp(s->drift, "refined") && !strcmp(s->noise, "refined")) return "its noise belongs to another drift";
   return NULL;
 }
 

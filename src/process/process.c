@@ -70,6 +70,10 @@ static PetscErrorCode SetGibbsTemperature(FPProcess process)
   if (point) {
     PetscCall(FPProcessMeanCovariance(process->model, point->z, &mean));
     process->gibbs += process->noise.gain * mean;
+    if (process->noise.whole) {
+      FPProcessWeightDiffusion(process, 1, point->z, &mean);
+      process->gibbs = mean + process->training.temperature * (1 - process->metric);
+    }
   } else
     process->gibbs = 0.0;
   PetscFunctionReturn(0);
@@ -96,7 +100,7 @@ PetscErrorCode FPProcessCreate_Private(FPConfig config, const char name[], FPMod
   p->clock_scale = keys.clock_scale;
   PetscCall(SetTemperature(config, p, &keys, reference));
   if (p->noise.stable.has) PetscCall(FPProcessSetUpStable(config, p, &keys));
-  p->channels = p->noise.channels + (p->training.temperature > 0.0 ? p->weights : 0);
+  p->channels = p->noise.channels + (p->training.temperature > 0.0 && !p->noise.whole ? p->weights : 0);
   PetscCall(SetParticleStep(config, p, &keys));
   PetscCall(SetGibbsTemperature(p));
   PetscCall(FPProcessSetUpPotential(p));
@@ -139,6 +143,14 @@ PetscErrorCode FPProcessGetAlgorithm(FPProcess process, FPAlgorithm *algorithm, 
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPProcessGetAxes(FPProcess process, const char **drift, const char **noise)
+{
+  PetscFunctionBegin;
+  if (drift) *drift = process->drift_name;
+  if (noise) *noise = process->noise_name;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPProcessGetClock(FPProcess process, PetscReal *beta, PetscReal *scale)
 {
   PetscFunctionBegin;
@@ -175,6 +187,13 @@ PetscErrorCode FPProcessHasPotential(FPProcess process, PetscBool *has)
 {
   PetscFunctionBegin;
   *has = (PetscBool)(process->potential != FP_NO_POTENTIAL);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPProcessCheckBox(FPProcess process, const PetscReal lower[], const PetscReal upper[])
+{
+  PetscFunctionBegin;
+  if (process->noise.check) PetscCall((*process->noise.check)(process, lower, upper));
   PetscFunctionReturn(0);
 }
 

@@ -20,6 +20,9 @@ typedef struct {
   FPStable  stable;                                                         /* jumps beside D */
   PetscReal scale; /* of the jumps, in z; 0: of the gradient noise */
   PetscReal gain;  /* D is this times C, the covariance of one sample's gradient, beside the injected noise */
+  PetscBool whole; /* the injected noise is in factor() too, and D not this: gain tells the leading order alone */
+  /* Refuses a box (NULL: the surroundings of the critical points) in which the type does not exist; may be NULL */
+  PetscErrorCode (*check)(FPProcess process, const PetscReal lower[], const PetscReal upper[]);
 } FPNoise;
 
 typedef struct {
@@ -44,8 +47,9 @@ typedef struct _FPSection FPSection; /* section.c */
 
 struct _p_FPProcess {
   char            name[FP_NAME];
-  FPModel         model;    /* borrowed */
-  FPTraining      training; /* temperature: this process's own */
+  char            drift_name[FP_NAME], noise_name[FP_NAME]; /* types of the axes */
+  FPModel         model;                                    /* borrowed */
+  FPTraining      training;                                 /* temperature: this process's own */
   FPDrift         drift;
   FPNoise         noise;
   FPAlgorithmType algorithm;
@@ -83,6 +87,12 @@ PETSC_INTERN PetscErrorCode FPNoiseCreate_Stable(FPProcess process);
 PETSC_INTERN PetscErrorCode FPProcessSetUpStable(FPConfig config, FPProcess process, const FPProcessKeys *keys);
 /* processpotential.c. Finds out whether the process has a known potential. */
 PETSC_INTERN PetscErrorCode FPProcessSetUpPotential(FPProcess process);
+/* processalong.c. Derivative of rows of f along u[d][n] (NULL: along 1 in one coordinate), out[rows][n]. */
+typedef void (*FPModelFunction)(FPModel, int, const double *, double *);
+PETSC_INTERN void FPProcessAlong(FPModel model, FPModelFunction f, int d, int rows, int n, const double *w,
+                                 const double *u, double *out);
+/* Refuses a model that has more than one coordinate, or a mapped one, on behalf of an axis. */
+PETSC_INTERN PetscErrorCode FPProcessRequireScalar(FPProcess process, const char axis[]);
 /* processeval.c. D on the weights. */
 PETSC_INTERN void FPProcessWeightDiffusion(FPProcess process, int n, const double *w, double *D);
 

@@ -163,6 +163,9 @@ PetscErrorCode FPProcessMatchedTemperature(FPConfig config, FPProcess process, c
     PetscCall(UnknownPoint(process->model, where));
   }
   PetscCall(FPProcessCreate_Private(config, keys->matched_to, process->model, PETSC_TRUE, &reference));
+  PetscCall(Where(config, process, "matched_to", keys->matched_to, where, sizeof where));
+  FPInputCheck(!reference->noise.whole,
+               "%s: the noise of that process is no multiple of C; accepted are ald, ald2, sgd", where);
   if (reference->noise.gain > 0.0) {
     PetscReal away[FP_MAX_DIM], scale;
     PetscInt  dim, inputs, targets;

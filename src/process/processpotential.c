@@ -84,7 +84,7 @@ PetscErrorCode FPProcessSetUpPotential(FPProcess process)
   PetscCall(FPModelHasPotential(process->model, &has));
   if (linear)
     PetscCall(SetUpQuadratic(process));
-  else if (has && process->noise.isotropic && process->training.temperature > 0.0)
+  else if (has && process->drift.energy && process->noise.isotropic && process->training.temperature > 0.0)
     process->potential = FP_ENERGY;
   PetscFunctionReturn(0);
 }

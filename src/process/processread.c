@@ -17,8 +17,8 @@ static const Preset presets[] = {
 static const FPParameter axes[][5] = {
 #define FP_PRESET(NAME, ALGORITHM, DRIFT, NOISE, CLOCK, HELP)                                                          \
   {{"preset", FP_STRING, FIELD(preset), NAME, 0, 0, NULL, NULL, "what the block starts from"},                         \
-   {"drift", FP_STRING, FIELD(drift), DRIFT, 0, 0, NULL, NULL, "gradient, modified"},                                  \
-   {"noise", FP_STRING, FIELD(noise), NOISE, 0, 0, NULL, NULL, "none, isotropic, gradient"},                           \
+   {"drift", FP_STRING, FIELD(drift), DRIFT, 0, 0, NULL, NULL, "gradient, modified, refined"},                         \
+   {"noise", FP_STRING, FIELD(noise), NOISE, 0, 0, NULL, NULL, "none, isotropic, gradient, refined"},                  \
    {"clock", FP_STRING, FIELD(clock), CLOCK, 0, 0, NULL, NULL, "ordinary, fractional"},                                \
    {.name = NULL}},
 #include "processlist.h"
@@ -225,7 +225,9 @@ PetscErrorCode FPProcessReadKeys(FPConfig config, FPProcess process, FPProcessKe
   PetscCall(ReadPreset(config, process->name, &index));
   PetscCall(FPConfigRead(config, process->name, axes[index], keys));
   PetscCall(SetAxis(config, process, FP_AXIS_DRIFT, "drift", keys->drift));
+  PetscCall(PetscStrncpy(process->drift_name, keys->drift, sizeof process->drift_name));
   PetscCall(SetAxis(config, process, FP_AXIS_NOISE, "noise", keys->noise));
+  PetscCall(PetscStrncpy(process->noise_name, keys->noise, sizeof process->noise_name));
   PetscCall(SetAxis(config, process, FP_AXIS_CLOCK, "clock", keys->clock));
   PetscCall(SetAxis(config, process, FP_AXIS_ALGORITHM, "preset", presets[index].axis[FP_AXIS_ALGORITHM]));
   PetscCall(ReadRest(config, process, &presets[index], keys));

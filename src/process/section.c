@@ -124,6 +124,7 @@ PetscErrorCode FPProcessCreateSection(FPProcess parent, FPModel model, const Pet
     PetscBool has;
 
     PetscCall(FPModelHasPotential(parent->model, &has));
+    has               = (PetscBool)(has && parent->drift.energy);
     p->noise.channels = 0;
     p->channels       = k;
     if (has) p->drift.energy = Energy;

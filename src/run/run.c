@@ -35,7 +35,10 @@ static PetscErrorCode CheckList(const FPStrings *list, const char key[], PetscIn
 /* Blocks of presets that the run does not use are still read, so that their keys are checked and known. */
 static PetscErrorCode ReadUnusedBlocks(FPConfig config, FPRunObjects *run)
 {
-  const char *presets[] = {"sgd", "gd", "svag", "langevin", "ald", "ald2"};
+  static const char *const presets[] = {
+#define FP_PRESET(name, algorithm, drift, noise, clock, help) name,
+#include "../process/processlist.h"
+  };
 
   PetscFunctionBegin;
   for (size_t k = 0; k < sizeof(presets) / sizeof(presets[0]); k++) {
@@ -161,6 +164,17 @@ static PetscErrorCode CheckNormalisable(FPRunObjects *run)
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode CheckBox(FPRunObjects *run)
+{
+  const FPBox *box = NULL;
+
+  PetscFunctionBegin;
+  if (run->mesh) PetscCall(FPMeshGetBox(run->mesh, &box));
+  for (PetscInt p = 0; p < run->processes; p++)
+    PetscCall(FPProcessCheckBox(run->process[p], box ? box->lower : NULL, box ? box->upper : NULL));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
 {
   PetscInt  dim, inputs, targets;
@@ -182,6 +196,7 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
   }
   PetscCall(ReadUnusedBlocks(config, run));
   PetscCall(FPMeshCreate(config, dim, &run->mesh, &has));
+  PetscCall(CheckBox(run));
   PetscCall(FPGeneratorOptionsRead(config, &run->generating));
   PetscCall(FPParticleOptionsRead(config, &run->particles));
   for (PetscInt o = 0; o < run->options.observables.n; o++) {
