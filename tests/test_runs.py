@@ -110,6 +110,12 @@ PROMISES = {
         ("langevin", "evolution", "free_energy[t=1]", 0.1863, 1e-4),
         ("langevin", "evolution", "free_energy[t=16]", 0.07843, 2e-5),
     ],
+    "fractional": [
+        ("ald", "exit", "survival[t=32]", 0.9204, 1e-5),
+        ("fractional", "exit", "survival[t=32]", 0.9705, 1e-5),
+        ("ald", "evolution", "loss[t=8]", 0.0315, 1e-5),
+        ("fractional", "evolution", "loss[t=8]", 0.0836, 1e-5),
+    ],
     "diabetes_chain2": [
         ("ald", "current", "projection[ald]", 1.0, 0.05),
         ("ald", "current", "circulation", 7.76e-4, 5e-5),
