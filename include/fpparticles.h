@@ -60,7 +60,7 @@ typedef struct {
 
 /* Simulate. dt: step of an SDE (must divide eta); ignored for discrete algorithms. start: z[particle*dim + k], or NULL:
    uniform in the box. box may be NULL (no walls). SDEs: Euler-Maruyama, weak order 1, co-normal reflection w -= 2
-   overshoot D n/(n D n); discrete algorithms: mirrored coordinate. accumulators[o] has FP_GROUPS *
+   overshoot D n/(n D n), and jumps as the boundary kind of the process says; discrete algorithms: mirrored coordinate. accumulators[o] has FP_GROUPS *
    observer[o].accumulator doubles. Errors: a particle that becomes non-finite is a failed computation. */
 PETSC_EXTERN PetscErrorCode FPParticlesRun(FPProcess process, const FPBox *box, PetscReal dt,
                                            const FPParticleOptions *options, const double start[], PetscInt observers,
@@ -76,6 +76,11 @@ PETSC_EXTERN void FPRandomNormals(int rows, const unsigned *word,
                                   float *normal); /* even rows; Box-Muller on pairs of rows, |z| <= 6.67 */
 /* s[FP_BLOCK] of E exp(-q s) = exp(-q^beta), 0 < beta < 1, from word[2][FP_BLOCK]. */
 PETSC_EXTERN void FPStablePositive(double beta, const unsigned *word, double *s);
+/* Increment x[dim][FP_BLOCK] of the stable noise in that time, from normal[normals][FP_BLOCK] and
+   word[words][FP_BLOCK]. */
+PETSC_EXTERN void FPStableNeeds(const FPStable *stable, int dim, int *normals, int *words);
+PETSC_EXTERN void FPStableVector(const FPStable *stable, int dim, double time, const float *normal,
+                                 const unsigned *word, double *x);
 /* "avx512f", "avx2" or "baseline": bits of results are the same for any number of threads on one of these. */
 PETSC_EXTERN const char *FPInstructionSet(void);
 #endif

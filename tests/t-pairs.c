@@ -117,15 +117,25 @@ static const Setting settings[] = {
       "mesh_lower", "-1.7,-1.8", "mesh_upper", "1.6,1.5", "mesh_cells", "32,24"}},
 };
 
-static const char *const processes[] = {"sgd", "gd", "svag", "langevin", "ald", "ald2", "fractional"};
+static const char *const processes[] = {"sgd", "gd", "svag", "langevin", "ald", "ald2", "fractional", "levy"};
+
+/* Jumps need a box, generators of them at most two dimensions, and coordinates that are no map. */
+static size_t Processes(const Setting *s)
+{
+  const PetscBool jumps = (PetscBool)(s->mesh && s->dim <= 2 && strcmp(s->title, "chain, invariant") != 0);
+
+  return sizeof(processes) / sizeof(processes[0]) - (jumps ? 0 : 1);
+}
 
 static FPConfig MakeConfig(const Setting *setting)
 {
   FPConfig config;
-  char     start[64];
+  char     start[64], list[128] = "";
 
   must(FPConfigCreate(&config));
-  must(FPConfigSet(config, "processes", "sgd,gd,svag,langevin,ald,ald2,fractional"));
+  for (size_t p = 0; p < Processes(setting); p++)
+    (void)snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", p ? "," : "", processes[p]);
+  must(FPConfigSet(config, "processes", list));
   must(FPConfigSet(config, "observables",
                    "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing,msd,"
                    "autocorrelation,sharpness,tails,flat"));
@@ -311,14 +321,14 @@ static void RunSetting(const Setting *s)
   root = json_load_file(path, 0, NULL);
   assert_non_null(root);
   CheckRows(s, root);
-  for (size_t p = 0; p < sizeof(processes) / sizeof(processes[0]); p++) {
+  for (size_t p = 0; p < Processes(s); p++) {
     CheckPromises(s, root, processes[p], "particles");
     if (s->mesh && p >= 3) CheckPromises(s, root, processes[p], "generator");
   }
   CheckNoise(s, root);
   Promise(root, s->title, "sgd", "particles", "reduction", "difference_loss");
   Promise(root, s->title, "model", "exact", "free_energy", "learning_coefficient");
-  for (size_t p = 0; p < sizeof(processes) / sizeof(processes[0]); p++) {
+  for (size_t p = 0; p < Processes(s); p++) {
     Promise(root, s->title, processes[p], "exact", "lyapunov", "exponent_at[minimum]");
     Promise(root, s->title, processes[p], "particles", "lyapunov", "exponent_orbit");
   }

@@ -513,10 +513,10 @@ static void test_bad_input(void **state)
       {"spectrum", "spectrum_preset", "ald", "reserved"},
       {"eps", "eps_preset", "ald", "reserved"},
       {"mine", "mine_drift", "gradient", "sgd, gd, svag, langevin, ald, ald2"},
-      {"mine", "mine_preset", "levy", "sgd, gd, svag, langevin, ald, ald2"},
+      {"mine", "mine_preset", "cauchy", "sgd, gd, svag, langevin, ald, ald2"},
       {"sgd", "sgd_preset", "ald", "another name"},
       {"ald", "ald_drift", "sideways", "accepted are gradient, modified"},
-      {"ald", "ald_noise", "stable", "accepted are none, isotropic, gradient"},
+      {"ald", "ald_noise", "heavy", "accepted are none, isotropic, gradient, refined, stable"},
       {"langevin", "langevin_temperature", "0", "must be positive or matched"},
       {"langevin", "training_temperature", "0", "must be positive or matched"},
       {"langevin", "langevin_temperature", "-0.1", "a number >= 0 and the word matched"},
@@ -557,7 +557,7 @@ static void test_bad_match(void **state)
 {
   static const char *const bad[][7] = {
       {"langevin_matched_at", "hilltop", "accepted: minimum"},
-      {"langevin_matched_to", "levy", "not a preset"},
+      {"langevin_matched_to", "cauchy", "not a preset"},
       {"langevin_matched_to", "langevin", "another temperature is matched to this process"},
       {"langevin_matched_at", "origin", "so the matched temperature is 0", "training_temperature", "0"},
   };

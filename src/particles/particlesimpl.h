@@ -27,7 +27,7 @@ typedef struct {
   unsigned long long index;     /* next word of every stream of the block */
   unsigned          *raw;       /* words on their way to normals */
   FPQueue            sample;    /* of the data */
-  FPQueue            noise;     /* channels of an SDE, or injected noise */
+  FPQueue            noise;     /* channels of an SDE and its jumps, or injected noise */
   FPQueue            ticks;     /* waiting times of a fractional clock */
   double            *next;      /* of the fractional clock: time of the next step of each lane */
   double            *tick;      /* [dim], where that step leads */
@@ -36,6 +36,9 @@ typedef struct {
   double            *x, *y;     /* one sample: [inputs], [targets] */
   double            *M, *J, *G; /* end-to-end matrix, its Jacobian, sum of e x^T over the batch */
   double            *b, *S, *D; /* gradient or drift [weights], factor [weights][channels], diffusion [dim][dim] */
+  double            *jump;      /* of stable noise: [dim], of this step */
+  double            *rest;      /* and where the step would lead without it */
+  double            *sigma;     /* and its scale */
   double            *scratch;   /* of the observers, one after the other */
   double             cpu;       /* seconds of this thread */
   void              *memory;
@@ -56,6 +59,8 @@ struct _FPStepper {
   PetscInt     substeps;                     /* steps per SGD step */
   PetscBool    fractional;                   /* the clock, with its order and scale */
   double       beta, scale;
+  FPStable     stable; /* jumps of an SDE */
+  int          jump_normals, jump_words;
   unsigned     key[2];
   FPSampler    sampler;
   void (*step)(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *after);
@@ -71,7 +76,8 @@ PETSC_INTERN void FPWorkspaceFollow(const FPWorkspace *from, FPWorkspace *to);
 PETSC_INTERN void FPWorkspaceStart(FPWorkspace *ws, unsigned long long first);
 /* normal[normals][FP_BLOCK] and word[words][FP_BLOCK] of the next item. */
 PETSC_INTERN void FPQueueNext(FPWorkspace *ws, FPQueue *queue, const float **normal, const unsigned **word);
-/* Reflect z[dim] into the box and return the number of coordinates that had left it; -1: one is not finite. */
+/* Reflect z[dim] into the box, or do what the boundary of a process with jumps says, and return the number of
+   coordinates that had left it; -1: one is not finite. */
 PETSC_INTERN int FPWallsApply(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *z);
 
 /* One step of the coordinates z as if there were no walls; and with them: the number of wall crossings, or -1. */

@@ -1,5 +1,6 @@
 /* step.c: one step of one block of particles, in the space of the weights.
-   SDE: Euler-Maruyama, w' = w + dt b(w) + sqrt(dt) S(w) xi with 2 D = S S^T.
+   SDE: Euler-Maruyama, w' = w + dt b(w) + sqrt(dt) S(w) xi with 2 D = S S^T; stable noise adds sigma(w) times its
+   increment in dt, of the size dt^{1/alpha}, which leaves a weak error of first order as well.
    SGD: w' = (1 - h decay) w - h (mean of g over B samples) + sqrt(2 h T metric) xi with h = eta.
    SVAG(l) (Li, Malladi, Arora 2021): h = eta/l and (1 + sqrt(2l - 1))/2 g_1 + (1 - sqrt(2l - 1))/2 g_2 of two batches.
    GD: the mean gradient itself. */
@@ -92,19 +93,37 @@ static void InjectNoise(const FPStepper *s, FPWorkspace *ws, double *w)
   Inject(s->weights, s->amplitude, normal, w);
 }
 
+/* rest = after, after += sigma jump */
+FP_HOT static void Jump(int dim, const double *restrict sigma, const double *restrict jump, double *restrict rest,
+                        double *restrict after)
+{
+  for (int i = 0; i < dim; i++) {
+#pragma omp simd
+    for (int l = 0; l < FP_BLOCK; l++) {
+      const int k = i * FP_BLOCK + l;
+
+      rest[k] = after[k];
+      after[k] += sigma[l] * jump[k];
+    }
+  }
+}
+
 void FPStep_SDE(const FPStepper *s, FPWorkspace *ws, const double *before, double *after)
 {
-  const float    *normal;
-  const unsigned *word;
+  const float    *normal = NULL;
+  const unsigned *word   = NULL;
 
   FPProcessWeightDrift(s->process, FP_BLOCK, before, ws->b);
-  if (!s->channels) {
+  if (s->channels || s->stable.has) FPQueueNext(ws, &ws->noise, &normal, &word);
+  if (s->channels) {
+    FPProcessWeightFactor(s->process, FP_BLOCK, before, ws->S);
+    EulerMaruyama(s->weights, s->channels, s->dt, PetscSqrtReal(s->dt), normal, before, ws->b, ws->S, after);
+  } else
     Descend(s->weights, 1, -s->dt, before, ws->b, after);
-    return;
-  }
-  FPProcessWeightFactor(s->process, FP_BLOCK, before, ws->S);
-  FPQueueNext(ws, &ws->noise, &normal, &word);
-  EulerMaruyama(s->weights, s->channels, s->dt, PetscSqrtReal(s->dt), normal, before, ws->b, ws->S, after);
+  if (!s->stable.has) return;
+  FPProcessStableScale(s->process, FP_BLOCK, before, ws->sigma);
+  FPStableVector(&s->stable, s->dim, s->dt, normal + (ptrdiff_t)s->channels * FP_BLOCK, word, ws->jump);
+  Jump(s->dim, ws->sigma, ws->jump, ws->rest, after);
 }
 
 void FPStep_GD(const FPStepper *s, FPWorkspace *ws, const double *before, double *after)

@@ -71,12 +71,14 @@ static PetscErrorCode SetModel(FPStepper *s)
   PetscCall(FPModelGetData(s->model, &data));
   PetscCall(FPModelGetSampler(s->model, &s->sampler));
   if (s->sde) PetscCall(FPProcessGetChannels(s->process, &channels));
+  PetscCall(FPProcessGetStable(s->process, &s->stable));
   s->linear   = data && s->batch * s->batches > 1 ? PETSC_TRUE : PETSC_FALSE;
   s->dim      = (int)dim;
   s->inputs   = (int)inputs;
   s->targets  = (int)targets;
   s->weights  = (int)weights;
   s->channels = (int)channels;
+  if (s->stable.has) FPStableNeeds(&s->stable, s->dim, &s->jump_normals, &s->jump_words);
   PetscFunctionReturn(0);
 }
 

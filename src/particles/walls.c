@@ -1,7 +1,9 @@
 /* walls.c: the box. A discrete algorithm that leaves it through a face is mirrored there. An SDE is reflected along
    the co-normal D n with D taken at the point before the step: z -= 2 overshoot D n/(n . D n), which keeps the flux
    through the face zero (Bossy, Gobet, Talay, A symmetrized Euler scheme for an efficient approximation of reflected
-   diffusions, 2004); where that leaves through another face, or n . D n = 0, it is mirrored. */
+   diffusions, 2004); where that leaves through another face, or n . D n = 0, it is mirrored. Where a process jumps,
+   its boundary kind says what becomes of a step that ends outside: killed: it stays there, for the observer to see;
+   censored: the jump does not happen; mirror: it is mirrored; confined: it ends at the wall, per coordinate. */
 #include "particlesimpl.h"
 #include <math.h>
 
@@ -71,17 +73,33 @@ static void Reflect(const FPStepper *s, const double *D, int l, double *z)
   for (int i = 0; i < s->dim; i++) z[i * FP_BLOCK + l] = Mirror(z[i * FP_BLOCK + l], box->lower[i], box->upper[i]);
 }
 
+/* Lane l of a process that jumps */
+static void Land(const FPStepper *s, const FPWorkspace *ws, int l, double *z)
+{
+  const FPBox *box = s->box;
+
+  for (int i = 0; i < s->dim; i++) {
+    double *zi = &z[i * FP_BLOCK + l];
+
+    if (s->stable.boundary == FP_BOUNDARY_CENSORED) *zi = ws->rest[i * FP_BLOCK + l];
+    *zi = s->stable.boundary == FP_BOUNDARY_CONFINED ? PetscClipInterval(*zi, box->lower[i], box->upper[i])
+                                                     : Mirror(*zi, box->lower[i], box->upper[i]);
+  }
+}
+
 int FPWallsApply(const FPStepper *s, FPWorkspace *ws, const double *before, double *z)
 {
   int count = 0;
 
   if (!s->box || !Outside(s->dim, s->box->lower, s->box->upper, z)) return 0;
-  if (s->sde) FPProcessDiffusion(s->process, FP_BLOCK, before, ws->D);
+  if (s->stable.has && s->stable.boundary == FP_BOUNDARY_KILLED) return 0;
+  if (s->sde && !s->stable.has) FPProcessDiffusion(s->process, FP_BLOCK, before, ws->D);
   for (int l = 0; l < FP_BLOCK; l++) {
     const int lane = CountOutside(s->box, s->dim, l, z);
 
     if (lane < 0) return -1;
-    if (lane) Reflect(s, s->sde ? ws->D : NULL, l, z);
+    if (lane && s->stable.has) Land(s, ws, l, z);
+    if (lane && !s->stable.has) Reflect(s, s->sde ? ws->D : NULL, l, z);
     count += lane;
   }
   return count;

@@ -41,7 +41,10 @@ static size_t Layout(const FPStepper *s, size_t scratch, FPWorkspace *ws)
                        {&ws->S, w * s->channels},
                        {&ws->D, s->dim * s->dim},
                        {&ws->next, s->fractional},
-                       {&ws->tick, s->fractional ? s->dim : 0}};
+                       {&ws->tick, s->fractional ? s->dim : 0},
+                       {&ws->jump, s->stable.has ? s->dim : 0},
+                       {&ws->rest, s->stable.has ? s->dim : 0},
+                       {&ws->sigma, s->stable.has}};
   FPQueue *queue[3] = {&ws->sample, &ws->noise, &ws->ticks};
 
   for (size_t i = 0; i < sizeof(doubles) / sizeof(doubles[0]); i++) {
@@ -77,7 +80,10 @@ PetscErrorCode FPWorkspaceCreate(const FPStepper *stepper, size_t scratch, FPWor
     ws->sample.normals = stepper->batch ? stepper->sampler.normals : 0;
     ws->sample.words   = stepper->batch ? stepper->sampler.words : 0;
   }
-  ws->noise.normals   = stepper->sde ? stepper->channels : stepper->amplitude > 0 ? stepper->weights : 0;
+  ws->noise.normals   = stepper->sde             ? stepper->channels + stepper->jump_normals
+                        : stepper->amplitude > 0 ? stepper->weights
+                                                 : 0;
+  ws->noise.words     = stepper->jump_words;
   ws->ticks.words     = stepper->fractional ? 2 : 0;
   ws->sample.capacity = QueueCapacity(&ws->sample);
   ws->ticks.capacity  = QueueCapacity(&ws->ticks);

@@ -83,7 +83,6 @@ PETSC_INTERN PetscErrorCode FPProcessMatchedTemperature(FPConfig config, FPProce
 PETSC_INTERN PetscErrorCode FPProcessCreate_Private(FPConfig config, const char name[], FPModel model,
                                                     PetscBool reference, FPProcess *process);
 /* noise_stable.c. Its keys, for a process with that noise. */
-PETSC_INTERN PetscErrorCode FPNoiseCreate_Stable(FPProcess process);
 PETSC_INTERN PetscErrorCode FPProcessSetUpStable(FPConfig config, FPProcess process, const FPProcessKeys *keys);
 /* processpotential.c. Finds out whether the process has a known potential. */
 PETSC_INTERN PetscErrorCode FPProcessSetUpPotential(FPProcess process);

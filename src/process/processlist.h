@@ -23,6 +23,7 @@ FP_NOISE("none", FPNoiseCreate_None)
 FP_NOISE("isotropic", FPNoiseCreate_Isotropic)
 FP_NOISE("gradient", FPNoiseCreate_Gradient)
 FP_NOISE("refined", FPNoiseCreate_Refined)
+FP_NOISE("stable", FPNoiseCreate_Stable)
 
 FP_ALGORITHM("sde", FPAlgorithmCreate_SDE)
 FP_ALGORITHM("sgd", FPAlgorithmCreate_SGD)
@@ -40,10 +41,11 @@ FP_PRESET("svag", "svag", "gradient", "gradient", "ordinary",
 FP_PRESET("langevin", "sde", "gradient", "isotropic", "ordinary", "overdamped Langevin dynamics, samples the Gibbs law")
 FP_PRESET("ald", "sde", "gradient", "gradient", "ordinary", "anisotropic Langevin dynamics, first-order SDE of SGD")
 FP_PRESET("ald2", "sde", "modified", "gradient", "ordinary", "second-order modified equation of SGD")
-FP_PRESET("ald3", "sde", "refined", "refined", "ordinary",
-          "third-order modified equation of SGD, in one coordinate")
+FP_PRESET("ald3", "sde", "refined", "refined", "ordinary", "third-order modified equation of SGD, in one coordinate")
 FP_PRESET("fractional", "sde", "gradient", "gradient", "fractional",
           "ald whose clock stands still for times of infinite mean: memory, subdiffusion")
+FP_PRESET("levy", "sde", "gradient", "stable", "ordinary",
+          "ald with alpha-stable noise in place of Gaussian noise: jumps, heavy tails")
 
 #undef FP_DRIFT
 #undef FP_NOISE

@@ -18,7 +18,7 @@ static const FPParameter axes[][5] = {
 #define FP_PRESET(NAME, ALGORITHM, DRIFT, NOISE, CLOCK, HELP)                                                          \
   {{"preset", FP_STRING, FIELD(preset), NAME, 0, 0, NULL, NULL, "what the block starts from"},                         \
    {"drift", FP_STRING, FIELD(drift), DRIFT, 0, 0, NULL, NULL, "gradient, modified, refined"},                         \
-   {"noise", FP_STRING, FIELD(noise), NOISE, 0, 0, NULL, NULL, "none, isotropic, gradient, refined"},                  \
+   {"noise", FP_STRING, FIELD(noise), NOISE, 0, 0, NULL, NULL, "none, isotropic, gradient, refined, stable"},          \
    {"clock", FP_STRING, FIELD(clock), CLOCK, 0, 0, NULL, NULL, "ordinary, fractional"},                                \
    {.name = NULL}},
 #include "processlist.h"
@@ -250,5 +250,6 @@ PetscErrorCode FPProcessList(FILE *out)
   PetscCall(FPParametersView(ordered, "NAME", out));
   PetscCall(FPParametersView(continuous, "NAME", out));
   PetscCall(FPParametersView(slow, "NAME", out));
+  PetscCall(FPParametersView(stable, "NAME", out));
   PetscFunctionReturn(0);
 }

@@ -127,6 +127,33 @@ static PetscErrorCode CheckGenerators(FPRunObjects *run)
   PetscFunctionReturn(0);
 }
 
+/* Jumps end in a box, unless drift is linear: beyond it any other is so strong that no step would be small enough. */
+static PetscErrorCode CheckJumps(FPRunObjects *run)
+{
+  const char *type, *coordinates, *name;
+  PetscInt    dim;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetName(run->model, &type, &coordinates));
+  PetscCall(FPModelGetSizes(run->model, &dim, NULL, NULL));
+  for (PetscInt p = 0; p < run->processes; p++) {
+    FPStable stable;
+
+    PetscCall(FPProcessGetStable(run->process[p], &stable));
+    PetscCall(FPProcessGetName(run->process[p], &name));
+    if (!stable.has) continue;
+    FPInputCheck(run->mesh || (!strcmp(type, "ou") && stable.boundary == FP_BOUNDARY_CONFINED),
+                 "process %s: its jumps need a box to end in, as its boundary says; give mesh_lower and mesh_upper "
+                 "(without them, accepted is model_type = ou with %s_boundary = confined, the whole space)",
+                 name, name);
+    FPInputCheck(!run->use_generator || dim <= 2,
+                 "process %s: its jumps have generators in 1 and 2 dimensions, not in %" PetscInt_FMT
+                 "; accepted is engines = particles",
+                 name, dim);
+  }
+  PetscFunctionReturn(0);
+}
+
 /* Particles need a step, and have no answer to an absorbing face. */
 static PetscErrorCode CheckParticles(FPRunObjects *run)
 {
@@ -207,6 +234,7 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
   PetscCall(ReadUnusedObservables(config, run));
   PetscCall(FPRunReadSampling(config, run));
   PetscCall(FPConfigCheckUnknown(config));
+  PetscCall(CheckJumps(run));
   if (run->use_generator) PetscCall(CheckGenerators(run));
   if (run->use_particles) PetscCall(CheckParticles(run));
   if (!run->mesh) PetscCall(CheckNormalisable(run));

@@ -46,10 +46,34 @@ static PetscErrorCode Fractional(const FPRunObjects *run, PetscInt p, PetscBool 
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode Killed(const FPRunObjects *run, PetscInt p, PetscBool *applies)
+{
+  FPStable stable;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetStable(run->process[p], &stable));
+  *applies = (PetscBool)(stable.has && stable.boundary == FP_BOUNDARY_KILLED);
+  PetscFunctionReturn(0);
+}
+
+#define GONE                                                                                                           \
+  "walls kill its particles: what is asked of those that live, the generator knows; exit counts those that leave"
 #define AGES                                                                                                           \
   "a fractional clock ages: no average over time tells it; the generator's answer is per unit of its own time"
 
 static const Unsupported Table[] = {
+    {"spectrum", "particles", "boundary killed", GONE, Killed},
+    {"stationary", "particles", "boundary killed", GONE, Killed},
+    {"current", "particles", "boundary killed", GONE, Killed},
+    {"lyapunov", "particles", "boundary killed", GONE, Killed},
+    {"autocorrelation", "particles", "boundary killed", GONE, Killed},
+    {"evolution", "particles", "boundary killed", GONE, Killed},
+    {"mixing", "particles", "boundary killed", GONE, Killed},
+    {"msd", "particles", "boundary killed", GONE, Killed},
+    {"sharpness", "particles", "boundary killed", GONE, Killed},
+    {"tails", "particles", "boundary killed", GONE, Killed},
+    {"flat", "particles", "boundary killed", GONE, Killed},
+    {"noise", "particles", "boundary killed", GONE, Killed},
     {"spectrum", "particles", "gd at temperature 0",
      "a deterministic map ends in a point: nothing fluctuates that could relax", Deterministic},
     {"current", "particles", "gd at temperature 0", "a deterministic map ends in a point: it carries no current",
@@ -156,9 +180,12 @@ const char *FPRunUnsupportedQuantity(const char observable[])
 {
   static const struct {
     const char *observable, *quantity;
-  } names[] = {{"spectrum", "gap"},     {"lyapunov", "exponent_orbit"},
-               {"mixing", "tv_binned"}, {"autocorrelation", "integrated_time"},
-               {"tails", "hill_w"},     {"flat", "conditional_mean[0]"}};
+  } names[] = {{"spectrum", "gap"},       {"lyapunov", "exponent_orbit"},
+               {"mixing", "tv_binned"},   {"autocorrelation", "integrated_time"},
+               {"tails", "hill_w"},       {"flat", "conditional_mean[0]"},
+               {"stationary", "mean[0]"}, {"evolution", "loss"},
+               {"msd", "exponent"},       {"sharpness", "sharpness"},
+               {"noise", "trace"}};
 
   for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
     if (!strcmp(names[k].observable, observable)) return names[k].quantity;
