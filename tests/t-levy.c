@@ -615,22 +615,43 @@ static void test_side(void **state)
   }
 }
 
+/* Drift towards the centre of an interval, or away from it, with killing walls: first eigenvalues of
+   (-Laplacian)^(alpha/2) + theta x d/dx on (-1, 1) by the Galerkin method of t-jumps.c, with 320 polynomials in SciPy.
+ */
+static void test_driven_interval(void **state)
+{
+  static const double known[4][3] = {
+      {1.5, 3, 0.747937076}, {1.5, -2, 2.911176066}, {1.2, 2, 0.7838716}, {1.9, 3, 1.088154682}};
+
+  (void)state;
+  for (int a = 0; a < 4; a++) {
+    double error[2];
+
+    for (int l = 0; l < 2; l++) {
+      Scene s;
+
+      OpenLine(&s, known[a][1], 0, -1, 1, 128 << (2 * l));
+      MakeStable(&s, known[a][0], 1, PETSC_FALSE, FP_BOUNDARY_KILLED, 0);
+      must(FPGeneratorSolve(SceneGrid(&s, 0), 1));
+      error[l] = Rate(s.gen, 0) / known[a][2] - 1;
+      SceneClose(&s);
+    }
+    print_message("  alpha %g, theta %g: rate off by %.1e, order %.2f\n", known[a][0], known[a][1], error[1],
+                  log2(fabs(error[0] / error[1])) / 2);
+    check(fabs(error[1]) < 4e-4 && log2(fabs(error[0] / error[1])) / 2 > 1.2, "rate off by %g after %g", error[1],
+          error[0]);
+  }
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ornstein_uhlenbeck),
-                                     cmocka_unit_test(test_interval),
-                                     cmocka_unit_test(test_disc),
-                                     cmocka_unit_test(test_gaussian),
-                                     cmocka_unit_test(test_chain),
-                                     cmocka_unit_test(test_scale),
-                                     cmocka_unit_test(test_rare_exit),
-                                     cmocka_unit_test(test_evolution),
-                                     cmocka_unit_test(test_iterations),
-                                     cmocka_unit_test(test_chain_rates),
-                                     cmocka_unit_test(test_current),
-                                     cmocka_unit_test(test_flux),
-                                     cmocka_unit_test(test_side)};
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_ornstein_uhlenbeck), cmocka_unit_test(test_interval),  cmocka_unit_test(test_disc),
+      cmocka_unit_test(test_gaussian),           cmocka_unit_test(test_chain),     cmocka_unit_test(test_scale),
+      cmocka_unit_test(test_rare_exit),          cmocka_unit_test(test_evolution), cmocka_unit_test(test_iterations),
+      cmocka_unit_test(test_chain_rates),        cmocka_unit_test(test_current),   cmocka_unit_test(test_flux),
+      cmocka_unit_test(test_driven_interval),    cmocka_unit_test(test_side)};
+  int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   failed = cmocka_run_group_tests(tests, NULL, NULL);
