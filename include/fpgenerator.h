@@ -120,6 +120,11 @@ PETSC_EXTERN PetscErrorCode FPGeneratorInvert(FPGenerator gen, PetscBool backwar
 PETSC_EXTERN PetscErrorCode FPGeneratorEvolve(FPGenerator gen, PetscBool backward, const PetscReal initial[],
                                               PetscInt count, const PetscReal times[], PetscReal out[],
                                               PetscReal error[]);
+/* The same from ages[q] to ages[q] + lags[q] after a fractional clock started, in any order: out[q*n + k] is the mean
+   of what `initial` evolves to over the lag, given what it is at the age. The ordinary clock knows no age. */
+PETSC_EXTERN PetscErrorCode FPGeneratorEvolveAged(FPGenerator gen, PetscBool backward, const PetscReal initial[],
+                                                  PetscInt count, const PetscReal ages[], const PetscReal lags[],
+                                                  PetscReal out[], PetscReal error[]);
 PETSC_EXTERN PetscErrorCode FPGeneratorDestroy(FPGenerator *gen);
 
 /* Selling's decomposition (2-D, 3-D; 1-D is trivial): D = sum_k lambda_k e_k e_k^T, lambda_k >= 0, integer e_k. D[d*d]

@@ -512,13 +512,14 @@ static void test_msd(void **state)
   }
 }
 
-/* OU: C(t) = exp(-A t) S, integral A^-1 S. */
+/* OU: C(t) = exp(-A t) S, integral A^-1 S; conditional means are linear, so one coordinate alone has the Markov defect
+   rho(2t) - rho(t)^2. */
 static void test_autocorrelation_ou(void **state)
 {
   static const char *const times[]    = {"0", "0.4", "1.37"};
   const double             det        = ouA[0] * ouA[3] - ouA[1] * ouA[2];
   const double             inverse[4] = {ouA[3] / det, -ouA[1] / det, -ouA[2] / det, ouA[0] / det};
-  double                   S[4], C[4];
+  double                   S[4], C[4], twice[4];
   json_t *root = Run(OU "mesh_cells=64,56 observables=autocorrelation autocorrelation_times=0,0.4,1.37 "
                         "particles_steps=1200");
 
@@ -526,10 +527,19 @@ static void test_autocorrelation_ou(void **state)
   Lyapunov(ouA, ouD, S);
   for (int i = 0; i < 2; i++) {
     for (int k = 0; k < 3; k++) {
+      double rho, defect;
+
       Exponential(ouA, atof(times[k]), C);
       Multiply(C, S, C);
-      Meets(root, "ald", "generator", "autocorrelation", C[3 * i] / S[3 * i], 2e-3, "z[%d][t=%s]", i, times[k]);
-      Meets(root, "ald", "particles", "autocorrelation", C[3 * i] / S[3 * i], 1e-2, "z[%d][t=%s]", i, times[k]);
+      Exponential(ouA, 2 * atof(times[k]), twice);
+      Multiply(twice, S, twice);
+      rho    = C[3 * i] / S[3 * i];
+      defect = twice[3 * i] / S[3 * i] - rho * rho;
+      Meets(root, "ald", "generator", "autocorrelation", rho, 2e-3, "z[%d][t=%s]", i, times[k]);
+      Meets(root, "ald", "particles", "autocorrelation", rho, 1e-2, "z[%d][t=%s]", i, times[k]);
+      if (k == 0) continue;
+      Meets(root, "ald", "generator", "autocorrelation", defect, 2e-3, "markov_defect_z[%d][t=%s]", i, times[k]);
+      Meets(root, "ald", "particles", "autocorrelation", defect, 1e-2, "markov_defect_z[%d][t=%s]", i, times[k]);
     }
     Multiply(inverse, S, C);
     Meets(root, "ald", "generator", "autocorrelation", C[3 * i] / S[3 * i], 2e-3, "integrated_time_z[%d]", i);
@@ -560,6 +570,7 @@ static void test_autocorrelation_depth1(void **state)
 
       Meets(root, "langevin", engine, "autocorrelation", exp(-s * time), useful, "p[t=%s]", t);
       Meets(root, "langevin", engine, "autocorrelation", exp(-2 * s * time), useful, "loss[t=%s]", t);
+      Meets(root, "langevin", engine, "autocorrelation", 0, useful, "markov_defect_p[t=%s]", t);
     }
     Meets(root, "langevin", engine, "autocorrelation", 1 / s, e ? 6e-2 : 1e-3, "integrated_time_p");
     Meets(root, "langevin", engine, "autocorrelation", 0.5 / s, e ? 6e-2 : 1e-3, "integrated_time_loss");
@@ -567,6 +578,8 @@ static void test_autocorrelation_depth1(void **state)
   Meets(root, "sgd", "particles", "autocorrelation", c * c * c, 1e-2, "p[t=0.3]");
   Meets(root, "sgd", "particles", "autocorrelation", (pow(c, 12) + pow(c, 13)) / 2, 1e-2, "p[t=1.25]");
   Meets(root, "sgd", "particles", "autocorrelation", eta * (0.5 + c / (1 - c)), 5e-2, "integrated_time_p");
+  Meets(root, "sgd", "particles", "autocorrelation", 0, 1e-2, "markov_defect_p[t=0.3]");
+  Meets(root, "sgd", "particles", "autocorrelation", 0, 1e-2, "markov_defect_p[t=1.25]");
   json_decref(root);
 }
 

@@ -262,6 +262,13 @@ PetscInt FPCourseDue(const FPCourse *course, PetscInt64 step, PetscReal dt, Pets
   return last - low;
 }
 
+void FPCoursePick(PetscInt rows, PetscReal fraction, const double before[], const double after[], double z[])
+{
+  for (PetscInt i = 0; i < rows; i++)
+    for (PetscInt l = 0; l < FP_BLOCK; l++)
+      z[i * FP_BLOCK + l] = (l + 0.5 < fraction * FP_BLOCK ? after : before)[i * FP_BLOCK + l];
+}
+
 PetscErrorCode FPCourseDestroy(FPCourse *course)
 {
   PetscFunctionBegin;

@@ -12,7 +12,7 @@
 /* First field of an observable's data; the keys of its section are FP_COURSE_... */
 typedef struct {
   FPStrings  times, start; /* as in the run file */
-  PetscReal  spread;
+  PetscReal  spread, age;
   PetscReal *t; /* [times.n], ascending */
   PetscBool  started;
   PetscReal  z[FP_MAX_DIM]; /* the start, if started */
@@ -31,6 +31,12 @@ typedef struct {
   {                                                                                                                    \
     "spread", FP_REAL, offsetof(FPCourse, spread), "0", 0, PETSC_MAX_REAL, NULL, "weight",                             \
         "standard deviation of a Gaussian around the start, mirrored at the walls"                                     \
+  }
+#define FP_COURSE_AGE                                                                                                  \
+  {                                                                                                                    \
+    "age", FP_REAL, offsetof(FPCourse, age), "0", 0, PETSC_MAX_REAL, NULL, "time",                                     \
+        "time from which lags count, since a fractional clock started; a stationary process on the ordinary clock "    \
+        "has none"                                                                                                     \
   }
 
 /* Errors (user input): no times, times that are no numbers, negative or not ascending; start: absent (where needed),
@@ -66,6 +72,10 @@ static inline PetscReal FPCourseFraction(PetscReal t, PetscInt64 step, PetscReal
 
   return f < 1e-6 ? 0 : f > 1 - 1e-6 ? 1 : f;
 }
+/* z[rows][FP_BLOCK] at time t, of a step that has it: linear interpolation of laws, by lanes that are still before[] or
+   already after[] it. */
+PETSC_INTERN void           FPCoursePick(PetscInt rows, PetscReal fraction, const double before[], const double after[],
+                                         double z[]);
 PETSC_INTERN PetscErrorCode FPCourseDestroy(FPCourse *course);
 
 /* Every fourth edge of the common bins (three dimensions: every second): 16, 8 x 8, 6 x 6 x 6. */

@@ -399,7 +399,7 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowM
   square = 2 * At(s, one) + 2 * slow->weight * (1 / PetscSqr(slow->better) - 1 / PetscSqr(slow->rate));
   *start = mean;
   if (infinite) {
-    PetscCall(FPQuantitiesAdd(q, PETSC_INFINITY, 0, "time", "mean_time"));
+    PetscCall(FPQuantitiesAdd(q, INFINITY, 0, "time", "mean_time"));
     PetscCall(PetscFree(one));
     PetscFunctionReturn(0);
   }

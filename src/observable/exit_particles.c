@@ -346,7 +346,7 @@ PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantitie
   if (e->beta == 1)
     PetscCall(AddMoments(e, sums, q));
   else
-    PetscCall(FPQuantitiesAdd(q, PETSC_INFINITY, 0, "time", "mean_time"));
+    PetscCall(FPQuantitiesAdd(q, INFINITY, 0, "time", "mean_time"));
   for (PetscInt k = 0; k < e->times.n; k++) {
     const PetscReal seen = e->beta < 1 || e->times.value[k] <= e->end ? 1 - sums[TIMES + k] / n : NAN;
 

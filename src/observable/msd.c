@@ -3,8 +3,7 @@
    free diffusion, 2 for a straight run; exponent_misfit: root mean square of what the line leaves of ln msd.
    Generator: with u = exp(t Q) z and v = exp(t Q) abs(z)^2, E abs(z_t - z_0)^2 = sum p_0 (v - 2 z . u + abs(z)^2).
    Particles: displacement from where they are at the start, or, in the stationary law, at one origin after the other;
-   under a fractional clock, which ages, from where they are when it starts.
- */
+   under a fractional clock, which ages, from where they are at the time `age` after it started. */
 #include "course.h"
 
 typedef struct {
@@ -13,9 +12,10 @@ typedef struct {
   FPProcess process;
   PetscInt  dim, steps; /* steps from one origin to the next */
   PetscReal dt;
+  FPCourse  aged; /* t: the times asked for, from when a fractional clock started */
 } Msd;
 
-static const FPParameter Parameters[] = {FP_COURSE_TIMES, FP_COURSE_START, FP_COURSE_SPREAD, {0}};
+static const FPParameter Parameters[] = {FP_COURSE_TIMES, FP_COURSE_START, FP_COURSE_SPREAD, FP_COURSE_AGE, {0}};
 
 static PetscErrorCode Read_Msd(FPObservable obs, FPConfig config, FPModel model, FPMesh mesh, PetscBool wanted)
 {
@@ -25,6 +25,9 @@ static PetscErrorCode Read_Msd(FPObservable obs, FPConfig config, FPModel model,
   PetscCall(FPCourseRead(&s->course, obs->name, config, model, mesh, PETSC_FALSE, wanted));
   FPInputCheck(!wanted || s->course.t[s->course.times.n - 1] > 0,
                "msd_times: 0 alone says nothing; a time beyond 0 is accepted");
+  FPInputCheck(!s->course.started || s->course.age == 0,
+               "msd_age is %g, and msd_start is given: only in the stationary law, without a start, is an age accepted",
+               (double)s->course.age);
   PetscFunctionReturn(0);
 }
 
@@ -62,11 +65,12 @@ static PetscErrorCode AddPart(const Msd *s, FPGenerator mover, PetscInt n, Petsc
 {
   const PetscInt   times = s->course.times.n;
   const PetscReal *f     = i < s->dim ? z + (size_t)i * n : square;
-  PetscReal       *u, *solver;
+  PetscReal       *u, *solver, *age;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc2((size_t)times * n, &u, times, &solver));
-  PetscCall(FPGeneratorEvolve(mover, PETSC_TRUE, f, times, s->course.t, u, solver));
+  PetscCall(PetscMalloc3((size_t)times * n, &u, times, &solver, times, &age));
+  for (PetscInt t = 0; t < times; t++) age[t] = s->course.age;
+  PetscCall(FPGeneratorEvolveAged(mover, PETSC_TRUE, f, times, age, s->course.t, u, solver));
   for (PetscInt t = 0; t < times; t++) {
     PetscReal sum = 0, size = 0;
 
@@ -77,7 +81,7 @@ static PetscErrorCode AddPart(const Msd *s, FPGenerator mover, PetscInt n, Petsc
     msd[t] += sum;
     error[t] += size * solver[t];
   }
-  PetscCall(PetscFree2(u, solver));
+  PetscCall(PetscFree3(u, solver, age));
   PetscFunctionReturn(0);
 }
 
@@ -145,6 +149,34 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
   }
 }
 
+/* From the age on; z at the age, then the displacement, [2][dim][FP_BLOCK]. */
+static void SampleAged(const void *context, const FPMove *move, double *scratch, double *acc)
+{
+  const Msd     *s    = (const Msd *)context;
+  const PetscInt rows = s->dim * FP_BLOCK;
+  double        *now  = scratch + rows;
+  PetscInt       first, due = FPCourseDue(&s->aged, move->step, s->dt, &first);
+
+  for (PetscInt i = first; i < first + due; i++) {
+    FPCoursePick(s->dim, FPCourseFraction(s->aged.t[i], move->step, s->dt), move->before, move->after, now);
+    if (i == 0) memcpy(scratch, now, (size_t)rows * sizeof(double));
+    if (i == 0) continue;
+    acc[2 * i - 2] += FP_BLOCK;
+    for (PetscInt j = 0; j < rows; j++) acc[2 * i - 1] += PetscSqr(now[j] - scratch[j]);
+  }
+}
+
+static PetscErrorCode SetAged(Msd *s)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFree(s->aged.t));
+  PetscCall(PetscMalloc1(1 + s->course.times.n, &s->aged.t));
+  s->aged.times.n = 1 + s->course.times.n;
+  s->aged.t[0]    = s->course.age;
+  for (PetscInt k = 0; k < s->course.times.n; k++) s->aged.t[1 + k] = s->course.age + s->course.t[k];
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode Begin_Msd(FPObservable obs, FPProcess process, PetscReal dt, const FPParticleOptions *options,
                                 FPObserver *observer, FPEnsemble *ensemble, PetscBool *used)
 {
@@ -158,12 +190,16 @@ static PetscErrorCode Begin_Msd(FPObservable obs, FPProcess process, PetscReal d
   s->dt      = dt;
   s->steps   = PetscMax(1, (PetscInt)PetscCeilReal(last / dt - 1e-6));
   PetscCall(FPProcessGetClock(process, &beta, &scale));
-  if (beta < 1) s->steps = PETSC_MAX_INT; /* it ages: displacements count from when the clock starts */
   observer->accumulator = 2 * (size_t)s->course.times.n;
   observer->scratch     = (size_t)(s->dim * FP_BLOCK);
   observer->every       = 1;
   observer->sample      = Sample;
   observer->context     = s;
+  if (beta < 1 && !s->course.started) {
+    PetscCall(SetAged(s));
+    observer->scratch = 2 * (size_t)(s->dim * FP_BLOCK);
+    observer->sample  = SampleAged;
+  }
   if (s->course.started) {
     ensemble->own      = PETSC_TRUE;
     ensemble->duration = last;
@@ -189,8 +225,11 @@ static PetscErrorCode Evaluate_Msd(FPObservable obs, const double sums[], FPQuan
 
 static PetscErrorCode Destroy_Msd(FPObservable obs)
 {
+  Msd *s = (Msd *)obs->data;
+
   PetscFunctionBegin;
-  PetscCall(FPCourseDestroy((FPCourse *)obs->data));
+  PetscCall(FPCourseDestroy(&s->aged));
+  PetscCall(FPCourseDestroy(&s->course));
   PetscFunctionReturn(0);
 }
 
