@@ -1,4 +1,4 @@
-/* fpgenerator.h: the generator of an SDE on one grid as a continuous-time Markov chain: nonnegative rates, zero row
+/* fpgenerator.h: the generator of an SDE, or the transfer operator of a discrete algorithm, on one grid as a continuous-time Markov chain: nonnegative rates, zero row
    sums (minus killing). One edge {i, j, q_ij, q_ji} is the source of everything: matrix, current, circulation, entropy
    production. */
 #ifndef FPGENERATOR_H
@@ -31,24 +31,43 @@ typedef struct {
   PetscInt  along; /* axis whose layers of cells hold one unknown each, where the law lives on a line; -1: nowhere so */
 } FPGeneratorInfo;
 
+/* Section transfer: discrete algorithms */
+typedef struct {
+  PetscInt nodes;             /* of a Gauss-Legendre panel */
+  char     batch_law[FP_TEXT]; /* exact, gaussian */
+} FPTransferOptions;
+
 typedef struct {
   PetscInt  stencil_width; /* longest offset in cells; 0: chosen by the scheme */
   PetscBool verify;
   PetscBool whole;     /* rank-deficient D: the whole box, not the line that the law lives on */
   PetscBool transient; /* no correction for slow modes, which would drive the law too fast down steep slopes */
+  FPTransferOptions transfer;
 } FPGeneratorOptions;
 PETSC_EXTERN PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *options);
 PETSC_EXTERN PetscErrorCode FPGeneratorList(FILE *out);
+PETSC_EXTERN PetscErrorCode FPTransferList(FILE *out);
 
 /* Memory in bytes that one grid needs at its peak, so that a run can be refused before it starts; symmetric: for a
    process with a potential. */
 PETSC_EXTERN PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscReal *bytes);
 
-/* Discretise and check. start: a point of the closed class wanted when there are several (NULL: the minimum). */
+PETSC_EXTERN PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes); /* likewise, at most */
+
+/* Is the law of a step of this discrete algorithm known? Else bad input, with the reason. */
+PETSC_EXTERN PetscErrorCode FPTransferCheck(FPProcess process, const FPGeneratorOptions *options);
+
+/* Discretise and check. Of a discrete algorithm the generator is (P - 1)/step, P its transfer operator, a stochastic
+   matrix: rates are P_ij/step, modes and FPGeneratorEvolve() those of P itself. start: a point of the closed class wanted when there are several (NULL: the minimum). */
 PETSC_EXTERN PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, PetscInt level,
                                               const FPGeneratorOptions *options, const PetscReal start[],
                                               FPGenerator *gen);
 PETSC_EXTERN PetscErrorCode FPGeneratorGetInfo(FPGenerator gen, FPGeneratorInfo *info);
+/* Name of the engine in results: "generator", or "transfer" where the process is discrete; time of its step, or 0. */
+PETSC_EXTERN const char    *FPGeneratorEngine(FPGenerator gen);
+PETSC_EXTERN PetscErrorCode FPGeneratorGetStep(FPGenerator gen, PetscReal *step);
+/* Discrete: probability that a step from unknown k leaves the box, before walls mirror it; else NULL. */
+PETSC_EXTERN PetscErrorCode FPGeneratorGetBeyond(FPGenerator gen, const PetscReal **beyond);
 PETSC_EXTERN PetscErrorCode FPGeneratorGetProcess(FPGenerator gen, FPProcess *process);
 /* What it was created with, to build another chain of the process on the same grid. */
 PETSC_EXTERN PetscErrorCode FPGeneratorGetSetting(FPGenerator gen, FPMesh *mesh, PetscInt *level,
@@ -76,6 +95,8 @@ PETSC_EXTERN PetscErrorCode FPGeneratorGetModes(FPGenerator gen, PetscInt *count
                                                 const PetscReal **frequency, const PetscReal **residual);
 PETSC_EXTERN PetscErrorCode FPGeneratorGetMode(FPGenerator gen, PetscInt k, const PetscReal **right,
                                                const PetscReal **left); /* real parts, [n] */
+/* Discrete: eigenvalues of P, (real, imaginary) of every mode, |mu| falling; else NULL. */
+PETSC_EXTERN PetscErrorCode FPGeneratorGetMultipliers(FPGenerator gen, const PetscReal **mu);
 /* Probability of each cell, sum 1: stationary, or quasi-stationary where something is killed. */
 PETSC_EXTERN PetscErrorCode FPGeneratorStationary(FPGenerator gen, const PetscReal **probability);
 /* max abs ln(q_ij pi_i/(q_ji pi_j)) over edges with known pi, the distance from detailed balance; reversible processes
@@ -113,7 +134,8 @@ PETSC_EXTERN PetscErrorCode FPGeneratorKillsAbove(FPGenerator gen, PetscInt axis
    rhs of stationary mean 0 or, of measures, sum 0. rhs and x may be the same. */
 PETSC_EXTERN PetscErrorCode FPGeneratorInvert(FPGenerator gen, PetscBool backward, PetscReal shift,
                                               const PetscReal rhs[], PetscReal x[]);
-/* out[t*n + k] = (exp(times[t] Q) initial)_k, or with Q^T for measures, with the Mittag-Leffler function in place of
+/* Of a discrete algorithm: P^k between whole steps, with linear interpolation between two.
+   out[t*n + k] = (exp(times[t] Q) initial)_k, or with Q^T for measures, with the Mittag-Leffler function in place of
    exp under a fractional clock; times ascending from 0 on. Shift-and-invert Krylov with one real pole: one
    factorisation and one basis serve all times. error[t]: estimate of the absolute error in the maximum (functions) or
    total variation (measures) norm. Measures keep their mass (unless killed) and nonnegativity to that error. */

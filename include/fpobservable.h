@@ -39,7 +39,7 @@ typedef struct {
   FPBins            bins;
   PetscInt          processes;
   FPProcess        *process;
-  PetscBool         use_generator, use_particles; /* engines of the run */
+  PetscBool         use_generator, use_transfer, use_particles; /* engines of the run */
   FPParticleOptions particles;
 } FPScene;
 

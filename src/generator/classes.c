@@ -141,6 +141,7 @@ PetscErrorCode FPGeneratorKeep(FPGenerator gen, const PetscInt component[], Pets
     gen->added[to]   = gen->added[k];
     gen->capped[to]  = gen->capped[k];
     if (gen->potential) gen->potential[to] = gen->potential[k];
+    if (gen->beyond) gen->beyond[to] = gen->beyond[k];
   }
   for (PetscInt a = 0; a < gen->dim; a++)
     for (PetscInt k = 0; k < n; k++)

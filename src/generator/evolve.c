@@ -19,7 +19,7 @@
 
    FPGeneratorFunction() is the same for any function of t Q; under a fractional clock that is E_beta(scale t^beta Q).
  */
-#include "generatorimpl.h"
+#include "transfer.h"
 #include <petscblaslapack.h>
 
 #define TOLERANCE 1e-10
@@ -487,6 +487,10 @@ PetscErrorCode FPGeneratorEvolve(FPGenerator gen, PetscBool backward, const Pets
   PetscReal beta, scale, *powers;
 
   PetscFunctionBegin;
+  if (gen->step > 0) {
+    PetscCall(FPTransferEvolve(gen, backward, initial, count, times, out, error));
+    PetscFunctionReturn(0);
+  }
   PetscCall(FPProcessGetClock(gen->process, &beta, &scale));
   if (beta == 1) {
     PetscCall(

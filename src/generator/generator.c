@@ -1,5 +1,5 @@
 /* generator.c: one grid's Markov chain, from process and mesh to checked rates. */
-#include "generatorimpl.h"
+#include "transfer.h"
 #include <stdio.h>
 
 #define FEWEST ((PetscInt)4) /* cells of a region */
@@ -13,10 +13,18 @@ static const FPParameter GeneratorParameters[] = {
      "print the worst row sum and the most negative rate of every generator"},
     {0}};
 
+static const FPParameter TransferParameters[] = {
+    {"nodes", FP_INT, offsetof(FPTransferOptions, nodes), "12", 2, 64, NULL, "nodes",
+     "Gauss-Legendre nodes on every panel of what is no normal variable"},
+    {"batch_law", FP_CHOICE, offsetof(FPTransferOptions, batch_law), "exact", 0, 0, "exact gaussian", NULL,
+     "law of a batch's mean gradient: its own, or the normal law of its mean and covariance, a model to compare with"},
+    {0}};
+
 PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *options)
 {
   PetscFunctionBegin;
   PetscCall(FPConfigRead(config, "generator", GeneratorParameters, options));
+  PetscCall(FPConfigRead(config, "transfer", TransferParameters, &options->transfer));
   options->transient = PETSC_FALSE;
   PetscFunctionReturn(0);
 }
@@ -28,8 +36,29 @@ PetscErrorCode FPGeneratorList(FILE *out)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPTransferList(FILE *out)
+{
+  PetscFunctionBegin;
+  PetscCall(FPParametersView(TransferParameters, "transfer", out));
+  PetscFunctionReturn(0);
+}
+
 /* Rows, stencils and Krylov vectors, plus the factors of a sparse LU: about 72 n log2 n bytes in two dimensions and
    140 n^{4/3} in three for the symmetric case (measured, MUMPS), twice that for the nonsymmetric one. */
+PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes)
+{
+  const FPBox *box;
+  PetscInt     cells[FP_MAX_AXES];
+  PetscReal    n = 1, ratio;
+
+  PetscFunctionBegin;
+  PetscCall(FPMeshGetBox(mesh, &box));
+  PetscCall(FPMeshGetCells(mesh, level, cells, &ratio));
+  for (PetscInt a = 0; a < box->dim; a++) n *= cells[a];
+  *bytes = (12 + sizeof(FPEdge) / 2.0 + 24) * n * n + 1800 * n; /* rows, edges, matrices and factors */
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscReal *bytes)
 {
   const FPBox *box;
@@ -211,6 +240,7 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
 {
   FPGenerator g;
   FPStable    stable;
+  FPAlgorithm algorithm;
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&g));
@@ -229,14 +259,17 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
   if (region) PetscCall(CheckStart(g));
   PetscCall(FPGeneratorBuildNodes(g));
   PetscCall(FPProcessGetStable(process, &stable));
+  PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
   if (stable.has)
     PetscCall(FPGeneratorBuildStable(g));
-  else
+  else if (algorithm == FP_SDE)
     PetscCall(BuildEdges(g));
+  else
+    PetscCall(FPGeneratorBuildTransfer(g));
   if (stable.has) {
     g->region = NULL;
   } else if (region) {
-    PetscCall(FPGeneratorKillOutside(g));
+    if (algorithm == FP_SDE) PetscCall(FPGeneratorKillOutside(g));
     PetscCall(FPGeneratorRestrictToReachable(g, g->start));
     FPInputCheck(g->n >= FEWEST,
                  "the region holds %" PetscInt_FMT " of the %" PetscInt_FMT
@@ -248,7 +281,7 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
   } else {
     PetscCall(FPGeneratorRestrictToClass(g, g->start));
   }
-  if (!stable.has) PetscCall(FPGeneratorRecogniseReversible(g));
+  if (!stable.has && algorithm == FP_SDE) PetscCall(FPGeneratorRecogniseReversible(g));
   PetscCall(FPGeneratorDropTails(g, g->start));
   PetscCall(CheckMarkov(g));
   g->info.unknowns = g->n;
@@ -279,6 +312,25 @@ PetscErrorCode FPGeneratorGetInfo(FPGenerator gen, FPGeneratorInfo *info)
 {
   PetscFunctionBegin;
   *info = gen->info;
+  PetscFunctionReturn(0);
+}
+
+const char *FPGeneratorEngine(FPGenerator gen)
+{
+  return gen->step > 0 ? "transfer" : "generator";
+}
+
+PetscErrorCode FPGeneratorGetStep(FPGenerator gen, PetscReal *step)
+{
+  PetscFunctionBegin;
+  *step = gen->step;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorGetBeyond(FPGenerator gen, const PetscReal **beyond)
+{
+  PetscFunctionBegin;
+  *beyond = gen->beyond;
   PetscFunctionReturn(0);
 }
 
@@ -371,6 +423,8 @@ PetscErrorCode FPGeneratorDestroy(FPGenerator *gen)
   PetscCall(PetscFree(g->edge));
   PetscCall(PetscFree3(g->kill, g->added, g->capped));
   PetscCall(PetscFree(g->logpi));
+  PetscCall(PetscFree(g->beyond));
+  PetscCall(PetscFree(g->mu));
   PetscCall(PetscFree3(g->rate, g->frequency, g->residual));
   PetscCall(PetscFree2(g->right, g->left));
   PetscCall(PetscFree(g->stationary));

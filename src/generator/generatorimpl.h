@@ -37,11 +37,14 @@ struct _p_FPGenerator {
   FPEdge    *edge;
   PetscReal *kill, *added; /* [n]: killing rate; largest eigenvalue of the diffusion that the stencil adds */
   char      *capped;       /* [n]: the stencil was narrowed */
+  PetscReal  step;         /* time of a step of a discrete algorithm, whose chain has rates P_ij/step; 0: an SDE */
+  PetscReal *beyond;       /* [n], discrete: probability of a step out of the box, before walls mirror it; else NULL */
   PetscReal *logpi;        /* [n], reversible chains: log of the stationary probability */
   FPJumps    jumps;        /* stable noise: to every node, beside the edges; else NULL */
   /* modes */
   PetscInt   modes;
   PetscReal *rate, *frequency, *residual, *right, *left; /* right, left: [modes][n] */
+  PetscReal *mu;                                         /* [modes][2], discrete: eigenvalues of P, real and imaginary */
   PetscReal *stationary;
   /* evolve.c: factors of shift - Q, in the symmetric form where root, [n], the root of pi, is not NULL */
   Mat       shifted;

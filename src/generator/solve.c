@@ -6,6 +6,7 @@
 
 #define INNER_TOLERANCE 1e-12
 #define SHIFT 1e-2      /* of the sharpness: close to 0 on the side where the factorisation cannot break down */
+#define BASIS 40     /* Krylov vectors for a discrete chain */
 #define MAX_MIXING 1e-3 /* rounding of the stationary law through a small gap that is still an error and no choice */
 #define ATTEMPTS 5      /* the last one reports its error */
 #define ROUNDING 4e-15  /* absolute accuracy of an eigenvalue, of the largest rate */
@@ -98,11 +99,19 @@ static PetscErrorCode CreateSolver(FPGenerator gen, Mat A, PetscInt pairs, Petsc
   PetscCall(EPSSetOperators(*eps, A, NULL));
   PetscCall(EPSSetProblemType(*eps, gen->logpi ? EPS_HEP : EPS_NHEP));
   PetscCall(EPSSetType(*eps, EPSKRYLOVSCHUR));
-  if (!gen->logpi) PetscCall(EPSSetTwoSided(*eps, PETSC_TRUE));
+  if (!gen->logpi && gen->step == 0) PetscCall(EPSSetTwoSided(*eps, PETSC_TRUE));
   pairs = PetscMin(pairs, gen->n - 1);
   PetscCall(EPSSetDimensions(
       *eps, pairs, basis ? PetscMin(gen->n, PetscMax(2 * pairs, pairs + 15) + basis) : PETSC_DEFAULT, PETSC_DEFAULT));
   PetscCall(EPSSetTolerances(*eps, gen->logpi ? 1e-12 : 1e-10, 500));
+  if (gen->step > 0) { /* the largest of P: no factors needed */
+    PetscCall(EPSSetDimensions(*eps, pairs, PetscMin(gen->n, PetscMax(2 * pairs + 10, BASIS) + basis), PETSC_DEFAULT));
+    PetscCall(EPSSetTolerances(*eps, 1e-13, 500));
+    PetscCall(EPSSetConvergenceTest(*eps, EPS_CONV_NORM));
+    PetscCall(EPSSetWhichEigenpairs(*eps, EPS_LARGEST_MAGNITUDE));
+    PetscCall(EPSSetFromOptions(*eps));
+    PetscFunctionReturn(0);
+  }
   PetscCall(EPSSetTarget(*eps, -SHIFT * scale));
   PetscCall(EPSSetWhichEigenpairs(*eps, EPS_TARGET_MAGNITUDE));
   PetscCall(EPSGetST(*eps, &st));
@@ -134,6 +143,13 @@ static PetscErrorCode StartVector(FPGenerator gen, Mat A, EPS eps)
   PetscFunctionReturn(0);
 }
 
+/* Decay rate and frequency of an eigenvalue: of -Q itself, or of P, whose modes go as mu^k after k steps. */
+static void RateOf(FPGenerator gen, PetscReal re, PetscReal im, PetscReal *rate, PetscReal *frequency)
+{
+  *rate      = gen->step > 0 ? -log(PetscMax(hypot(re, im), PETSC_MACHINE_EPSILON)) / gen->step : re;
+  *frequency = gen->step > 0 ? PetscAbsReal(atan2(im, re)) / gen->step : PetscAbsReal(im);
+}
+
 /* norm(A x - lambda x), x = xr + i xi of norm 1: of the right vector alone, as the error that SLEPc 3.18 computes for a
    two-sided solution can be 2 abs(Im lambda) for a conjugate pair that has converged. */
 static PetscErrorCode Residual(EPS eps, PetscReal re, PetscReal im, Vec xr, Vec xi, PetscReal *residual)
@@ -159,8 +175,27 @@ static PetscErrorCode Residual(EPS eps, PetscReal re, PetscReal im, Vec xr, Vec 
   PetscFunctionReturn(0);
 }
 
+/* The vector of the eigenvalue nearest to re + i im, in order of its sign */
+static PetscErrorCode NearestVector(EPS eps, PetscReal re, PetscReal im, Vec xr, Vec xi)
+{
+  PetscInt    count, best = 0;
+  PetscReal   least = PETSC_MAX_REAL;
+  PetscScalar kr, ki;
+
+  PetscFunctionBegin;
+  PetscCall(EPSGetConverged(eps, &count));
+  for (PetscInt m = 0; m < count; m++) {
+    PetscCall(EPSGetEigenvalue(eps, m, &kr, &ki));
+    if (hypot(kr - re, ki - im) >= least) continue;
+    least = hypot(kr - re, ki - im);
+    best  = m;
+  }
+  PetscCall(EPSGetEigenvector(eps, best, xr, xi));
+  PetscFunctionReturn(0);
+}
+
 /* Mode m of the solver into place k. Conjugate pairs give real and imaginary part as two real vectors. */
-static PetscErrorCode StoreMode(FPGenerator gen, EPS eps, PetscInt m, PetscInt k, Vec xr, Vec xi)
+static PetscErrorCode StoreMode(FPGenerator gen, EPS eps, EPS adjoint, PetscInt m, PetscInt k, Vec xr, Vec xi)
 {
   const PetscInt     n = gen->n;
   PetscScalar        kr, ki;
@@ -169,10 +204,15 @@ static PetscErrorCode StoreMode(FPGenerator gen, EPS eps, PetscInt m, PetscInt k
 
   PetscFunctionBegin;
   PetscCall(EPSGetEigenpair(eps, m, &kr, &ki, xr, xi));
-  gen->rate[k]      = kr;
-  gen->frequency[k] = PetscAbsReal(ki);
+  RateOf(gen, kr, ki, &gen->rate[k], &gen->frequency[k]);
   PetscCall(Residual(eps, kr, ki, xr, xi, &gen->residual[k]));
-  gen->residual[k] += ROUNDING * gen->info.largest_rate;
+  if (gen->step > 0) {
+    gen->mu[2 * k]     = kr;
+    gen->mu[2 * k + 1] = ki;
+    gen->residual[k]   = (gen->residual[k] + ROUNDING) / (PetscMax(hypot(kr, ki), PETSC_MACHINE_EPSILON) * gen->step);
+  } else {
+    gen->residual[k] += ROUNDING * gen->info.largest_rate;
+  }
   PetscCall(VecGetArrayRead(ki < 0 ? xi : xr, &x));
   for (PetscInt i = 0; i < n; i++) right[i] = x[i];
   PetscCall(VecRestoreArrayRead(ki < 0 ? xi : xr, &x));
@@ -183,6 +223,11 @@ static PetscErrorCode StoreMode(FPGenerator gen, EPS eps, PetscInt m, PetscInt k
       right[i] = u / root;
       left[i]  = u * root;
     }
+  } else if (gen->step > 0) {
+    PetscCall(NearestVector(adjoint, kr, ki, xr, xi));
+    PetscCall(VecGetArrayRead(ki < 0 ? xi : xr, &x));
+    for (PetscInt i = 0; i < n; i++) left[i] = x[i];
+    PetscCall(VecRestoreArrayRead(ki < 0 ? xi : xr, &x));
   } else {
     PetscCall(EPSGetLeftEigenvector(eps, m, xr, xi));
     PetscCall(VecGetArrayRead(ki < 0 ? xi : xr, &x));
@@ -192,10 +237,10 @@ static PetscErrorCode StoreMode(FPGenerator gen, EPS eps, PetscInt m, PetscInt k
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode StoreModes(FPGenerator gen, EPS eps, Mat A, PetscInt converged)
+static PetscErrorCode StoreModes(FPGenerator gen, EPS eps, EPS adjoint, Mat A, PetscInt converged)
 {
   Vec         xr, xi;
-  PetscReal  *key;
+  PetscReal  *key, frequency;
   PetscInt   *order;
   PetscScalar kr, ki;
 
@@ -203,18 +248,40 @@ static PetscErrorCode StoreModes(FPGenerator gen, EPS eps, Mat A, PetscInt conve
   gen->modes = converged;
   PetscCall(PetscMalloc3(converged, &gen->rate, converged, &gen->frequency, converged, &gen->residual));
   PetscCall(PetscMalloc2((size_t)converged * gen->n, &gen->right, (size_t)converged * gen->n, &gen->left));
+  if (gen->step > 0) PetscCall(PetscMalloc1(2 * converged, &gen->mu));
   PetscCall(PetscMalloc2(converged, &key, converged, &order));
   PetscCall(MatCreateVecs(A, &xr, &xi));
   for (PetscInt m = 0; m < converged; m++) {
     PetscCall(EPSGetEigenvalue(eps, m, &kr, &ki));
-    key[m]   = kr;
+    RateOf(gen, kr, ki, &key[m], &frequency);
     order[m] = m;
   }
   PetscCall(PetscSortRealWithPermutation(converged, key, order));
-  for (PetscInt k = 0; k < converged; k++) PetscCall(StoreMode(gen, eps, order[k], k, xr, xi));
+  for (PetscInt k = 0; k < converged; k++) PetscCall(StoreMode(gen, eps, adjoint, order[k], k, xr, xi));
   PetscCall(PetscFree2(key, order));
   PetscCall(VecDestroy(&xr));
   PetscCall(VecDestroy(&xi));
+  PetscFunctionReturn(0);
+}
+
+/* y = (a small shift - Q^T)^-1 x: by the solver of the modes, or of a discrete chain by its own. */
+static PetscErrorCode BackSolve(FPGenerator gen, KSP ksp, Vec x, Vec y)
+{
+  const PetscScalar *from;
+  PetscScalar       *to;
+  PetscReal          scale;
+
+  PetscFunctionBegin;
+  if (gen->step == 0) {
+    PetscCall(KSPSolveTranspose(ksp, x, y));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(Scale(gen, &scale));
+  PetscCall(VecGetArrayRead(x, &from));
+  PetscCall(VecGetArray(y, &to));
+  PetscCall(FPGeneratorInvert(gen, PETSC_FALSE, SHIFT * scale, from, to));
+  PetscCall(VecRestoreArray(y, &to));
+  PetscCall(VecRestoreArrayRead(x, &from));
   PetscFunctionReturn(0);
 }
 
@@ -233,7 +300,7 @@ static PetscErrorCode IterateFromHome(FPGenerator gen, KSP ksp)
   PetscCall(VecAssemblyBegin(x));
   PetscCall(VecAssemblyEnd(x));
   for (PetscInt step = 0; step < 500 && change > 1e-13; step++) {
-    PetscCall(KSPSolveTranspose(ksp, x, y));
+    PetscCall(BackSolve(gen, ksp, x, y));
     PetscCall(VecSum(y, &sum));
     PetscCall(VecScale(y, 1 / sum));
     PetscCall(VecAXPY(x, -1, y));
@@ -302,7 +369,7 @@ static PetscErrorCode PolishLeft(FPGenerator gen, Mat A, KSP ksp)
   PetscCall(PetscArraycpy(a, gen->stationary, gen->n));
   PetscCall(VecRestoreArray(x, &a));
   for (PetscInt step = 0; step < 3; step++) {
-    PetscCall(KSPSolveTranspose(ksp, x, y));
+    PetscCall(BackSolve(gen, ksp, x, y));
     PetscCall(VecNormalize(y, NULL));
     PetscCall(VecCopy(y, x));
   }
@@ -321,7 +388,7 @@ static PetscErrorCode StoreStationary(FPGenerator gen, EPS eps, Mat A)
   const PetscInt n        = gen->n;
   PetscReal      negative = 0;
   ST             st;
-  KSP            ksp;
+  KSP            ksp = NULL;
 
   PetscFunctionBegin;
   PetscCall(PetscMalloc1(n, &gen->stationary));
@@ -330,9 +397,9 @@ static PetscErrorCode StoreStationary(FPGenerator gen, EPS eps, Mat A)
     PetscFunctionReturn(0);
   }
   PetscCall(EPSGetST(eps, &st));
-  PetscCall(STGetKSP(st, &ksp));
+  if (gen->step == 0) PetscCall(STGetKSP(st, &ksp));
   PetscCall(PetscArraycpy(gen->stationary, gen->left, n));
-  if (!gen->logpi) PetscCall(PolishLeft(gen, A, ksp));
+  if (!gen->logpi && (gen->step == 0 || gen->dim == 1)) PetscCall(PolishLeft(gen, A, ksp));
   gen->info.metastable = (PetscBool)(MostNegative(gen) < -1e-9);
   if (!gen->absorbing && gen->modes > 1) {
     PetscCall(MixingError(gen, &gen->info.mixing_error));
@@ -388,22 +455,33 @@ static PetscErrorCode SolveModes(FPGenerator gen, Mat A, PetscInt wanted, EPS *e
 PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs)
 {
   Mat      A;
-  EPS      eps;
+  EPS      eps, adjoint = NULL; /* adjoint: of P^T, as the two-sided solver fails on the many mu near 0 */
+  Mat      transposed;
   PetscInt converged,
       wanted = PetscMin(pairs + 2, gen->n - 1); /* one more, so that no conjugate pair or doublet is cut */
 
   PetscFunctionBegin;
   if (gen->modes) PetscFunctionReturn(0);
   PetscCall(FPGeneratorAssemble(gen, (PetscBool)(gen->logpi != NULL), 0, PETSC_FALSE, &A));
+  if (gen->step > 0) { /* P = 1 + step Q */
+    PetscCall(MatScale(A, -gen->step));
+    PetscCall(MatShift(A, 1));
+  }
   PetscCall(SolveModes(gen, A, wanted, &eps));
   PetscCall(EPSGetConverged(eps, &converged));
   PetscCheck(converged >= wanted, PETSC_COMM_SELF, PETSC_ERR_NOT_CONVERGED,
              "%" PetscInt_FMT " of %" PetscInt_FMT " modes converged", converged, wanted);
-  PetscCall(StoreModes(gen, eps, A, wanted));
+  if (gen->step > 0) {
+    PetscCall(MatTranspose(A, MAT_INITIAL_MATRIX, &transposed));
+    PetscCall(SolveModes(gen, transposed, wanted, &adjoint));
+    PetscCall(MatDestroy(&transposed));
+  }
+  PetscCall(StoreModes(gen, eps, adjoint, A, wanted));
   PetscCall(StoreStationary(gen, eps, A));
   WeighStencils(gen);
   PetscCall(FPGeneratorFindTailMass(gen));
   PetscCall(EPSDestroy(&eps));
+  PetscCall(EPSDestroy(&adjoint));
   PetscCall(MatDestroy(&A));
   PetscFunctionReturn(0);
 }
@@ -424,6 +502,13 @@ PetscErrorCode FPGeneratorGetMode(FPGenerator gen, PetscInt k, const PetscReal *
   PetscFunctionBegin;
   *right = gen->right + (size_t)k * gen->n;
   *left  = gen->left + (size_t)k * gen->n;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorGetMultipliers(FPGenerator gen, const PetscReal **mu)
+{
+  PetscFunctionBegin;
+  *mu = gen->mu;
   PetscFunctionReturn(0);
 }
 

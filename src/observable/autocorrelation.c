@@ -200,7 +200,7 @@ static PetscErrorCode AddFunction(const Autocorrelation *s, FPGenerator gen, Pet
                                   const FPMarkovRange *range, const char name[], FPQuantities *q)
 {
   const PetscReal *rate, *frequency, *residual;
-  PetscReal       *g, tau = 0, rounding, beta, scale;
+  PetscReal       *g, tau = 0, rounding, beta, scale, step;
   PetscInt         modes;
   FPGeneratorInfo  info;
   FPProcess        process;
@@ -218,6 +218,8 @@ static PetscErrorCode AddFunction(const Autocorrelation *s, FPGenerator gen, Pet
   PetscCall(PetscMalloc1(n, &g));
   PetscCall(FPGeneratorInvert(gen, PETSC_TRUE, 0, f, g));
   for (PetscInt k = 0; k < n; k++) tau += c.pi[k] * f[k] * g[k] / c.variance;
+  PetscCall(FPGeneratorGetStep(gen, &step));
+  tau -= step / 2; /* a discrete chain: step (1/2 + rho_1 + rho_2 + ...) */
   rounding = 10 * PETSC_MACHINE_EPSILON * info.largest_rate / PetscMax(rate[1], 1e-300);
   if (beta < 1)
     PetscCall(FPQuantitiesAdd(q, INFINITY, 0, "time", "integrated_time_%s", name));
@@ -250,7 +252,7 @@ static PetscErrorCode Generator_Autocorrelation(FPObservable obs, FPGenerator ge
     PetscCall(FPGeneratorGetProcess(gen, &process));
     PetscCall(FPProcessGetName(process, &process_name));
     if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, process_name, "generator", obs->name, "integrated_time",
+      PetscCall(FPResultsAddStatus(obs->scene.results, process_name, FPGeneratorEngine(gen), obs->name, "integrated_time",
                                    "undefined", "a process that is killed at walls is not stationary"));
     PetscFunctionReturn(0);
   }

@@ -217,13 +217,13 @@ static PetscErrorCode WriteFields(FPObservable obs, FPGenerator gen, const Petsc
     char label[FP_NAME];
 
     PetscCall(PetscSNPrintf(label, sizeof(label), "current_%d", (int)a + 1));
-    PetscCall(FPResultsField(obs->scene.results, name, "generator", label, dim, shape, J + a * lattice,
+    PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(gen), label, dim, shape, J + a * lattice,
                              "stationary probability current", "1/(weight^(d-1) time)"));
   }
   if (dim == 2) {
-    PetscCall(FPResultsField(obs->scene.results, name, "generator", "stream_function", dim, corners, psi,
+    PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(gen), "stream_function", dim, corners, psi,
                              "stream function at cell corners, J = (d_2 psi, -d_1 psi)", "1/time"));
-    PetscCall(FPResultsField(obs->scene.results, name, "generator", "curl", dim, corners, curl,
+    PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(gen), "curl", dim, corners, curl,
                              "curl of J at cell corners", "1/(weight^2 time)"));
   }
   PetscFunctionReturn(0);
@@ -239,7 +239,7 @@ static PetscErrorCode AddMissing(FPObservable obs, FPGenerator gen, const char q
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPResultsAddStatus(obs->scene.results, name, "generator", "current", quantity, status, reason));
+  PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), "current", quantity, status, reason));
   PetscFunctionReturn(0);
 }
 
@@ -311,13 +311,13 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
     const char *name;
 
     PetscCall(FPProcessGetName(process, &name));
-    PetscCall(FPResultsAdd(obs->scene.results, name, "generator", "current", "divergence_residual",
+    PetscCall(FPResultsAdd(obs->scene.results, name, FPGeneratorEngine(gen), "current", "divergence_residual",
                            numbers.divergence_residual, numbers.divergence_residual, FP_BOUND, "1"));
     if (info.reversible) {
       PetscReal defect;
 
       PetscCall(FPGeneratorDetailedBalance(gen, &defect));
-      PetscCall(FPResultsAdd(obs->scene.results, name, "generator", "current", "detailed_balance_defect", defect,
+      PetscCall(FPResultsAdd(obs->scene.results, name, FPGeneratorEngine(gen), "current", "detailed_balance_defect", defect,
                              defect, FP_BOUND, "1"));
     }
     PetscCall(WriteFields(obs, gen, J, psi, curl));

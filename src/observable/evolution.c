@@ -316,10 +316,10 @@ static PetscErrorCode Generator_Evolution(FPObservable obs, FPGenerator gen, Pet
   PetscCall(FPCourseLaw(&s->course, gen, law, &missing));
   if (missing < FP_COURSE_MISSING) {
     PetscCall(AddAllTimes(s, gen, law, q));
-    if (finest) PetscCall(AddReasons(obs, "generator", info.degenerate));
+    if (finest) PetscCall(AddReasons(obs, FPGeneratorEngine(gen), info.degenerate));
   } else if (finest)
     PetscCall(
-        FPResultsAddStatus(obs->scene.results, name, "generator", obs->name, "loss", "unsupported", FP_COURSE_NOWHERE));
+        FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "loss", "unsupported", FP_COURSE_NOWHERE));
   PetscCall(PetscFree(law));
   PetscFunctionReturn(0);
 }

@@ -148,7 +148,7 @@ static PetscErrorCode CheckStart(const FPExit *e, FPMesh mesh)
   PetscFunctionReturn(0);
 }
 
-/* A grid needs some cells in the region: counted on the coarsest one of a run with the engine generator. */
+/* A grid needs some cells in the region: counted on the coarsest one of a run with an engine on grids. */
 static PetscErrorCode CheckCells(const FPExit *e, FPConfig config, FPMesh mesh)
 {
   PetscInt  levels, cells[FP_MAX_AXES], total = 1, inside = 0, needed = 1;
@@ -160,7 +160,7 @@ static PetscErrorCode CheckCells(const FPExit *e, FPConfig config, FPMesh mesh)
   PetscCall(FPConfigRead(config, "", EngineParameters, &engines));
   wanted = PETSC_FALSE;
   for (PetscInt k = 0; mesh && k < engines.n; k++)
-    wanted = (PetscBool)(wanted || !strcmp(engines.value[k], "generator"));
+    wanted = (PetscBool)(wanted || strcmp(engines.value[k], "particles") != 0);
   PetscCall(FPConfigFree(EngineParameters, &engines));
   if (!wanted) PetscFunctionReturn(0);
   PetscCall(FPMeshGetLevels(mesh, &levels));

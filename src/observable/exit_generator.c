@@ -358,7 +358,7 @@ static PetscErrorCode WriteField(FPObservable obs, FPGenerator gen, const PetscR
   }
   PetscCall(PetscCalloc1(total, &field));
   for (PetscInt k = 0; k < n; k++) field[node[k]] = per_volume ? value[k] / volume[k] : value[k];
-  PetscCall(FPResultsField(obs->scene.results, process_name, "generator", name, dim, shape, field, long_name, unit));
+  PetscCall(FPResultsField(obs->scene.results, process_name, FPGeneratorEngine(gen), name, dim, shape, field, long_name, unit));
   PetscCall(PetscFree(field));
   PetscFunctionReturn(0);
 }
@@ -442,7 +442,7 @@ static PetscErrorCode TooRare(FPObservable obs, FPProcess process, FPGenerator k
   *rare = (PetscBool)(rate[0] < RAREST * info.largest_rate);
   if (!*rare || !finest || !obs->scene.results) PetscFunctionReturn(0);
   PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPResultsAddStatus(obs->scene.results, name, "generator", "exit", "mean_time", "unresolved",
+  PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(killed), "exit", "mean_time", "unresolved",
                                "the process leaves the region so rarely, if at all, that rounding hides the rate"));
   PetscFunctionReturn(0);
 }

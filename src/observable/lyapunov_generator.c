@@ -345,7 +345,7 @@ PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool 
   if (reason) {
     PetscCall(FPProcessGetName(process, &name));
     if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, "generator", obs->name, "exponent_orbit", "unsupported",
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "exponent_orbit", "unsupported",
                                    reason));
     PetscFunctionReturn(0);
   }

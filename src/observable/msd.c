@@ -122,7 +122,7 @@ static PetscErrorCode Generator_Msd(FPObservable obs, FPGenerator gen, PetscBool
   } else if (finest) {
     PetscCall(FPGeneratorGetProcess(gen, &process));
     PetscCall(FPProcessGetName(process, &name));
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, "generator", obs->name, "exponent", "unsupported",
+    PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "exponent", "unsupported",
                                  FP_COURSE_NOWHERE));
   }
   PetscCall(PetscFree4(law, square, msd, error));

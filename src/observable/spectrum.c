@@ -177,7 +177,7 @@ static PetscErrorCode WriteModes(FPObservable obs, FPGenerator gen, PetscInt mod
     for (PetscInt k = 0; k < n; k++) largest = PetscMax(largest, PetscAbsReal(right[k]));
     for (PetscInt k = 0; k < n; k++) field[node[k]] = right[k] / largest;
     PetscCall(PetscSNPrintf(label, sizeof(label), "eigenfunction_%d", (int)m));
-    PetscCall(FPResultsField(obs->scene.results, name, "generator", label, dim, shape, field,
+    PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(gen), label, dim, shape, field,
                              "eigenfunction of the backward generator, largest value 1", "1"));
   }
   PetscCall(PetscFree(field));

@@ -341,7 +341,7 @@ static PetscErrorCode WriteDensity(FPObservable obs, FPGenerator gen, const Pets
   }
   PetscCall(PetscCalloc1(total, &p));
   for (PetscInt k = 0; k < n; k++) p[node[k]] = pi[k] / volume[k];
-  PetscCall(FPResultsField(obs->scene.results, name, "generator", "density", dim, shape, p, "stationary density",
+  PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(gen), "density", dim, shape, p, "stationary density",
                            "1/weight^d"));
   PetscCall(PetscFree(p));
   PetscFunctionReturn(0);
@@ -368,12 +368,12 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
   if (s->lines.gibbs) PetscCall(GeneratorTransport(s, gen, pi, q));
   if (finest) {
     PetscCall(WriteDensity(obs, gen, pi));
-    if (!info.degenerate) PetscCall(AddNoGibbs(obs, process, "generator", "kl_gibbs"));
+    if (!info.degenerate) PetscCall(AddNoGibbs(obs, process, FPGeneratorEngine(gen), "kl_gibbs"));
     if (info.degenerate) {
       const char *name;
 
       PetscCall(FPProcessGetName(process, &name));
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, "generator", "stationary", "kl_gibbs", "singular",
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), "stationary", "kl_gibbs", "singular",
                                    "D is rank-deficient: the law has no density, KL to the Gibbs law is infinite"));
     }
   }

@@ -4,12 +4,13 @@
 #include <petsctime.h>
 
 #define MOST_TAIL 0.02 /* of the law beyond the box, without a warning */
+#define LEAVES 1e-9 /* probability of a step out of the box that is worth a warning */
 
 typedef struct {
   FPQuantities q[FP_MAX_OBSERVABLES];
 } LevelAnswers;
 
-static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt o, PetscInt levels,
+static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const char engine[], PetscInt o, PetscInt levels,
                               LevelAnswers answers[], const PetscReal ratio[], PetscInt order)
 {
   const FPQuantities *finest = &answers[0].q[o];
@@ -23,7 +24,7 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt 
     PetscInt          have = 1;
 
     if (PetscIsInfReal(item->value)) {
-      PetscCall(FPRunAddInfinite(run, process, "generator", name, item->name));
+      PetscCall(FPRunAddInfinite(run, process, engine, name, item->name));
       continue;
     }
     for (PetscInt l = 1; l < levels; l++) {
@@ -35,19 +36,56 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], PetscInt 
       solver    = PetscMax(solver, found->error);
     }
     if (have < levels) {
-      PetscCall(FPResultsAddStatus(run->results, process, "generator", name, item->name, "undefined",
+      PetscCall(FPResultsAddStatus(run->results, process, engine, name, item->name, "undefined",
                                    "does not exist on every grid of the refinement sequence"));
       continue;
     }
     FPExtrapolateGrids(levels, v, ratio, solver, order, &value, &error);
     error += 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(value);
     if (!strcmp(item->name, "relaxation_time") && error >= PetscAbsReal(value)) {
-      PetscCall(FPResultsAddStatus(run->results, process, "generator", name, item->name, "unresolved",
+      PetscCall(FPResultsAddStatus(run->results, process, engine, name, item->name, "unresolved",
                                    "the gap is zero within its error"));
       continue;
     }
-    PetscCall(FPResultsAdd(run->results, process, "generator", name, item->name, value, error, FP_BOUND, item->unit));
+    PetscCall(FPResultsAdd(run->results, process, engine, name, item->name, value, error, FP_BOUND, item->unit));
   }
+  PetscFunctionReturn(0);
+}
+
+/* How often a discrete algorithm steps out of the box, which a normalisable law never does in a box that is wide
+   enough. */
+static PetscErrorCode AddDivergence(FPRunObjects *run, const char process[], FPGenerator gen)
+{
+  const PetscReal *beyond, *pi, *mu, *z, *measure, *volume;
+  const PetscInt  *node;
+  PetscInt         n;
+  PetscReal        rate = 0;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetBeyond(gen, &beyond));
+  if (!beyond) PetscFunctionReturn(0);
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorStationary(gen, &pi));
+  PetscCall(FPGeneratorGetMultipliers(gen, &mu));
+  for (PetscInt k = 0; k < n; k++) rate += pi[k] * beyond[k];
+  if (rate > LEAVES)
+    PetscCall(FPResultsWarn(run->results,
+                            mu[0] < 1 - 1e-12
+                                ? "%s leaves the box with probability %.3g per step, where it is killed: its law is the "
+                                  "quasi-stationary one, and divergence_rate its rate"
+                                : "%s leaves the box with probability %.3g per step and is mirrored at the walls: the "
+                                  "law is that of the box; mesh_faces: absorbing gives the divergence rate",
+                            process, (double)rate));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunIsDiscrete(const FPRunObjects *run, PetscInt p, PetscBool *discrete)
+{
+  FPAlgorithm algorithm;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, NULL));
+  *discrete = (PetscBool)(algorithm != FP_SDE);
   PetscFunctionReturn(0);
 }
 
@@ -59,7 +97,7 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
   if (info.closed_classes > 1) {
-    PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "closed_classes", info.closed_classes, 0,
+    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "closed_classes", info.closed_classes, 0,
                            FP_BOUND, "1"));
     PetscCall(FPResultsWarn(run->results,
                             "%s has %" PetscInt_FMT
@@ -72,7 +110,7 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
                             "from, is that of the metastable part around the minimum",
                             process));
   if (info.added_diffusion > 0 || info.degenerate)
-    PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "added_diffusion", info.added_diffusion, 0,
+    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "added_diffusion", info.added_diffusion, 0,
                            FP_BOUND, "weight^2/time"));
   if (info.degenerate && info.added_diffusion > 0)
     PetscCall(FPResultsWarn(run->results,
@@ -81,7 +119,7 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
                             "wells may be joined by nothing but what was added",
                             process, (double)info.added_diffusion));
   if (info.tail_mass > 0) { /* within 3 % of the truth for stable Ornstein-Uhlenbeck processes */
-    PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "tail_mass", info.tail_mass,
+    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "tail_mass", info.tail_mass,
                            PetscMin(0.1 * info.tail_mass, 1), FP_BOUND, "1"));
     if (info.tail_mass > MOST_TAIL)
       PetscCall(FPResultsWarn(run->results,
@@ -90,8 +128,9 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
                               process, (double)info.tail_mass));
   }
   if (info.capped_share > 0)
-    PetscCall(FPResultsAdd(run->results, process, "generator", "generator", "capped_share", info.capped_share, 0,
+    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "capped_share", info.capped_share, 0,
                            FP_BOUND, "1"));
+  PetscCall(AddDivergence(run, process, gen));
   PetscFunctionReturn(0);
 }
 
@@ -105,11 +144,13 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   FPGenerator     gen = NULL;
   char            label[2 * FP_NAME];
   FPGeneratorInfo info;
+  PetscBool       discrete;
 
   PetscFunctionBegin;
   PetscCall(PetscTime(&begin));
   PetscCall(PetscMemzero(answers, sizeof(answers)));
   PetscCall(FPProcessGetName(run->process[p], &name));
+  PetscCall(FPRunIsDiscrete(run, p, &discrete));
   PetscCall(FPMeshGetLevels(run->mesh, &levels));
   for (PetscInt o = 0; o < run->observables; o++) {
     PetscInt wanted;
@@ -117,7 +158,7 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
     PetscCall(FPObservableGetPairs(run->observable[o], &wanted));
     pairs = PetscMax(pairs, wanted);
   }
-  PetscCall(PetscSNPrintf(label, sizeof(label), "generator: %s", name));
+  PetscCall(PetscSNPrintf(label, sizeof(label), "%s: %s", discrete ? "transfer" : "generator", name));
   FPProgressBegin(label, levels);
   for (PetscInt l = levels - 1; l >= 0; l--) {
     const PetscInt *cells;
@@ -136,13 +177,13 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   for (PetscInt l = 1; l < levels; l++)
     for (PetscInt o = 0; o < run->observables; o++)
       PetscCall(FPObservableAlign(run->observable[o], &answers[0].q[o], &answers[l].q[o]));
-  for (PetscInt o = 0; o < run->observables; o++) PetscCall(AddRows(run, name, o, levels, answers, ratio, info.order));
+  for (PetscInt o = 0; o < run->observables; o++) PetscCall(AddRows(run, name, FPGeneratorEngine(gen), o, levels, answers, ratio, info.order));
   PetscCall(AddDiagnostics(run, name, gen));
   PetscCall(FPRunWarnResolution(run, p));
   for (PetscInt l = 0; l < levels; l++)
     for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPQuantitiesFree(&answers[l].q[o]));
   run->generator[p] = gen;
   PetscCall(PetscTime(&end));
-  PetscCall(FPResultsTiming(run->results, "generator", end - begin));
+  PetscCall(FPResultsTiming(run->results, FPGeneratorEngine(gen), end - begin));
   PetscFunctionReturn(0);
 }

@@ -12,7 +12,7 @@ static const char Observables[] =
 static const FPParameter RunParameters[] = {
     {"processes", FP_STRINGS, offsetof(FPRunOptions, processes), NULL, 0, 0, NULL, NULL,
      "presets, or names of blocks of this file"},
-    {"engines", FP_STRINGS, offsetof(FPRunOptions, engines), "generator,particles", 0, 0, "generator particles", NULL,
+    {"engines", FP_STRINGS, offsetof(FPRunOptions, engines), "generator,particles", 0, 0, "generator transfer particles", NULL,
      "how processes are evaluated"},
     {"observables", FP_STRINGS, offsetof(FPRunOptions, observables), "spectrum,stationary", 0, 0, Observables, NULL,
      "what is asked"},
@@ -102,26 +102,30 @@ static PetscReal AvailableMemory(void)
   return 1024 * kib;
 }
 
-/* A generator for every SDE, and the memory for it, before any work. */
+/* A generator for every SDE, a transfer operator for every other, and the memory for it, before any work. */
 static PetscErrorCode CheckGenerators(FPRunObjects *run)
 {
   const PetscReal available = AvailableMemory();
 
   PetscFunctionBegin;
   for (PetscInt p = 0; p < run->processes; p++) {
-    FPAlgorithm algorithm;
-    PetscInt    order;
     PetscReal   bytes;
-    PetscBool   symmetric;
+    PetscBool   symmetric, discrete;
+    const char *what;
 
-    PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, &order));
-    if (algorithm != FP_SDE) continue;
-    FPInputCheck(run->mesh, "engines: the generator needs a mesh (mesh_lower, mesh_upper, mesh_cells)");
+    PetscCall(FPRunIsDiscrete(run, p, &discrete));
+    if (!(discrete ? run->use_transfer : run->use_generator)) continue;
+    what = discrete ? "transfer operator" : "generator";
+    FPInputCheck(run->mesh, "engines: the %s needs a mesh (mesh_lower, mesh_upper, mesh_cells)", what);
     PetscCall(FPProcessHasPotential(run->process[p], &symmetric));
-    PetscCall(FPGeneratorEstimate(run->mesh, 0, symmetric, &bytes));
+    if (discrete)
+      PetscCall(FPTransferEstimate(run->mesh, 0, &bytes));
+    else
+      PetscCall(FPGeneratorEstimate(run->mesh, 0, symmetric, &bytes));
     FPInputCheck(available == 0 || bytes < 0.8 * available,
-                 "mesh_cells: the generator would need about %.3g GiB of memory, %.3g GiB are available",
+                 "mesh_cells: the %s would need about %.3g GiB of memory, %.3g GiB are available", what,
                  (double)(bytes / 1073741824), (double)(available / 1073741824));
+    if (discrete) PetscCall(FPTransferCheck(run->process[p], &run->generating));
     PetscCall(FPRunCheckResolution(run, p));
   }
   PetscFunctionReturn(0);
@@ -167,7 +171,7 @@ static PetscErrorCode CheckParticles(FPRunObjects *run)
   for (PetscInt f = 0; f < 2 * box->dim; f++)
     FPInputCheck(box->face[f] == FP_REFLECTING,
                  "mesh_faces: the %s face of coordinate %" PetscInt_FMT
-                 " is absorbing, which engine particles does not know; give engines: [generator] or reflecting faces",
+                 " is absorbing, which engine particles does not know; give engines: [generator, transfer] or reflecting faces",
                  f % 2 ? "upper" : "lower", f / 2 + 1);
   PetscFunctionReturn(0);
 }
@@ -213,6 +217,7 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
   PetscCall(CheckList(&run->options.engines, "engines", 4));
   PetscCall(CheckList(&run->options.observables, "observables", FP_MAX_OBSERVABLES));
   PetscCall(HasEngine(&run->options.engines, "generator", &run->use_generator));
+  PetscCall(HasEngine(&run->options.engines, "transfer", &run->use_transfer));
   PetscCall(HasEngine(&run->options.engines, "particles", &run->use_particles));
   PetscCall(FPDataCreate(config, &run->data));
   PetscCall(FPModelCreate(config, run->data, &run->model));
@@ -235,7 +240,7 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
   PetscCall(FPRunReadSampling(config, run));
   PetscCall(FPConfigCheckUnknown(config));
   PetscCall(CheckJumps(run));
-  if (run->use_generator) PetscCall(CheckGenerators(run));
+  PetscCall(CheckGenerators(run));
   if (run->use_particles) PetscCall(CheckParticles(run));
   if (!run->mesh) PetscCall(CheckNormalisable(run));
   PetscFunctionReturn(0);
@@ -257,6 +262,7 @@ static PetscErrorCode SetScene(FPRunObjects *run)
                    .processes     = run->processes,
                    .process       = run->process,
                    .use_generator = run->use_generator,
+                   .use_transfer  = run->use_transfer,
                    .use_particles = run->use_particles,
                    .particles     = run->particles};
 
@@ -351,15 +357,14 @@ static PetscErrorCode AddLossFloors(FPRunObjects *run)
 static PetscErrorCode Work(FPRunObjects *run)
 {
   PetscFunctionBegin;
-  for (PetscInt pass = 0; pass < 2 && run->use_generator; pass++) {
+  for (PetscInt pass = 0; pass < 2; pass++) {
     for (PetscInt p = 0; p < run->processes; p++) {
-      FPAlgorithm algorithm;
-      PetscInt    order;
-      PetscBool   has;
+      PetscBool has, discrete;
 
-      PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, &order));
+      PetscCall(FPRunIsDiscrete(run, p, &discrete));
       PetscCall(FPProcessHasPotential(run->process[p], &has));
-      if (algorithm == FP_SDE && has == (PetscBool)pass) PetscCall(FPRunGenerator(run, p));
+      if ((discrete ? run->use_transfer : run->use_generator) && has == (PetscBool)pass)
+        PetscCall(FPRunGenerator(run, p));
     }
   }
   for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPObservableExact(run->observable[o]));
@@ -459,6 +464,8 @@ PetscErrorCode FPRunListEngines(FILE *out)
   fprintf(out,
           "generator    the Fokker-Planck generator of an SDE as a Markov chain on a grid, its spectrum by SLEPc\n");
   PetscCall(FPGeneratorList(out));
+  fprintf(out, "transfer     the exact transfer operator of sgd, svag and gd as a stochastic matrix on a grid\n");
+  PetscCall(FPTransferList(out));
   fprintf(out,
           "particles    simulation: SDEs by Euler-Maruyama with step extrapolation, sgd, svag and gd as they are\n");
   PetscFunctionReturn(0);
@@ -470,6 +477,7 @@ PetscErrorCode FPRunListKeys(FILE *out)
   PetscCall(FPParametersView(RunParameters, "", out));
   PetscCall(FPMeshList(out));
   PetscCall(FPGeneratorList(out));
+  PetscCall(FPTransferList(out));
   PetscCall(FPParticleOptionsView(out));
   PetscCall(FPRunListSampling(out));
   PetscFunctionReturn(0);

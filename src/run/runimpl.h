@@ -33,7 +33,7 @@ typedef struct {
   FPGeneratorOptions generating;
   FPParticleOptions  particles;
   FPSampling         sampling;
-  PetscBool          use_generator, use_particles;
+  PetscBool          use_generator, use_transfer, use_particles;
   FPResults          results;
 } FPRunObjects;
 
@@ -74,6 +74,8 @@ PETSC_INTERN PetscErrorCode FPRunSurvivors(FPRunObjects *run, PetscInt p, PetscI
 PETSC_INTERN PetscErrorCode FPRunResolve(FPConfig config, json_t *resolved);
 /* Generators of all grids of one process -> rows; the finest one is kept in run->generator[p]. */
 PETSC_INTERN PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p);
+/* A discrete algorithm, which engine transfer is for, as generator is for the others. */
+PETSC_INTERN PetscErrorCode FPRunIsDiscrete(const FPRunObjects *run, PetscInt p, PetscBool *discrete);
 PETSC_INTERN PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p);
 /* Is the mesh fine enough for the law of process p at the minimum? Far from it: bad input; nearly: a warning. */
 PETSC_INTERN PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p);

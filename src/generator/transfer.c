@@ -1,0 +1,290 @@
+/* transfer.c: the transfer operator (P f)(z) = E f(z') of a discrete algorithm as a stochastic matrix on the nodes of a
+   grid: f between nodes is piecewise linear, and the normal part of a step is integrated exactly against it. Entries are
+   kept as edges of rate P_ij/step, mass that is killed as a rate too, so that (P - 1)/step is a generator like any
+   other: its Poisson equation, its currents and its entropy production are those of the discrete chain.
+   In the plane P is a product of hats, with the directions of the gradient noise as a sum of narrow laws. Order 2; at
+   the boundary of a region in the plane, which kills by nodes, order 1. */
+#include "transfer.h"
+
+#define TINY 1e-17      /* entries below are put on the others */
+#define LATTICE 0.5     /* spacing of laws without density on the finest grid, over the injected noise */
+#define TAIL 8.7        /* standard deviations */
+
+typedef struct {
+  PetscInt  *first, *column; /* [n + 1], [room] */
+  PetscReal *value;
+  PetscInt   room;
+} Rows;
+
+typedef struct {
+  FPGenerator gen;
+  FPStepLaw   law;
+  FPHatAxis  *hats[3];
+  FPMixture   mixture, points;
+  PetscReal  *row; /* [lattice] */
+  PetscInt   *touched, count;
+  char       *seen;
+  PetscReal   spacing; /* of lattices along the gradient noise, over the injected noise */
+} Builder;
+
+static PetscErrorCode Begin(FPGenerator gen, Builder *b)
+{
+  PetscFunctionBegin;
+  b->gen     = gen;
+  b->spacing = LATTICE * gen->ratio;
+  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, b->spacing, &b->law));
+  for (PetscInt a = 0; a < gen->dim; a++)
+    PetscCall(FPHatAxisCreate(gen, a, gen->dim == 1 ? gen->region : NULL, &b->hats[a]));
+  PetscCall(PetscCalloc3(gen->lattice, &b->row, gen->lattice, &b->touched, gen->lattice, &b->seen));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode End(Builder *b)
+{
+  PetscFunctionBegin;
+  for (PetscInt a = 0; a < b->gen->dim; a++) PetscCall(FPHatAxisDestroy(&b->hats[a]));
+  PetscCall(FPMixtureFree(&b->mixture));
+  PetscCall(FPMixtureFree(&b->points));
+  PetscCall(FPStepLawDestroy(&b->law));
+  PetscCall(PetscFree3(b->row, b->touched, b->seen));
+  PetscFunctionReturn(0);
+}
+
+static void AddEntry(Builder *b, PetscInt at, PetscReal value)
+{
+  if (!b->seen[at]) b->touched[b->count++] = at;
+  b->seen[at] = 1;
+  b->row[at] += value;
+}
+
+/* Onto the row what the axes hold of one component */
+static void AddProduct(Builder *b, PetscReal weight)
+{
+  const FPGenerator gen = b->gen;
+  FPHatAxis       **h   = b->hats;
+
+  if (gen->dim == 1) {
+    for (PetscInt i = h[0]->low; i <= h[0]->high; i++) AddEntry(b, i, weight * h[0]->weight[i]);
+    return;
+  }
+  for (PetscInt j = h[1]->low; j <= h[1]->high; j++)
+    for (PetscInt i = h[0]->low; i <= h[0]->high; i++)
+      AddEntry(b, j * gen->stride[1] + i, weight * h[1]->weight[j] * h[0]->weight[i]);
+}
+
+/* Along a line in the plane: the law of the components as points, close enough for the injected noise to join them. */
+static PetscErrorCode Discretise(Builder *b)
+{
+  const FPMixture *m = &b->mixture;
+  FPMixture       *p = &b->points;
+  const PetscInt   d = b->gen->dim;
+  PetscReal        length = 0;
+
+  PetscFunctionBegin;
+  p->n   = 0;
+  p->dim = d;
+  for (PetscInt a = 0; a < d; a++) length = hypot(length, m->along[a]);
+  for (PetscInt k = 0; k < m->n; k++) {
+    const PetscReal sd = m->sd[k] * length, joint = sd * m->injected / hypot(sd, m->injected);
+    const PetscReal step = b->spacing * joint;
+    const PetscInt  side = sd > 0 ? (PetscInt)PetscCeilReal(TAIL * sd / step) : 0;
+    PetscReal       sum = 0, at[3];
+
+    if (m->weight[k] < TINY) continue;
+    for (PetscInt i = -side; i <= side; i++) sum += sd > 0 ? exp(-PetscSqr(i * step / sd) / 2) : 1;
+    for (PetscInt i = -side; i <= side; i++) {
+      const PetscReal weight = m->weight[k] * (sd > 0 ? exp(-PetscSqr(i * step / sd) / 2) / sum : 1);
+
+      for (PetscInt a = 0; a < d; a++) at[a] = m->at[a][k] + (sd > 0 ? i * step / length * m->along[a] : 0);
+      if (weight > TINY) PetscCall(FPMixtureAdd(p, weight, at, 0));
+    }
+  }
+  PetscFunctionReturn(0);
+}
+
+/* The row of node k; beyond: mass that steps out of the box */
+static PetscErrorCode BuildRow(Builder *b, PetscInt k, PetscReal *beyond)
+{
+  FPGenerator gen = b->gen;
+  PetscReal   z[3];
+  FPMixture  *m = &b->mixture;
+
+  PetscFunctionBegin;
+  for (PetscInt a = 0; a < gen->dim; a++) z[a] = gen->z[a * gen->n + k];
+  PetscCall(FPStepLawAt(b->law, z, m));
+  *beyond = 0;
+  if (gen->dim == 1) {
+    FPHatAxisClear(b->hats[0]);
+    b->hats[0]->beyond = 0;
+    for (PetscInt i = 0; i < m->n; i++)
+      FPHatAxisAdd(b->hats[0], m->weight[i], m->at[0][i], hypot(m->sd[i] * m->along[0], m->injected));
+    *beyond = b->hats[0]->beyond;
+    AddProduct(b, 1);
+    PetscFunctionReturn(0);
+  }
+  PetscCall(Discretise(b));
+  for (PetscInt i = 0; i < b->points.n; i++) {
+    PetscReal inside = 1;
+
+    for (PetscInt a = 0; a < gen->dim; a++) {
+      FPHatAxisClear(b->hats[a]);
+      b->hats[a]->beyond = 0;
+      FPHatAxisAdd(b->hats[a], 1, b->points.at[a][i], m->injected);
+      inside *= 1 - b->hats[a]->beyond;
+    }
+    *beyond += b->points.weight[i] * (1 - inside);
+    AddProduct(b, b->points.weight[i]);
+  }
+  PetscFunctionReturn(0);
+}
+
+static int CompareInts(const void *a, const void *b)
+{
+  const PetscInt x = *(const PetscInt *)a, y = *(const PetscInt *)b;
+
+  return (x > y) - (x < y);
+}
+
+/* The row, swept of what is nothing, into rows; mass: what it must add up to, unless something is killed. */
+static PetscErrorCode StoreRow(Builder *b, PetscInt k, PetscBool killing, Rows *rows)
+{
+  FPGenerator gen   = b->gen;
+  PetscReal   total = 0, kept = 0;
+  PetscInt    at    = rows->first[k];
+
+  PetscFunctionBegin;
+  qsort(b->touched, (size_t)b->count, sizeof(PetscInt), CompareInts);
+  if (at + b->count > rows->room) {
+    rows->room = PetscMax(2 * rows->room, at + b->count);
+    PetscCall(PetscRealloc(sizeof(PetscInt) * (size_t)rows->room, &rows->column));
+    PetscCall(PetscRealloc(sizeof(PetscReal) * (size_t)rows->room, &rows->value));
+  }
+  for (PetscInt i = 0; i < b->count; i++) {
+    const PetscInt  to    = b->touched[i];
+    const PetscReal value = b->row[to];
+
+    b->row[to]  = 0;
+    b->seen[to] = 0;
+    total += value;
+    if (value < TINY) continue;
+    rows->column[at]  = to;
+    rows->value[at++] = value;
+    kept += value;
+  }
+  b->count = 0;
+  PetscCheck(PetscAbsReal(total - 1) < 1e-10 || (killing && total < 1), PETSC_COMM_SELF, PETSC_ERR_PLIB,
+             "a step from node %" PetscInt_FMT " has probability %.15g", k, (double)total);
+  if (!killing) total = 1;
+  for (PetscInt i = rows->first[k]; i < at; i++) rows->value[i] *= total / kept;
+  gen->kill[k]       = killing ? PetscMax(0, 1 - total) / gen->step : 0;
+  rows->first[k + 1] = at;
+  PetscFunctionReturn(0);
+}
+
+/* P_ij; 0 where the row has no such entry */
+static PetscReal Entry(const Rows *rows, PetscInt i, PetscInt j)
+{
+  PetscInt low = rows->first[i], high = rows->first[i + 1];
+
+  while (low < high) {
+    const PetscInt middle = (low + high) / 2;
+
+    if (rows->column[middle] < j)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < rows->first[i + 1] && rows->column[low] == j ? rows->value[low] : 0;
+}
+
+static PetscErrorCode AddPair(FPGenerator gen, PetscInt i, PetscInt j, PetscReal pij, PetscReal pji)
+{
+  FPEdge   e = {.i = i, .j = j, .qij = pij / gen->step, .qji = pji / gen->step};
+  PetscInt x = gen->node[i], y = gen->node[j];
+
+  PetscFunctionBegin;
+  for (PetscInt a = 0; a < gen->dim; a++) {
+    e.offset[a] = (short)(y % gen->cells[a] - x % gen->cells[a]);
+    x /= gen->cells[a];
+    y /= gen->cells[a];
+    gen->info.widest = PetscMax(gen->info.widest, PetscAbsInt(e.offset[a]));
+  }
+  PetscCall(FPGeneratorAddEdge(gen, &e));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddEdges(FPGenerator gen, const Rows *rows)
+{
+  PetscFunctionBegin;
+  for (PetscInt i = 0; i < gen->n; i++)
+    for (PetscInt s = rows->first[i]; s < rows->first[i + 1]; s++) {
+      const PetscInt  j    = rows->column[s];
+      const PetscReal back = Entry(rows, j, i);
+
+      if (j > i || (j < i && back == 0)) PetscCall(AddPair(gen, i, j, rows->value[s], back));
+    }
+  PetscFunctionReturn(0);
+}
+
+/* In the plane: nodes outside the region kill. */
+static PetscErrorCode KillNodes(FPGenerator gen, const char outside[], Rows *rows)
+{
+  PetscFunctionBegin;
+  for (PetscInt i = 0; i < gen->n; i++)
+    for (PetscInt s = rows->first[i]; s < rows->first[i + 1]; s++)
+      if (outside[rows->column[s]]) {
+        gen->kill[i] += rows->value[s] / gen->step;
+        rows->value[s] = 0;
+      }
+  PetscFunctionReturn(0);
+}
+
+/* Everything below: all nodes of the box are unknowns, so lattice and unknown indices agree. */
+PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
+{
+  Builder    b       = {0};
+  Rows       rows    = {0};
+  PetscInt  *outside = NULL;
+  char      *out     = NULL;
+  PetscReal *level;
+  PetscBool  killing = (PetscBool)(gen->absorbing || (gen->region && gen->dim == 1));
+
+  PetscFunctionBegin;
+  FPInputCheck(gen->dim <= 2,
+               "engine transfer: grids of one or two coordinates, not of %" PetscInt_FMT "; accepted are particles",
+               gen->dim);
+  PetscCall(FPProcessGetStep(gen->process, &gen->step));
+  PetscCall(Begin(gen, &b));
+  PetscCall(PetscMalloc1(gen->n, &gen->beyond));
+  PetscCall(PetscCalloc1(gen->n + 1, &rows.first));
+  for (PetscInt k = 0; k < gen->n; k++) {
+    PetscCall(BuildRow(&b, k, &gen->beyond[k]));
+    PetscCall(StoreRow(&b, k, killing, &rows));
+  }
+  if (gen->region) {
+    PetscCall(PetscMalloc3(gen->n, &outside, gen->n, &out, gen->n, &level));
+    FPRegionLevel(gen->region, (int)gen->n, gen->z, level);
+    for (PetscInt k = 0; k < gen->n; k++) out[k] = (char)(outside[k] = level[k] >= 0);
+    if (gen->dim > 1) PetscCall(KillNodes(gen, out, &rows));
+  }
+  PetscCall(AddEdges(gen, &rows));
+  if (gen->region) {
+    PetscCall(FPGeneratorKeep(gen, outside, 0));
+    PetscCall(PetscFree3(outside, out, level));
+  }
+  PetscCall(PetscFree(rows.first));
+  PetscCall(PetscFree(rows.column));
+  PetscCall(PetscFree(rows.value));
+  PetscCall(End(&b));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPTransferCheck(FPProcess process, const FPGeneratorOptions *options)
+{
+  FPStepLaw law;
+
+  PetscFunctionBegin;
+  PetscCall(FPStepLawCreate(process, &options->transfer, LATTICE, &law));
+  PetscCall(FPStepLawDestroy(&law));
+  PetscFunctionReturn(0);
+}

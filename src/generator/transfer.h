@@ -1,0 +1,60 @@
+/* transfer.h: what the files of the transfer operator share. One step of a discrete algorithm from z leads to a mixture
+   of normal laws, component k of which is N(at_k, sd_k^2 along along^T + injected^2 I). */
+#ifndef FPTRANSFER_H
+#define FPTRANSFER_H
+#include "generatorimpl.h"
+
+typedef struct {
+  PetscInt   dim, n, room;
+  PetscReal *weight, *sd, *at[3]; /* [room]; sd is in units of `along` */
+  PetscReal  along[3], injected;
+} FPMixture;
+PETSC_INTERN PetscErrorCode FPMixtureAdd(FPMixture *mixture, PetscReal weight, const PetscReal at[], PetscReal sd);
+PETSC_INTERN PetscErrorCode FPMixtureFree(FPMixture *mixture);
+
+/* transferlaw.c: the law of one step. fineness: spacing of lattices that laws without density are put on, in standard
+   deviations of the injected noise. Errors (user input): a law of which no step is known. */
+typedef struct _p_FPStepLaw *FPStepLaw;
+PETSC_INTERN PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *options, PetscReal fineness,
+                                            FPStepLaw *law);
+PETSC_INTERN PetscErrorCode FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *mixture);
+PETSC_INTERN PetscErrorCode FPStepLawDestroy(FPStepLaw *law);
+
+/* batch.c: the law of the mean of `batch` independent draws from n atoms, times a coefficient, summed over one or two
+   batches: exact where it has few atoms, else on a lattice of the given spacing, with its own mean and variance. The
+   caller frees value and weight by PetscFree2(). */
+typedef struct {
+  PetscInt         n, batch, batches;
+  const PetscReal *atom, *share;
+  PetscReal        coefficient[2], spacing;
+} FPBatch;
+PETSC_INTERN PetscErrorCode FPBatchLaw(const FPBatch *batch, PetscInt *count, PetscReal **value, PetscReal **weight);
+
+/* transferhats.c: one axis of the grid with its walls, and normal laws integrated against piecewise linear functions on
+   its nodes; beyond the last node before a wall, or before the boundary of a region, these go on along their last
+   slope. */
+typedef struct {
+  PetscInt  first, count; /* nodes between the ends */
+  PetscReal lower, upper;
+} FPSegment;
+typedef struct {
+  PetscInt   nodes, segments, low, high; /* low .. high: nodes of the weights last asked for */
+  PetscReal  lower, upper, *x, *weight;  /* [nodes]: where; weights last asked for */
+  PetscReal *knot, *share;               /* [nodes + 2] */
+  PetscBool  mirror[2];
+  FPSegment *segment;
+  PetscReal  beyond; /* mass outside the box, before mirrors, of what was added since it was last set to 0 */
+} FPHatAxis;
+/* region: of one-dimensional grids, else NULL. */
+PETSC_INTERN PetscErrorCode FPHatAxisCreate(FPGenerator gen, PetscInt axis, FPRegion region, FPHatAxis **hats);
+PETSC_INTERN void           FPHatAxisClear(FPHatAxis *hats);
+PETSC_INTERN void           FPHatAxisAdd(FPHatAxis *hats, PetscReal weight, PetscReal mean, PetscReal sd);
+PETSC_INTERN PetscErrorCode FPHatAxisDestroy(FPHatAxis **hats);
+
+/* transfer.c: P of one grid, as edges of rate P_ij/step, and its killing. */
+PETSC_INTERN PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen);
+/* transferevolve.c */
+PETSC_INTERN PetscErrorCode FPTransferEvolve(FPGenerator gen, PetscBool backward, const PetscReal initial[],
+                                             PetscInt count, const PetscReal times[], PetscReal out[],
+                                             PetscReal error[]);
+#endif

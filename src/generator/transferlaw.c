@@ -1,0 +1,387 @@
+/* transferlaw.c: the law of one step of a discrete algorithm, z' = (1 - h decay) z - h g + sqrt(2 h T metric) xi, g the
+   mean over a batch (svag: a combination of two), h the time of a step.
+
+   One input and one target: g = metric dM/dz G with the scalar G = (M - A) X - Z, X the mean of x^2 and Z that of
+   noise x over the batch. Gaussian inputs of variance s: X = s y^2/B with y of the chi law of B degrees, and given X, Z
+   is normal of variance sigma^2 X/B: one integral over y, by Gauss-Legendre panels that get narrow towards y = 0 and
+   wherever the centre moves fast against the normal's width. Signs: X = s. A file: the exact law of B draws of its rows.
+   Other networks: rows of a file one at a time (B = 1), or in one dimension any batch of them. `batch_law: gaussian`,
+   and the ou model, whose noise is normal: the mean and covariance of the gradient. */
+#include "transfer.h"
+#include <gsl/gsl_integration.h>
+
+#define MOST_PANELS 4000
+#define TAIL 9.0        /* of the chi law, beyond its middle */
+#define FIRST_PANEL 128 /* 1/that: width of the first */
+#define SPAN 5.0        /* widths of the normal law that one panel may sweep */
+
+typedef enum { LAW_MEAN, LAW_NORMAL, LAW_CHI, LAW_SIGNS, LAW_ROWS } LawKind;
+
+struct _p_FPStepLaw {
+  LawKind     kind;
+  FPModel     model;
+  FPTraining  training;
+  PetscInt    dim, rows, inputs, targets, batches, nodes;
+  PetscBool   scalar;
+  PetscReal   metric, h, injected, coefficient[2], fineness;
+  PetscReal   s, A, sigma; /* of one input and one target */
+  PetscReal  *u, *share;   /* rows (x, y) of a file, [rows][inputs + targets] */
+  PetscReal  *atom;        /* [rows] */
+  double     *node, *weight; /* Gauss-Legendre on (-1, 1), [nodes] */
+};
+
+PetscErrorCode FPMixtureAdd(FPMixture *m, PetscReal weight, const PetscReal at[], PetscReal sd)
+{
+  PetscFunctionBegin;
+  if (m->n == m->room) {
+    const PetscInt room = PetscMax(64, 2 * m->room);
+
+    PetscCall(PetscRealloc(sizeof(PetscReal) * (size_t)room, &m->weight));
+    PetscCall(PetscRealloc(sizeof(PetscReal) * (size_t)room, &m->sd));
+    for (PetscInt a = 0; a < m->dim; a++) PetscCall(PetscRealloc(sizeof(PetscReal) * (size_t)room, &m->at[a]));
+    m->room = room;
+  }
+  m->weight[m->n] = weight;
+  m->sd[m->n]     = sd;
+  for (PetscInt a = 0; a < m->dim; a++) m->at[a][m->n] = at[a];
+  m->n++;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPMixtureFree(FPMixture *m)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFree(m->weight));
+  PetscCall(PetscFree(m->sd));
+  for (PetscInt a = 0; a < 3; a++) PetscCall(PetscFree(m->at[a]));
+  PetscFunctionReturn(0);
+}
+
+/* s, A and sigma from the moments of one input and one target */
+static PetscErrorCode SetTeacher(FPStepLaw law, FPData data)
+{
+  const PetscReal *second, *fourth;
+
+  PetscFunctionBegin;
+  PetscCall(FPDataGetMoments(data, &second, &fourth));
+  law->s     = second[0];
+  law->A     = second[1] / second[0];
+  law->sigma = PetscSqrtReal(PetscMax(0, second[3] - law->A * law->A * second[0]));
+  if (law->sigma < 1e-7 * PetscSqrtReal(second[3])) law->sigma = 0;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Choose(FPStepLaw law, FPProcess process, const FPTransferOptions *options, const char name[])
+{
+  FPAlgorithm algorithm;
+  FPData      data;
+  const char *type;
+  PetscBool   mapped, gaussian = (PetscBool)!strcmp(options->batch_law, "gaussian");
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
+  PetscCall(FPModelGetData(law->model, &data));
+  PetscCall(FPModelGetParent(law->model, &mapped, NULL));
+  FPInputCheck(!mapped,
+               "engine transfer: model_coordinates = invariant are a map of the weights; accepted are weights, balanced "
+               "and aligned");
+  if (algorithm == FP_GD) {
+    law->kind = LAW_MEAN;
+    PetscFunctionReturn(0);
+  }
+  law->kind = LAW_NORMAL;
+  if (gaussian || !data) PetscFunctionReturn(0);
+  PetscCall(FPDataGetType(data, &type));
+  if (!strcmp(type, "file")) {
+    law->kind = LAW_ROWS;
+    FPInputCheck(law->scalar || law->dim == 1 || (law->training.batch_size == 1 && law->batches == 1),
+                 "engine transfer: %s draws batches of rows that move %" PetscInt_FMT
+                 " coordinates in several directions; accepted are training_batch_size: 1, or transfer_batch_law: "
+                 "gaussian",
+                 name, law->dim);
+  } else {
+    FPInputCheck(law->scalar,
+                 "engine transfer: the exact law of a batch of %s data is known for one input and one target; accepted "
+                 "here are a file, or transfer_batch_law: gaussian",
+                 type);
+    law->kind = strcmp(type, "gaussian") ? LAW_SIGNS : LAW_CHI;
+    PetscCall(SetTeacher(law, data));
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Without any normal variable the operator takes smooth functions to others, but no grid of hats sees its spectrum. */
+static PetscErrorCode CheckNormal(const struct _p_FPStepLaw *law, const char name[])
+{
+  PetscFunctionBegin;
+  if (law->injected > 0) PetscFunctionReturn(0);
+  FPInputCheck(law->kind != LAW_MEAN,
+               "engine transfer: %s without injected noise is a deterministic map, whose operator has no spectrum that a "
+               "grid could show; give training_temperature > 0",
+               name);
+  FPInputCheck(law->kind != LAW_ROWS,
+               "engine transfer: %s on the rows of a file without injected noise is finitely many maps: its law and its "
+               "spectrum are not smooth, and no grid converges; give training_temperature > 0",
+               name);
+  FPInputCheck(law->dim == 1,
+               "engine transfer: the noise of %s in %" PetscInt_FMT
+               " coordinates has a single direction without injected noise; give training_temperature > 0, or "
+               "model_coordinates: balanced",
+               name, law->dim);
+  FPInputCheck(law->kind == LAW_NORMAL || law->sigma > 0,
+               "engine transfer: %s without label noise and injected noise comes to rest at a minimum: no law is left; "
+               "give data_label_noise > 0 or training_temperature > 0",
+               name);
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode SetPanels(FPStepLaw law)
+{
+  gsl_integration_glfixed_table *table = gsl_integration_glfixed_table_alloc((size_t)law->nodes);
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc2(law->nodes, &law->node, law->nodes, &law->weight));
+  for (PetscInt k = 0; k < law->nodes; k++)
+    gsl_integration_glfixed_point(-1, 1, (size_t)k, &law->node[k], &law->weight[k], table);
+  gsl_integration_glfixed_table_free(table);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *options, PetscReal fineness, FPStepLaw *out)
+{
+  FPStepLaw   law;
+  FPAlgorithm algorithm;
+  FPData      data;
+  PetscInt    order;
+  const char *name;
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(&law));
+  *out = law;
+  PetscCall(FPProcessGetName(process, &name));
+  PetscCall(FPProcessGetModel(process, &law->model));
+  PetscCall(FPProcessGetTraining(process, &law->training));
+  PetscCall(FPProcessGetStep(process, &law->h));
+  PetscCall(FPProcessGetAlgorithm(process, &algorithm, &order));
+  PetscCall(FPModelGetSizes(law->model, &law->dim, &law->inputs, &law->targets));
+  PetscCall(FPModelGetMetric(law->model, &law->metric));
+  PetscCall(FPModelGetData(law->model, &data));
+  law->fineness       = fineness;
+  law->nodes          = options->nodes;
+  law->scalar         = (PetscBool)(data && law->inputs * law->targets == 1);
+  law->injected       = PetscSqrtReal(2 * law->h * law->training.temperature * law->metric);
+  law->batches        = algorithm == FP_SVAG && order > 1 ? 2 : 1;
+  law->coefficient[0] = law->batches == 2 ? (1 + PetscSqrtReal(2.0 * order - 1)) / 2 : 1;
+  law->coefficient[1] = 1 - law->coefficient[0];
+  PetscCall(Choose(law, process, options, name));
+  PetscCall(CheckNormal(law, name));
+  if (law->kind == LAW_ROWS) {
+    PetscCall(FPDataGetNodes(data, 1, &law->rows, &law->u, &law->share));
+    PetscCall(PetscMalloc1(law->rows, &law->atom));
+  }
+  if (law->kind == LAW_CHI) PetscCall(SetPanels(law));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPStepLawDestroy(FPStepLaw *law)
+{
+  PetscFunctionBegin;
+  if (!*law) PetscFunctionReturn(0);
+  PetscCall(PetscFree((*law)->u));
+  PetscCall(PetscFree((*law)->share));
+  PetscCall(PetscFree((*law)->atom));
+  PetscCall(PetscFree2((*law)->node, (*law)->weight));
+  PetscCall(PetscFree(*law));
+  PetscFunctionReturn(0);
+}
+
+/* One component: the scalar variable of mean G and standard deviation sd moves z by -G along */
+static PetscErrorCode AddScalar(FPStepLaw law, const PetscReal rest[], PetscReal weight, PetscReal G, PetscReal sd,
+                                FPMixture *m)
+{
+  PetscReal at[3];
+
+  PetscFunctionBegin;
+  for (PetscInt a = 0; a < law->dim; a++) at[a] = rest[a] - G * m->along[a];
+  PetscCall(FPMixtureAdd(m, weight, at, sd));
+  PetscFunctionReturn(0);
+}
+
+/* ln of the density of the chi law */
+static PetscReal LogChi(PetscInt degrees, PetscReal y)
+{
+  return (degrees - 1) * log(y) - y * y / 2 - (0.5 * degrees - 1) * M_LN2 - lgamma(0.5 * degrees);
+}
+
+typedef struct {
+  PetscReal bend, spread, injected, last; /* centre bend y^2, variance spread^2 y^2 + injected^2 */
+} Sweep;
+
+static PetscReal PanelEnd(const Sweep *sweep, PetscReal y)
+{
+  const PetscReal own   = y < 1 ? PetscMax(y, 1.0 / FIRST_PANEL) : 1;
+  const PetscReal sd    = hypot(sweep->spread * (y + own / 2), sweep->injected);
+  const PetscReal moved = 2 * sweep->bend * (y + own);
+
+  return PetscMin(sweep->last, y + (moved * own > SPAN * sd ? PetscMax(SPAN * sd / moved, sweep->last / MOST_PANELS) : own));
+}
+
+/* y and weight of X = s y^2/B; the caller frees both */
+static PetscErrorCode ChiNodes(FPStepLaw law, const Sweep *sweep, PetscInt *count, PetscReal **y, PetscReal **weight)
+{
+  const PetscInt B = law->training.batch_size;
+  PetscReal      from = PetscMax(0, PetscSqrtReal(B) - TAIL), sum = 0;
+  PetscInt       panels = 0;
+
+  PetscFunctionBegin;
+  for (PetscReal at = from; at < sweep->last; at = PanelEnd(sweep, at)) panels++;
+  PetscCall(PetscMalloc2(panels * law->nodes, y, panels * law->nodes, weight));
+  *count = 0;
+  for (PetscReal at = from, to; at < sweep->last; at = to) {
+    to = PanelEnd(sweep, at);
+    for (PetscInt k = 0; k < law->nodes; k++) {
+      const PetscReal here = at + (to - at) * (1 + law->node[k]) / 2;
+      const PetscReal mass = law->weight[k] * (to - at) / 2 * exp(LogChi(B, here));
+
+      if (mass < 1e-22) continue;
+      (*y)[*count]        = here;
+      (*weight)[(*count)++] = mass;
+      sum += mass;
+    }
+  }
+  for (PetscInt k = 0; k < *count; k++) (*weight)[k] /= sum;
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddChi(FPStepLaw law, const PetscReal rest[], PetscReal length, PetscReal M, FPMixture *m)
+{
+  const PetscReal B = law->training.batch_size, e = M - law->A, *c = law->coefficient;
+  const Sweep     sweep = {.bend     = length * PetscAbsReal(e * c[0]) * law->s / B,
+                           .spread   = length * PetscAbsReal(c[0]) * law->sigma * PetscSqrtReal(law->s) / B,
+                           .injected = law->injected,
+                           .last     = PetscSqrtReal(B) + TAIL};
+  PetscReal      *y, *weight;
+  PetscInt        n = 0;
+
+  PetscFunctionBegin;
+  PetscCall(ChiNodes(law, &sweep, &n, &y, &weight));
+  for (PetscInt i = 0; i < n; i++)
+    for (PetscInt j = 0; j < (law->batches == 2 ? n : 1); j++) {
+      const PetscReal first = law->s * y[i] * y[i] / B, second = law->batches == 2 ? law->s * y[j] * y[j] / B : 0;
+      const PetscReal X = c[0] * first + c[1] * second, V = c[0] * c[0] * first + c[1] * c[1] * second;
+      const PetscReal mass = weight[i] * (law->batches == 2 ? weight[j] : 1);
+
+      if (mass < 1e-22) continue;
+      PetscCall(AddScalar(law, rest, mass, e * X, law->sigma * PetscSqrtReal(V / B), m));
+    }
+  PetscCall(PetscFree2(y, weight));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddRows(FPStepLaw law, const PetscReal z[], const PetscReal rest[], PetscReal length,
+                              PetscReal M, FPMixture *m)
+{
+  const PetscInt wide = law->inputs + law->targets;
+  FPBatch        batch = {.n           = law->rows,
+                          .batch       = law->training.batch_size,
+                          .batches     = law->batches,
+                          .atom        = law->atom,
+                          .share       = law->share,
+                          .coefficient = {law->coefficient[0], law->coefficient[1]}};
+  PetscReal     *value, *weight;
+  PetscInt       count;
+
+  PetscFunctionBegin;
+  for (PetscInt i = 0; i < law->rows; i++) {
+    const PetscReal *x = law->u + (size_t)i * wide;
+
+    law->atom[i] = 0;
+    if (law->scalar)
+      law->atom[i] = (M * x[0] - x[1]) * x[0];
+    else
+      FPModelSampleGradient(law->model, 1, z, x, x + law->inputs, &law->atom[i]);
+  }
+  if (length == 0) {
+    PetscCall(AddScalar(law, rest, 1, 0, 0, m));
+    PetscFunctionReturn(0);
+  }
+  batch.spacing = law->fineness * law->injected / length;
+  PetscCall(FPBatchLaw(&batch, &count, &value, &weight));
+  for (PetscInt k = 0; k < count; k++) PetscCall(AddScalar(law, rest, weight[k], value[k], 0, m));
+  PetscCall(PetscFree2(value, weight));
+  PetscFunctionReturn(0);
+}
+
+/* Rows that move several coordinates in different directions, one row at a time */
+static PetscErrorCode AddVectors(FPStepLaw law, const PetscReal z[], const PetscReal rest[], FPMixture *m)
+{
+  PetscFunctionBegin;
+  for (PetscInt i = 0; i < law->rows; i++) {
+    const PetscReal *x    = law->u + (size_t)i * (law->inputs + law->targets);
+    PetscReal        g[3] = {0}, at[3];
+
+    FPModelSampleGradient(law->model, 1, z, x, x + law->inputs, g);
+    for (PetscInt a = 0; a < law->dim; a++) at[a] = rest[a] - law->h * g[a];
+    PetscCall(FPMixtureAdd(m, law->share[i], at, 0));
+  }
+  PetscFunctionReturn(0);
+}
+
+/* The normal law with mean and covariance of the gradient: along its main direction, the scalar case */
+static PetscErrorCode AddNormal(FPStepLaw law, const PetscReal z[], const PetscReal rest[], FPMixture *m)
+{
+  PetscReal squares = 0, C[9], g[3], at[3], norm = 0;
+  PetscInt  main = 0;
+
+  PetscFunctionBegin;
+  for (PetscInt b = 0; b < law->batches; b++) squares += PetscSqr(law->coefficient[b]);
+  FPModelGradient(law->model, 1, z, g);
+  FPModelCovariance(law->model, 1, z, C);
+  for (PetscInt a = 0; a < law->dim; a++) {
+    at[a] = rest[a] - law->h * (g[a] - law->training.weight_decay * z[a]);
+    if (C[a * law->dim + a] > C[main * law->dim + main]) main = a;
+  }
+  norm = C[main * law->dim + main];
+  for (PetscInt a = 0; a < law->dim; a++) m->along[a] = norm > 0 ? law->h * C[a * law->dim + main] / norm : 0;
+  PetscCall(FPMixtureAdd(m, 1, at, PetscSqrtReal(norm * squares / law->training.batch_size)));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *m)
+{
+  PetscReal rest[3], jacobian[3], g[3], M = 0, length = 0;
+
+  PetscFunctionBegin;
+  m->n        = 0;
+  m->dim      = law->dim;
+  m->injected = law->injected;
+  for (PetscInt a = 0; a < law->dim; a++) {
+    rest[a]     = (1 - law->h * law->training.weight_decay) * z[a];
+    m->along[a] = law->h;
+  }
+  if (law->scalar) {
+    FPModelMap(law->model, 1, z, &M);
+    FPModelJacobian(law->model, 1, z, jacobian);
+    for (PetscInt a = 0; a < law->dim; a++) m->along[a] = law->h * law->metric * jacobian[a];
+  }
+  for (PetscInt a = 0; a < law->dim; a++) length = hypot(length, m->along[a]);
+  if (law->kind == LAW_MEAN) {
+    FPModelGradient(law->model, 1, z, g);
+    for (PetscInt a = 0; a < law->dim; a++) rest[a] = z[a] - law->h * g[a];
+    PetscCall(FPMixtureAdd(m, 1, rest, 0));
+  } else if (law->kind == LAW_NORMAL) {
+    PetscCall(AddNormal(law, z, rest, m));
+  } else if (law->kind == LAW_ROWS && (law->scalar || law->dim == 1)) {
+    PetscCall(AddRows(law, z, rest, length, M, m));
+  } else if (law->kind == LAW_ROWS) {
+    PetscCall(AddVectors(law, z, rest, m));
+  } else if (law->kind == LAW_SIGNS) {
+    const PetscReal squares = PetscSqr(law->coefficient[0]) + (law->batches == 2 ? PetscSqr(law->coefficient[1]) : 0);
+
+    PetscCall(AddScalar(law, rest, 1, (M - law->A) * law->s,
+                        law->sigma * PetscSqrtReal(law->s * squares / law->training.batch_size), m));
+  } else {
+    PetscCall(AddChi(law, rest, length, M, m));
+  }
+  PetscFunctionReturn(0);
+}
