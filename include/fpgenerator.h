@@ -1,6 +1,6 @@
-/* fpgenerator.h: the generator of an SDE, or the transfer operator of a discrete algorithm, on one grid as a continuous-time Markov chain: nonnegative rates, zero row
-   sums (minus killing). One edge {i, j, q_ij, q_ji} is the source of everything: matrix, current, circulation, entropy
-   production. */
+/* fpgenerator.h: the generator of an SDE, or the transfer operator of a discrete algorithm, on one grid as a
+   continuous-time Markov chain: nonnegative rates, zero row sums (minus killing). One edge {i, j, q_ij, q_ji} is the
+   source of everything: matrix, current, circulation, entropy production. */
 #ifndef FPGENERATOR_H
 #define FPGENERATOR_H
 #include "fpmesh.h"
@@ -33,15 +33,15 @@ typedef struct {
 
 /* Section transfer: discrete algorithms */
 typedef struct {
-  PetscInt nodes;             /* of a Gauss-Legendre panel */
+  PetscInt nodes;              /* of a Gauss-Legendre panel */
   char     batch_law[FP_TEXT]; /* exact, gaussian */
 } FPTransferOptions;
 
 typedef struct {
-  PetscInt  stencil_width; /* longest offset in cells; 0: chosen by the scheme */
-  PetscBool verify;
-  PetscBool whole;     /* rank-deficient D: the whole box, not the line that the law lives on */
-  PetscBool transient; /* no correction for slow modes, which would drive the law too fast down steep slopes */
+  PetscInt          stencil_width; /* longest offset in cells; 0: chosen by the scheme */
+  PetscBool         verify;
+  PetscBool         whole;     /* rank-deficient D: the whole box, not the line that the law lives on */
+  PetscBool         transient; /* no correction for slow modes, which would drive the law too fast down steep slopes */
   FPTransferOptions transfer;
 } FPGeneratorOptions;
 PETSC_EXTERN PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *options);
@@ -58,7 +58,8 @@ PETSC_EXTERN PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, Pets
 PETSC_EXTERN PetscErrorCode FPTransferCheck(FPProcess process, const FPGeneratorOptions *options);
 
 /* Discretise and check. Of a discrete algorithm the generator is (P - 1)/step, P its transfer operator, a stochastic
-   matrix: rates are P_ij/step, modes and FPGeneratorEvolve() those of P itself. start: a point of the closed class wanted when there are several (NULL: the minimum). */
+   matrix: rates are P_ij/step, modes and FPGeneratorEvolve() those of P itself. start: a point of the closed class
+   wanted when there are several (NULL: the minimum). */
 PETSC_EXTERN PetscErrorCode FPGeneratorCreate(FPProcess process, FPMesh mesh, PetscInt level,
                                               const FPGeneratorOptions *options, const PetscReal start[],
                                               FPGenerator *gen);

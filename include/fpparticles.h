@@ -60,8 +60,9 @@ typedef struct {
 
 /* Simulate. dt: step of an SDE (must divide eta); ignored for discrete algorithms. start: z[particle*dim + k], or NULL:
    uniform in the box. box may be NULL (no walls). SDEs: Euler-Maruyama, weak order 1, co-normal reflection w -= 2
-   overshoot D n/(n D n), and jumps as the boundary kind of the process says; discrete algorithms: mirrored coordinate. accumulators[o] has FP_GROUPS *
-   observer[o].accumulator doubles. Errors: a particle that becomes non-finite is a failed computation. */
+   overshoot D n/(n D n), and jumps as the boundary kind of the process says; discrete algorithms: mirrored coordinate.
+   accumulators[o] has FP_GROUPS * observer[o].accumulator doubles. Errors: a particle that becomes non-finite is a
+   failed computation. */
 PETSC_EXTERN PetscErrorCode FPParticlesRun(FPProcess process, const FPBox *box, PetscReal dt,
                                            const FPParticleOptions *options, const double start[], PetscInt observers,
                                            const FPObserver observer[], double *accumulators[],

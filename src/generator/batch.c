@@ -46,10 +46,11 @@ static PetscErrorCode SetRange(const FPBatch *b, PetscReal mean, Lattice *lattic
     low += b->batch * (PetscFloorReal(least / b->spacing));
     high += b->batch * (PetscCeilReal(most / b->spacing));
   }
-  FPInputCheck(high - low < MOST,
-               "engine transfer: the gradient noise of a batch is over %d times as wide as the injected noise, too much "
-               "for the lattice that its law is put on; more training_temperature, or transfer_batch_law: gaussian",
-               MOST / 4);
+  FPInputCheck(
+      high - low < MOST,
+      "engine transfer: the gradient noise of a batch is over %d times as wide as the injected noise, too much "
+      "for the lattice that its law is put on; more training_temperature, or transfer_batch_law: gaussian",
+      MOST / 4);
   lattice->spacing = b->spacing;
   lattice->from    = (PetscInt)low;
   for (lattice->size = 2; lattice->size < high - low + 1;) lattice->size *= 2;
@@ -94,9 +95,9 @@ static PetscErrorCode CopyAtoms(const FPBatch *b, PetscReal value[], PetscReal w
 static PetscErrorCode Convolve(const FPBatch *b, PetscReal mean, Lattice *l)
 {
   PetscFunctionBegin;
-  l->mass    = fftw_alloc_real((size_t)l->size);
-  l->hat     = fftw_alloc_complex((size_t)l->size / 2 + 1);
-  l->product = fftw_alloc_complex((size_t)l->size / 2 + 1);
+  l->mass     = fftw_alloc_real((size_t)l->size);
+  l->hat      = fftw_alloc_complex((size_t)l->size / 2 + 1);
+  l->product  = fftw_alloc_complex((size_t)l->size / 2 + 1);
   l->forward  = fftw_plan_dft_r2c_1d(l->size, l->mass, l->hat, FFTW_ESTIMATE);
   l->backward = fftw_plan_dft_c2r_1d(l->size, l->product, l->mass, FFTW_ESTIMATE);
   for (PetscInt k = 0; k <= l->size / 2; k++) l->product[k] = 1;
@@ -113,7 +114,7 @@ PetscErrorCode FPBatchLaw(const FPBatch *b, PetscInt *count, PetscReal **value, 
 {
   const PetscReal mean  = Mean(b);
   PetscReal       total = 0, sum = 0, shrink;
-  Lattice         l     = {0};
+  Lattice         l = {0};
 
   PetscFunctionBegin;
   if (b->batch == 1 && b->batches == 1) {
@@ -133,7 +134,7 @@ PetscErrorCode FPBatchLaw(const FPBatch *b, PetscInt *count, PetscReal **value, 
     const PetscReal mass = l.mass[at] / l.size;
 
     if (!(mass > NOTHING)) continue;
-    (*value)[*count]    = total + (l.from + k) * l.spacing * shrink;
+    (*value)[*count]      = total + (l.from + k) * l.spacing * shrink;
     (*weight)[(*count)++] = mass;
     sum += mass;
   }

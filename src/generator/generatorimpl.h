@@ -44,7 +44,7 @@ struct _p_FPGenerator {
   /* modes */
   PetscInt   modes;
   PetscReal *rate, *frequency, *residual, *right, *left; /* right, left: [modes][n] */
-  PetscReal *mu;                                         /* [modes][2], discrete: eigenvalues of P, real and imaginary */
+  PetscReal *mu; /* [modes][2], discrete: eigenvalues of P, real and imaginary */
   PetscReal *stationary;
   /* evolve.c: factors of shift - Q, in the symmetric form where root, [n], the root of pi, is not NULL */
   Mat       shifted;

@@ -6,7 +6,7 @@
 
 #define INNER_TOLERANCE 1e-12
 #define SHIFT 1e-2      /* of the sharpness: close to 0 on the side where the factorisation cannot break down */
-#define BASIS 40     /* Krylov vectors for a discrete chain */
+#define BASIS 40        /* Krylov vectors for a discrete chain */
 #define MAX_MIXING 1e-3 /* rounding of the stationary law through a small gap that is still an error and no choice */
 #define ATTEMPTS 5      /* the last one reports its error */
 #define ROUNDING 4e-15  /* absolute accuracy of an eigenvalue, of the largest rate */

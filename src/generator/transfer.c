@@ -1,14 +1,14 @@
 /* transfer.c: the transfer operator (P f)(z) = E f(z') of a discrete algorithm as a stochastic matrix on the nodes of a
-   grid: f between nodes is piecewise linear, and the normal part of a step is integrated exactly against it. Entries are
-   kept as edges of rate P_ij/step, mass that is killed as a rate too, so that (P - 1)/step is a generator like any
+   grid: f between nodes is piecewise linear, and the normal part of a step is integrated exactly against it. Entries
+   are kept as edges of rate P_ij/step, mass that is killed as a rate too, so that (P - 1)/step is a generator like any
    other: its Poisson equation, its currents and its entropy production are those of the discrete chain.
    In the plane P is a product of hats, with the directions of the gradient noise as a sum of narrow laws. Order 2; at
    the boundary of a region in the plane, which kills by nodes, order 1. */
 #include "transfer.h"
 
-#define TINY 1e-17      /* entries below are put on the others */
-#define LATTICE 0.5     /* spacing of laws without density on the finest grid, over the injected noise */
-#define TAIL 8.7        /* standard deviations */
+#define TINY 1e-17  /* entries below are put on the others */
+#define LATTICE 0.5 /* spacing of laws without density on the finest grid, over the injected noise */
+#define TAIL 8.7    /* standard deviations */
 
 typedef struct {
   PetscInt  *first, *column; /* [n + 1], [room] */
@@ -75,9 +75,9 @@ static void AddProduct(Builder *b, PetscReal weight)
 /* Along a line in the plane: the law of the components as points, close enough for the injected noise to join them. */
 static PetscErrorCode Discretise(Builder *b)
 {
-  const FPMixture *m = &b->mixture;
-  FPMixture       *p = &b->points;
-  const PetscInt   d = b->gen->dim;
+  const FPMixture *m      = &b->mixture;
+  FPMixture       *p      = &b->points;
+  const PetscInt   d      = b->gen->dim;
   PetscReal        length = 0;
 
   PetscFunctionBegin;
@@ -88,7 +88,7 @@ static PetscErrorCode Discretise(Builder *b)
     const PetscReal sd = m->sd[k] * length, joint = sd * m->injected / hypot(sd, m->injected);
     const PetscReal step = b->spacing * joint;
     const PetscInt  side = sd > 0 ? (PetscInt)PetscCeilReal(TAIL * sd / step) : 0;
-    PetscReal       sum = 0, at[3];
+    PetscReal       sum  = 0, at[3];
 
     if (m->weight[k] < TINY) continue;
     for (PetscInt i = -side; i <= side; i++) sum += sd > 0 ? exp(-PetscSqr(i * step / sd) / 2) : 1;
@@ -150,7 +150,7 @@ static PetscErrorCode StoreRow(Builder *b, PetscInt k, PetscBool killing, Rows *
 {
   FPGenerator gen   = b->gen;
   PetscReal   total = 0, kept = 0;
-  PetscInt    at    = rows->first[k];
+  PetscInt    at = rows->first[k];
 
   PetscFunctionBegin;
   qsort(b->touched, (size_t)b->count, sizeof(PetscInt), CompareInts);

@@ -15,10 +15,10 @@ PETSC_INTERN PetscErrorCode FPMixtureFree(FPMixture *mixture);
 /* transferlaw.c: the law of one step. fineness: spacing of lattices that laws without density are put on, in standard
    deviations of the injected noise. Errors (user input): a law of which no step is known. */
 typedef struct _p_FPStepLaw *FPStepLaw;
-PETSC_INTERN PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *options, PetscReal fineness,
-                                            FPStepLaw *law);
-PETSC_INTERN PetscErrorCode FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *mixture);
-PETSC_INTERN PetscErrorCode FPStepLawDestroy(FPStepLaw *law);
+PETSC_INTERN PetscErrorCode  FPStepLawCreate(FPProcess process, const FPTransferOptions *options, PetscReal fineness,
+                                             FPStepLaw *law);
+PETSC_INTERN PetscErrorCode  FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *mixture);
+PETSC_INTERN PetscErrorCode  FPStepLawDestroy(FPStepLaw *law);
 
 /* batch.c: the law of the mean of `batch` independent draws from n atoms, times a coefficient, summed over one or two
    batches: exact where it has few atoms, else on a lattice of the given spacing, with its own mean and variance. The

@@ -3,8 +3,8 @@
 #include "transfer.h"
 #include <petscblaslapack.h>
 
-#define DENSE 1200   /* unknowns, at most, of a matrix that is squared */
-#define SQUARES 40   /* powers of two, at most */
+#define DENSE 1200 /* unknowns, at most, of a matrix that is squared */
+#define SQUARES 40 /* powers of two, at most */
 #define ROUNDING 1e-15
 
 typedef struct {

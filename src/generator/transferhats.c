@@ -26,9 +26,9 @@ static PetscErrorCode Cut(FPHatAxis *h, FPRegion region)
 
   PetscFunctionBegin;
   FPRegionLevel(region, 1, &h->lower, &inside);
-  h->segments           = 0;
-  h->segment[0].lower   = h->lower;
-  h->segment[0].first   = 0;
+  h->segments         = 0;
+  h->segment[0].lower = h->lower;
+  h->segment[0].first = 0;
   for (PetscInt k = 0; k <= h->nodes; k++) {
     PetscReal low = k ? h->x[k - 1] : h->lower, high;
 
@@ -46,8 +46,8 @@ static PetscErrorCode Cut(FPHatAxis *h, FPRegion region)
           high = middle;
       }
       if (inside < 0) {
-        h->segment[h->segments].upper   = high;
-        h->segment[h->segments].count   = k - h->segment[h->segments].first;
+        h->segment[h->segments].upper = high;
+        h->segment[h->segments].count = k - h->segment[h->segments].first;
         h->segments += h->segment[h->segments].count > 0;
       } else {
         h->segment[h->segments].lower = high;
@@ -77,8 +77,7 @@ PetscErrorCode FPHatAxisCreate(FPGenerator gen, PetscInt axis, FPRegion region, 
   h->nodes = gen->cells[axis];
   h->lower = box->lower[axis];
   h->upper = box->upper[axis];
-  for (PetscInt side = 0; side < 2; side++)
-    h->mirror[side] = (PetscBool)(box->face[2 * axis + side] == FP_REFLECTING);
+  for (PetscInt side = 0; side < 2; side++) h->mirror[side] = (PetscBool)(box->face[2 * axis + side] == FP_REFLECTING);
   PetscCall(PetscMalloc5(h->nodes, &h->x, h->nodes, &h->weight, h->nodes + 2, &h->knot, h->nodes + 2, &h->share,
                          h->nodes + 2, &h->segment));
   PetscCall(PetscMalloc1(h->nodes, &width));
@@ -130,9 +129,9 @@ static void Point(const PetscReal knot[], PetscInt n, PetscReal m, PetscReal sha
 {
   const PetscInt above = PetscClipInterval(FirstAbove(knot, n, m), 1, n - 1);
 
-  *first       = above - 1;
-  *last        = above;
-  share[above] = (m - knot[above - 1]) / (knot[above] - knot[above - 1]);
+  *first           = above - 1;
+  *last            = above;
+  share[above]     = (m - knot[above - 1]) / (knot[above] - knot[above - 1]);
   share[above - 1] = 1 - share[above];
 }
 

@@ -4,9 +4,9 @@
    One input and one target: g = metric dM/dz G with the scalar G = (M - A) X - Z, X the mean of x^2 and Z that of
    noise x over the batch. Gaussian inputs of variance s: X = s y^2/B with y of the chi law of B degrees, and given X, Z
    is normal of variance sigma^2 X/B: one integral over y, by Gauss-Legendre panels that get narrow towards y = 0 and
-   wherever the centre moves fast against the normal's width. Signs: X = s. A file: the exact law of B draws of its rows.
-   Other networks: rows of a file one at a time (B = 1), or in one dimension any batch of them. `batch_law: gaussian`,
-   and the ou model, whose noise is normal: the mean and covariance of the gradient. */
+   wherever the centre moves fast against the normal's width. Signs: X = s. A file: the exact law of B draws of its
+   rows. Other networks: rows of a file one at a time (B = 1), or in one dimension any batch of them. `batch_law:
+   gaussian`, and the ou model, whose noise is normal: the mean and covariance of the gradient. */
 #include "transfer.h"
 #include <gsl/gsl_integration.h>
 
@@ -18,16 +18,16 @@
 typedef enum { LAW_MEAN, LAW_NORMAL, LAW_CHI, LAW_SIGNS, LAW_ROWS } LawKind;
 
 struct _p_FPStepLaw {
-  LawKind     kind;
-  FPModel     model;
-  FPTraining  training;
-  PetscInt    dim, rows, inputs, targets, batches, nodes;
-  PetscBool   scalar;
-  PetscReal   metric, h, injected, coefficient[2], fineness;
-  PetscReal   s, A, sigma; /* of one input and one target */
-  PetscReal  *u, *share;   /* rows (x, y) of a file, [rows][inputs + targets] */
-  PetscReal  *atom;        /* [rows] */
-  double     *node, *weight; /* Gauss-Legendre on (-1, 1), [nodes] */
+  LawKind    kind;
+  FPModel    model;
+  FPTraining training;
+  PetscInt   dim, rows, inputs, targets, batches, nodes;
+  PetscBool  scalar;
+  PetscReal  metric, h, injected, coefficient[2], fineness;
+  PetscReal  s, A, sigma;   /* of one input and one target */
+  PetscReal *u, *share;     /* rows (x, y) of a file, [rows][inputs + targets] */
+  PetscReal *atom;          /* [rows] */
+  double    *node, *weight; /* Gauss-Legendre on (-1, 1), [nodes] */
 };
 
 PetscErrorCode FPMixtureAdd(FPMixture *m, PetscReal weight, const PetscReal at[], PetscReal sd)
@@ -82,9 +82,10 @@ static PetscErrorCode Choose(FPStepLaw law, FPProcess process, const FPTransferO
   PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
   PetscCall(FPModelGetData(law->model, &data));
   PetscCall(FPModelGetParent(law->model, &mapped, NULL));
-  FPInputCheck(!mapped,
-               "engine transfer: model_coordinates = invariant are a map of the weights; accepted are weights, balanced "
-               "and aligned");
+  FPInputCheck(
+      !mapped,
+      "engine transfer: model_coordinates = invariant are a map of the weights; accepted are weights, balanced "
+      "and aligned");
   if (algorithm == FP_GD) {
     law->kind = LAW_MEAN;
     PetscFunctionReturn(0);
@@ -115,14 +116,16 @@ static PetscErrorCode CheckNormal(const struct _p_FPStepLaw *law, const char nam
 {
   PetscFunctionBegin;
   if (law->injected > 0) PetscFunctionReturn(0);
-  FPInputCheck(law->kind != LAW_MEAN,
-               "engine transfer: %s without injected noise is a deterministic map, whose operator has no spectrum that a "
-               "grid could show; give training_temperature > 0",
-               name);
-  FPInputCheck(law->kind != LAW_ROWS,
-               "engine transfer: %s on the rows of a file without injected noise is finitely many maps: its law and its "
-               "spectrum are not smooth, and no grid converges; give training_temperature > 0",
-               name);
+  FPInputCheck(
+      law->kind != LAW_MEAN,
+      "engine transfer: %s without injected noise is a deterministic map, whose operator has no spectrum that a "
+      "grid could show; give training_temperature > 0",
+      name);
+  FPInputCheck(
+      law->kind != LAW_ROWS,
+      "engine transfer: %s on the rows of a file without injected noise is finitely many maps: its law and its "
+      "spectrum are not smooth, and no grid converges; give training_temperature > 0",
+      name);
   FPInputCheck(law->dim == 1,
                "engine transfer: the noise of %s in %" PetscInt_FMT
                " coordinates has a single direction without injected noise; give training_temperature > 0, or "
@@ -223,13 +226,14 @@ static PetscReal PanelEnd(const Sweep *sweep, PetscReal y)
   const PetscReal sd    = hypot(sweep->spread * (y + own / 2), sweep->injected);
   const PetscReal moved = 2 * sweep->bend * (y + own);
 
-  return PetscMin(sweep->last, y + (moved * own > SPAN * sd ? PetscMax(SPAN * sd / moved, sweep->last / MOST_PANELS) : own));
+  return PetscMin(sweep->last,
+                  y + (moved * own > SPAN * sd ? PetscMax(SPAN * sd / moved, sweep->last / MOST_PANELS) : own));
 }
 
 /* y and weight of X = s y^2/B; the caller frees both */
 static PetscErrorCode ChiNodes(FPStepLaw law, const Sweep *sweep, PetscInt *count, PetscReal **y, PetscReal **weight)
 {
-  const PetscInt B = law->training.batch_size;
+  const PetscInt B    = law->training.batch_size;
   PetscReal      from = PetscMax(0, PetscSqrtReal(B) - TAIL), sum = 0;
   PetscInt       panels = 0;
 
@@ -244,7 +248,7 @@ static PetscErrorCode ChiNodes(FPStepLaw law, const Sweep *sweep, PetscInt *coun
       const PetscReal mass = law->weight[k] * (to - at) / 2 * exp(LogChi(B, here));
 
       if (mass < 1e-22) continue;
-      (*y)[*count]        = here;
+      (*y)[*count]          = here;
       (*weight)[(*count)++] = mass;
       sum += mass;
     }
@@ -278,10 +282,10 @@ static PetscErrorCode AddChi(FPStepLaw law, const PetscReal rest[], PetscReal le
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddRows(FPStepLaw law, const PetscReal z[], const PetscReal rest[], PetscReal length,
-                              PetscReal M, FPMixture *m)
+static PetscErrorCode AddRows(FPStepLaw law, const PetscReal z[], const PetscReal rest[], PetscReal length, PetscReal M,
+                              FPMixture *m)
 {
-  const PetscInt wide = law->inputs + law->targets;
+  const PetscInt wide  = law->inputs + law->targets;
   FPBatch        batch = {.n           = law->rows,
                           .batch       = law->training.batch_size,
                           .batches     = law->batches,

@@ -252,8 +252,9 @@ static PetscErrorCode Generator_Autocorrelation(FPObservable obs, FPGenerator ge
     PetscCall(FPGeneratorGetProcess(gen, &process));
     PetscCall(FPProcessGetName(process, &process_name));
     if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, process_name, FPGeneratorEngine(gen), obs->name, "integrated_time",
-                                   "undefined", "a process that is killed at walls is not stationary"));
+      PetscCall(FPResultsAddStatus(obs->scene.results, process_name, FPGeneratorEngine(gen), obs->name,
+                                   "integrated_time", "undefined",
+                                   "a process that is killed at walls is not stationary"));
     PetscFunctionReturn(0);
   }
   PetscCall(PetscMalloc2((size_t)s->values * n, &F, (size_t)s->weights * n, &w));

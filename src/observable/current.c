@@ -317,8 +317,8 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
       PetscReal defect;
 
       PetscCall(FPGeneratorDetailedBalance(gen, &defect));
-      PetscCall(FPResultsAdd(obs->scene.results, name, FPGeneratorEngine(gen), "current", "detailed_balance_defect", defect,
-                             defect, FP_BOUND, "1"));
+      PetscCall(FPResultsAdd(obs->scene.results, name, FPGeneratorEngine(gen), "current", "detailed_balance_defect",
+                             defect, defect, FP_BOUND, "1"));
     }
     PetscCall(WriteFields(obs, gen, J, psi, curl));
   }

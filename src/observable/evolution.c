@@ -318,8 +318,8 @@ static PetscErrorCode Generator_Evolution(FPObservable obs, FPGenerator gen, Pet
     PetscCall(AddAllTimes(s, gen, law, q));
     if (finest) PetscCall(AddReasons(obs, FPGeneratorEngine(gen), info.degenerate));
   } else if (finest)
-    PetscCall(
-        FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "loss", "unsupported", FP_COURSE_NOWHERE));
+    PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "loss", "unsupported",
+                                 FP_COURSE_NOWHERE));
   PetscCall(PetscFree(law));
   PetscFunctionReturn(0);
 }

@@ -358,7 +358,8 @@ static PetscErrorCode WriteField(FPObservable obs, FPGenerator gen, const PetscR
   }
   PetscCall(PetscCalloc1(total, &field));
   for (PetscInt k = 0; k < n; k++) field[node[k]] = per_volume ? value[k] / volume[k] : value[k];
-  PetscCall(FPResultsField(obs->scene.results, process_name, FPGeneratorEngine(gen), name, dim, shape, field, long_name, unit));
+  PetscCall(FPResultsField(obs->scene.results, process_name, FPGeneratorEngine(gen), name, dim, shape, field, long_name,
+                           unit));
   PetscCall(PetscFree(field));
   PetscFunctionReturn(0);
 }

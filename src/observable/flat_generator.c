@@ -230,7 +230,8 @@ static PetscErrorCode AddTimes(FPObservable obs, FPGenerator along, PetscBool fi
       PetscCall(FPQuantitiesAdd(q, found->value, found->error + found->value / (4 * PetscSqr((PetscReal)cells[0])),
                                 found->unit, "%s", taken[k]));
     else if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(along), obs->name, taken[k], "unresolved",
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(along), obs->name, taken[k],
+                                   "unresolved",
                                    "the gap is zero to rounding, or the start has no unknown of the grid"));
   }
   PetscCall(FPQuantitiesFree(&answers));
@@ -261,8 +262,8 @@ static PetscErrorCode WriteLine(FPObservable obs, const Table *t, FPGenerator al
     field[2 * n + k] = pi[k] / volume[k];
   }
   for (PetscInt k = 0; k < n; k++) field[n + k] /= mass;
-  PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(along), "flat_line", 2, (const PetscInt[]){3, n}, field,
-                           "x along the flat direction, conditional density, density of the projected process",
+  PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(along), "flat_line", 2, (const PetscInt[]){3, n},
+                           field, "x along the flat direction, conditional density, density of the projected process",
                            "weight, 1/weight, 1/weight"));
   PetscCall(PetscFree(field));
   PetscFunctionReturn(0);

@@ -345,8 +345,8 @@ PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool 
   if (reason) {
     PetscCall(FPProcessGetName(process, &name));
     if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "exponent_orbit", "unsupported",
-                                   reason));
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "exponent_orbit",
+                                   "unsupported", reason));
     PetscFunctionReturn(0);
   }
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));

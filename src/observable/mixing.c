@@ -372,7 +372,8 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
   PetscCall(FPCourseLaw(&s->course, gen, law, &missing));
   if (gap <= 1e-13 * info.largest_rate) {
     if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "mixing_time", "unresolved",
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "mixing_time",
+                                   "unresolved",
                                    "the gap is zero to rounding: no start mixes in any time that could be told"));
   } else {
     PetscCall(FPCourseMover(gen, &mover));
@@ -383,8 +384,8 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
     if (missing < FP_COURSE_MISSING)
       PetscCall(AddStart(s, gen, mover ? mover : gen, &ground, law, 1 / gap, q));
     else if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "mixing_time", "unsupported",
-                                   FP_COURSE_NOWHERE));
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "mixing_time",
+                                   "unsupported", FP_COURSE_NOWHERE));
     PetscCall(AddWorst(s, gen, mover ? mover : gen, &ground, 1 / gap, q));
     PetscCall(PetscFree2(ground.unknown, ground.d));
     PetscCall(FPGeneratorDestroy(&mover));

@@ -260,8 +260,8 @@ PetscErrorCode FPNoiseCourseGenerator(FPObservable obs, FPGenerator gen, PetscBo
     PetscCall(AddTimes(s, gen, law, q));
   else if (finest) {
     PetscCall(FPProcessGetName(process, &name));
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "drift_norm", "unsupported",
-                                 FP_COURSE_NOWHERE));
+    PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "drift_norm",
+                                 "unsupported", FP_COURSE_NOWHERE));
   }
   PetscCall(PetscFree(law));
   PetscFunctionReturn(0);

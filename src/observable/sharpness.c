@@ -164,7 +164,8 @@ static PetscErrorCode Generator_Sharpness(FPObservable obs, FPGenerator gen, Pet
   else
     PetscCall(AddTimes(s, gen, law, q));
   if (reason && finest)
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "sharpness", "unsupported", reason));
+    PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "sharpness",
+                                 "unsupported", reason));
   PetscCall(PetscFree(law));
   PetscFunctionReturn(0);
 }

@@ -341,8 +341,8 @@ static PetscErrorCode WriteDensity(FPObservable obs, FPGenerator gen, const Pets
   }
   PetscCall(PetscCalloc1(total, &p));
   for (PetscInt k = 0; k < n; k++) p[node[k]] = pi[k] / volume[k];
-  PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(gen), "density", dim, shape, p, "stationary density",
-                           "1/weight^d"));
+  PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(gen), "density", dim, shape, p,
+                           "stationary density", "1/weight^d"));
   PetscCall(PetscFree(p));
   PetscFunctionReturn(0);
 }
@@ -373,7 +373,8 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
       const char *name;
 
       PetscCall(FPProcessGetName(process, &name));
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), "stationary", "kl_gibbs", "singular",
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), "stationary", "kl_gibbs",
+                                   "singular",
                                    "D is rank-deficient: the law has no density, KL to the Gibbs law is infinite"));
     }
   }

@@ -4,7 +4,7 @@
 #include <petsctime.h>
 
 #define MOST_TAIL 0.02 /* of the law beyond the box, without a warning */
-#define LEAVES 1e-9 /* probability of a step out of the box that is worth a warning */
+#define LEAVES 1e-9    /* probability of a step out of the box that is worth a warning */
 
 typedef struct {
   FPQuantities q[FP_MAX_OBSERVABLES];
@@ -69,13 +69,13 @@ static PetscErrorCode AddDivergence(FPRunObjects *run, const char process[], FPG
   PetscCall(FPGeneratorGetMultipliers(gen, &mu));
   for (PetscInt k = 0; k < n; k++) rate += pi[k] * beyond[k];
   if (rate > LEAVES)
-    PetscCall(FPResultsWarn(run->results,
-                            mu[0] < 1 - 1e-12
-                                ? "%s leaves the box with probability %.3g per step, where it is killed: its law is the "
-                                  "quasi-stationary one, and divergence_rate its rate"
-                                : "%s leaves the box with probability %.3g per step and is mirrored at the walls: the "
-                                  "law is that of the box; mesh_faces: absorbing gives the divergence rate",
-                            process, (double)rate));
+    PetscCall(FPResultsWarn(
+        run->results,
+        mu[0] < 1 - 1e-12 ? "%s leaves the box with probability %.3g per step, where it is killed: its law is the "
+                            "quasi-stationary one, and divergence_rate its rate"
+                          : "%s leaves the box with probability %.3g per step and is mirrored at the walls: the "
+                            "law is that of the box; mesh_faces: absorbing gives the divergence rate",
+        process, (double)rate));
   PetscFunctionReturn(0);
 }
 
@@ -97,8 +97,8 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
   if (info.closed_classes > 1) {
-    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "closed_classes", info.closed_classes, 0,
-                           FP_BOUND, "1"));
+    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "closed_classes",
+                           info.closed_classes, 0, FP_BOUND, "1"));
     PetscCall(FPResultsWarn(run->results,
                             "%s has %" PetscInt_FMT
                             " closed classes; gap and stationary law are those of the one reached from the minimum",
@@ -110,8 +110,8 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
                             "from, is that of the metastable part around the minimum",
                             process));
   if (info.added_diffusion > 0 || info.degenerate)
-    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "added_diffusion", info.added_diffusion, 0,
-                           FP_BOUND, "weight^2/time"));
+    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "added_diffusion",
+                           info.added_diffusion, 0, FP_BOUND, "weight^2/time"));
   if (info.degenerate && info.added_diffusion > 0)
     PetscCall(FPResultsWarn(run->results,
                             "%s: D is rank-deficient, and diffusion %.2g weight^2/time was added to solve on the whole "
@@ -119,8 +119,8 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
                             "wells may be joined by nothing but what was added",
                             process, (double)info.added_diffusion));
   if (info.tail_mass > 0) { /* within 3 % of the truth for stable Ornstein-Uhlenbeck processes */
-    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "tail_mass", info.tail_mass,
-                           PetscMin(0.1 * info.tail_mass, 1), FP_BOUND, "1"));
+    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "tail_mass",
+                           info.tail_mass, PetscMin(0.1 * info.tail_mass, 1), FP_BOUND, "1"));
     if (info.tail_mass > MOST_TAIL)
       PetscCall(FPResultsWarn(run->results,
                               "%s: %.2g of its law lies beyond the box, so laws and moments are those of the process "
@@ -128,8 +128,8 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
                               process, (double)info.tail_mass));
   }
   if (info.capped_share > 0)
-    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "capped_share", info.capped_share, 0,
-                           FP_BOUND, "1"));
+    PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "capped_share",
+                           info.capped_share, 0, FP_BOUND, "1"));
   PetscCall(AddDivergence(run, process, gen));
   PetscFunctionReturn(0);
 }
@@ -177,7 +177,8 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   for (PetscInt l = 1; l < levels; l++)
     for (PetscInt o = 0; o < run->observables; o++)
       PetscCall(FPObservableAlign(run->observable[o], &answers[0].q[o], &answers[l].q[o]));
-  for (PetscInt o = 0; o < run->observables; o++) PetscCall(AddRows(run, name, FPGeneratorEngine(gen), o, levels, answers, ratio, info.order));
+  for (PetscInt o = 0; o < run->observables; o++)
+    PetscCall(AddRows(run, name, FPGeneratorEngine(gen), o, levels, answers, ratio, info.order));
   PetscCall(AddDiagnostics(run, name, gen));
   PetscCall(FPRunWarnResolution(run, p));
   for (PetscInt l = 0; l < levels; l++)

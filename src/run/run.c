@@ -12,8 +12,8 @@ static const char Observables[] =
 static const FPParameter RunParameters[] = {
     {"processes", FP_STRINGS, offsetof(FPRunOptions, processes), NULL, 0, 0, NULL, NULL,
      "presets, or names of blocks of this file"},
-    {"engines", FP_STRINGS, offsetof(FPRunOptions, engines), "generator,particles", 0, 0, "generator transfer particles", NULL,
-     "how processes are evaluated"},
+    {"engines", FP_STRINGS, offsetof(FPRunOptions, engines), "generator,particles", 0, 0,
+     "generator transfer particles", NULL, "how processes are evaluated"},
     {"observables", FP_STRINGS, offsetof(FPRunOptions, observables), "spectrum,stationary", 0, 0, Observables, NULL,
      "what is asked"},
     {"crosscheck_threshold", FP_REAL, offsetof(FPRunOptions, threshold), "5", 2.2250738585072014e-308, 1e300, NULL,
@@ -169,10 +169,11 @@ static PetscErrorCode CheckParticles(FPRunObjects *run)
   if (!run->mesh) PetscFunctionReturn(0);
   PetscCall(FPMeshGetBox(run->mesh, &box));
   for (PetscInt f = 0; f < 2 * box->dim; f++)
-    FPInputCheck(box->face[f] == FP_REFLECTING,
-                 "mesh_faces: the %s face of coordinate %" PetscInt_FMT
-                 " is absorbing, which engine particles does not know; give engines: [generator, transfer] or reflecting faces",
-                 f % 2 ? "upper" : "lower", f / 2 + 1);
+    FPInputCheck(
+        box->face[f] == FP_REFLECTING,
+        "mesh_faces: the %s face of coordinate %" PetscInt_FMT
+        " is absorbing, which engine particles does not know; give engines: [generator, transfer] or reflecting faces",
+        f % 2 ? "upper" : "lower", f / 2 + 1);
   PetscFunctionReturn(0);
 }
 
