@@ -15,6 +15,9 @@ PETSC_EXTERN PetscErrorCode FPRegionCreate(FPConfig config, const char section[]
 /* The part of `region` that is not in `without`; both must outlive it. */
 PETSC_EXTERN PetscErrorCode FPRegionCreateDifference(FPRegion region, FPRegion without, FPRegion *difference);
 PETSC_EXTERN void           FPRegionLevel(FPRegion region, int n, const double *z, double *f); /* z[dim][n] */
+/* The same, but a distance from the boundary also far from balls; of half-spaces and boxes the level is one, of
+   sublevel sets it is a loss. */
+PETSC_EXTERN void FPRegionDistance(FPRegion region, int n, const double *z, double *f);
 /* Fraction of the segment from -> to (each [dim]) at which it first leaves the region; 1 if it does not, 0 if it
    starts outside. Looks at 17 points, so a gap narrower than a sixteenth may be missed. */
 PETSC_EXTERN double         FPRegionLeaves(FPRegion region, const double from[], const double to[]);

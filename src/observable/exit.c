@@ -2,10 +2,11 @@
    median_time from one start; rate and rate[1], the slowest rates of the process killed at the boundary, the first of
    which is the exit rate of those that have stayed long; fraction_negative_curvature, the share of exits whose
    displacement from the centre, a critical point with negative curvature, lies with more than half of its square along
-   those directions; committor, the probability of meeting region_b before leaving. Generator: exit_generator.c;
-   particles: exit_particles.c.
-   Exact, for dx = a x dt + sqrt(2 D) dB left at |x| = R from 0: mean R^2/(2 D) 2F2(1, 1; 3/2, 2; -a R^2/(2 D)), rate k
-   with 1F1(k/(2 a); 1/2; -a R^2/(2 D)) = 0. */
+   those directions; exit_side[below] and exit_side[above], in one dimension, and overshoot[x=..], the shares of exits
+   that land below or above the start, and more than x beyond the boundary, of processes that jump; committor, the
+   probability of meeting region_b before leaving. Generator: exit_generator.c; particles: exit_particles.c. Exact, for
+   dx = a x dt + sqrt(2 D) dB left at |x| = R from 0: mean R^2/(2 D) 2F2(1, 1; 3/2, 2; -a R^2/(2 D)), rate k with
+   1F1(k/(2 a); 1/2; -a R^2/(2 D)) = 0. */
 #include "exitimpl.h"
 #include <gsl/gsl_eigen.h>
 #include <math.h>
@@ -18,6 +19,8 @@ static const FPParameter ExitParameters[] = {
      "numbers, or the name of a critical point; default: the center of the region, else the minimum"},
     {"times", FP_REALS, offsetof(FPExit, times), NULL, 0, PETSC_MAX_REAL, NULL, "time",
      "ascending, of the survival curve"},
+    {"overshoot", FP_REALS, offsetof(FPExit, overshoot), NULL, FP_POSITIVE, PETSC_MAX_REAL, NULL, "weight",
+     "distances from the boundary to land beyond: of processes that jump (sublevel: differences of loss)"},
     {"duration", FP_REAL, offsetof(FPExit, duration), "0", 0, PETSC_MAX_REAL, NULL, "time",
      "of the simulation; 0: 30 lifetimes by the generator, at most particles_steps"},
     {0}};
@@ -34,6 +37,37 @@ static const FPParameter PlaceParameters[] = {
 
 static const FPParameter EngineParameters[] = {
     {"engines", FP_STRINGS, 0, "generator,particles", 0, 0, NULL, NULL, "of the run"}, {0}};
+
+PetscErrorCode FPExitWalls(FPProcess process, FPMesh mesh, const FPBox **walls)
+{
+  FPStable stable;
+
+  PetscFunctionBegin;
+  *walls = NULL;
+  PetscCall(FPProcessGetStable(process, &stable));
+  if (stable.has && stable.boundary == FP_BOUNDARY_KILLED && mesh) PetscCall(FPMeshGetBox(mesh, walls));
+  PetscFunctionReturn(0);
+}
+
+/* f becomes the larger of it and the distance beyond the walls. */
+static void Walls(const FPBox *walls, int n, const double *z, double *f)
+{
+  for (PetscInt a = 0; walls && a < walls->dim; a++)
+    for (int l = 0; l < n; l++)
+      f[l] = PetscMax(f[l], PetscMax(walls->lower[a] - z[a * n + l], z[a * n + l] - walls->upper[a]));
+}
+
+void FPExitLevel(FPRegion region, const FPBox *walls, int n, const double *z, double *f)
+{
+  FPRegionLevel(region, n, z, f);
+  Walls(walls, n, z, f);
+}
+
+void FPExitDistance(FPRegion region, const FPBox *walls, int n, const double *z, double *f)
+{
+  FPRegionDistance(region, n, z, f);
+  Walls(walls, n, z, f);
+}
 
 static PetscErrorCode ReadTimes(FPExit *e)
 {

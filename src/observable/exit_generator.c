@@ -6,8 +6,11 @@
    rate, and with it the time, far more accurate; there the slowest mode, of rate k' and weight c at the start in the
    second chain, is given the rate k of the first: c exp(-k' t) becomes c exp(-k t). Where it leaves: the flux at node k
    is g_k kill_k with g = -Q^-T delta_start, the mean time spent at each node; the share of a cell that lies along
-   negative curvature is the mean over points of the cell. Committor: q = -Q^-1 kill_b with Q of the process killed at
-   both boundaries and kill_b what the second one adds. */
+   negative curvature is the mean over points of the cell. Where jumps land: in a set A apart from the region with
+   probability -Q^-1 r, r = Q' 1_A with Q' of the process that is not killed, plus, where walls kill, the rate
+   sigma^alpha Gamma(alpha) sin(pi alpha/2)/pi distance^-alpha of jumps beyond them. Below the start: r at nodes above
+   it, at nodes below all that kills less the same of what is above. Committor: q = -Q^-1 kill_b with Q of the process
+   killed at both boundaries and kill_b what the second one adds. */
 #include "exitimpl.h"
 #include "fpspecial.h"
 #include <gsl/gsl_errno.h>
@@ -296,6 +299,89 @@ static PetscErrorCode AddLanding(const FPExit *e, FPGenerator gen, const Stencil
   PetscFunctionReturn(0);
 }
 
+/* rate[n]: of jumps from the unknowns of the killed generator to beyond `distance` from its boundary; side -1, 1: to
+   that side of the start only. In one dimension, or without walls that kill. */
+static PetscErrorCode LandingRates(const FPExit *e, FPGenerator gen, FPGenerator killed, const FPBox *walls, int side,
+                                   PetscReal distance, PetscReal rate[])
+{
+  const PetscInt  *node, *own, *cells;
+  const PetscReal *z, *x, *measure, *volume;
+  PetscReal       *inside, *product, *lattice, *sigma, ratio, h, beyond[2] = {0, 0};
+  FPProcess        process;
+  FPStable         stable;
+  PetscInt         n, m, dim, total = 1;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetStable(process, &stable));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  for (PetscInt a = 0; a < dim; a++) total *= cells[a];
+  PetscCall(FPGeneratorGetNodes(killed, &m, &own, &x, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(PetscMalloc4(n, &inside, n, &product, total, &lattice, m, &sigma));
+  h = PetscPowReal(volume[0], 1.0 / dim);
+  FPExitDistance(e->region, walls, (int)n, z, inside);
+  for (PetscInt k = 0; k < n; k++) {
+    inside[k] = PetscClipInterval((inside[k] - distance) / h + 0.5, 0, 1);
+    if (side * (z[k] - e->z[0]) < 0) inside[k] = 0;
+  }
+  PetscCall(FPGeneratorApply(gen, PETSC_TRUE, inside, product));
+  for (PetscInt k = 0; k < n; k++) lattice[node[k]] = product[k];
+  FPProcessStableScale(process, (int)m, x, sigma);
+  if (walls) FPRegionDistance(e->region, 1, walls->lower, &beyond[0]);
+  if (walls) FPRegionDistance(e->region, 1, walls->upper, &beyond[1]);
+  for (int i = 0; i < 2; i++) beyond[i] = PetscMax(0, distance - PetscMax(0, beyond[i]));
+  for (PetscInt k = 0; k < m; k++) {
+    const PetscReal unit =
+        PetscPowReal(sigma[k], stable.alpha) * tgamma(stable.alpha) * sin(PETSC_PI * stable.alpha / 2) / PETSC_PI;
+
+    rate[k] = PetscMax(0, lattice[own[k]]);
+    if (!walls) continue;
+    if (side <= 0) rate[k] += unit * PetscPowReal(x[k] - walls->lower[0] + beyond[0], -stable.alpha);
+    if (side >= 0) rate[k] += unit * PetscPowReal(walls->upper[0] - x[k] + beyond[1], -stable.alpha);
+  }
+  PetscCall(PetscFree4(inside, product, lattice, sigma));
+  PetscFunctionReturn(0);
+}
+
+/* exit_side[below], exit_side[above], overshoot[x=..] */
+static PetscErrorCode AddLandings(FPObservable obs, FPGenerator gen, FPGenerator killed, const Stencil *s,
+                                  FPQuantities *q)
+{
+  const FPExit    *e = (const FPExit *)obs->data;
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume, *kill;
+  const FPEdge    *edge;
+  const FPBox     *walls;
+  FPProcess        process;
+  PetscReal       *below, *above, share;
+  PetscInt         n, edges;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPExitWalls(process, obs->scene.mesh, &walls));
+  PetscCall(FPGeneratorGetNodes(killed, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetEdges(killed, &edges, &edge, &kill));
+  PetscCall(PetscMalloc2(n, &below, n, &above));
+  if (e->dim == 1) {
+    PetscCall(LandingRates(e, gen, killed, walls, -1, 0, below));
+    PetscCall(LandingRates(e, gen, killed, walls, 1, 0, above));
+    for (PetscInt k = 0; k < n; k++)
+      if (z[k] < e->z[0]) below[k] = PetscMax(0, kill[k] - above[k]);
+    PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, below, above));
+    share = At(s, above);
+    PetscCall(FPQuantitiesAdd(q, share, 0, "1", "exit_side[below]"));
+    PetscCall(FPQuantitiesAdd(q, 1 - share, 0, "1", "exit_side[above]"));
+  }
+  for (PetscInt k = 0; k < e->overshoot.n && (e->dim == 1 || !walls); k++) {
+    PetscCall(LandingRates(e, gen, killed, walls, 0, e->overshoot.value[k], below));
+    PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, below, above));
+    PetscCall(FPQuantitiesAdd(q, At(s, above), 0, "1", "overshoot[x=%g]", (double)e->overshoot.value[k]));
+  }
+  PetscCall(PetscFree2(below, above));
+  PetscFunctionReturn(0);
+}
+
 /* committor: from the start, the probability of meeting the second region before leaving the first */
 static PetscErrorCode AddCommittor(const FPExit *e, FPGenerator gen, FPGenerator killed, FPQuantities *q)
 {
@@ -513,6 +599,7 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   FPMesh                    mesh;
   Stencil                   s;
   SlowMode                  slow;
+  FPStable                  stable;
   PetscReal                *T, mean = 0, beta, scale;
   PetscInt                  level, n;
   PetscBool                 rare = PETSC_FALSE;
@@ -526,11 +613,13 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   PetscCall(BuildStencil(e, mover, mesh, &s));
   PetscCall(FindSlowMode(killed, mover, rare, &s, &slow));
   PetscCall(FPProcessGetClock(process, &beta, &scale));
+  PetscCall(FPProcessGetStable(process, &stable));
   PetscCall(AddTimes(mover, &s, &slow, (PetscBool)(beta < 1), T, &mean, q));
   PetscCall(AddSurvival(e, mover, &s, &slow, mean, q));
   PetscCall(BuildStencil(e, killed, mesh, &s));
   if (e->negative) PetscCall(AddNegative(e, killed, &s, q));
   PetscCall(AddLanding(e, killed, &s, q));
+  if (stable.has) PetscCall(AddLandings(obs, gen, killed, &s, q));
   if (e->second) PetscCall(AddCommittor(e, gen, killed, q));
   if (finest && obs->scene.results) {
     PetscCall(FPGeneratorStationary(killed, &law));

@@ -4,10 +4,17 @@
    and given that it touches or crosses it, from -a to b, the time at which it does so first is dt x/(1 + x) with x
    inverse Gaussian of mean a/b and shape a^2/s. So what is left of the time step is of first order (E. Gobet, Stoch.
    Process. Appl. 87 (2000); A. Metwally and A. Atiya, J. Derivatives 10 (2002)), and the run extrapolates it. Inverse
-   Gaussian numbers: J. Michael, W. Schucany and R. Haas, Am. Stat. 30 (1976). A discrete algorithm leaves with the
-   first step that ends outside. The slowest rate is the number of exits after a time over the time lived after it, as
+   Gaussian numbers: J. Michael, W. Schucany and R. Haas, Am. Stat. 30 (1976). Jumps have no bridge. A walk of steps
+   sigma dt^{1/alpha} X, X stable, that is looked at after steps only, leaves as the process would leave through a
+   boundary further out by c sigma dt^{1/alpha}, c = -E[X^+] zeta(1 - 1/alpha) = -Gamma(1 - 1/alpha) zeta(1 -
+   1/alpha)/pi for alpha > 1 (the next term of the Wiener-Hopf factor, exp(-sum_n E[exp(-l S_n); S_n > 0]/n)); so the
+   boundary is moved inwards by as much, and what is left, as for alpha <= 1, is of first order up to logarithms. At
+   alpha = 2 c is 0.5826 sqrt(2) (M. Broadie, P. Glasserman, S. Kou, Math. Finance 7 (1997)), and the bridge is used.
+   Jumps leave at a time of their step that is uniform. A discrete algorithm leaves with the first step that ends
+   outside. The slowest rate is the number of exits after a time over the time lived after it, as
    of an exponential tail; the same from an earlier time says how far the tail is from one. */
 #include "exitimpl.h"
+#include <gsl/gsl_sf_zeta.h>
 #include <math.h>
 
 #define BINS 512
@@ -19,22 +26,37 @@
 #define EARLY 1e-4 /* least and largest stable numbers that the bins tell apart, to the power 1/beta */
 #define LATE 1e4
 
-/* Accumulator: these, exits up to each of the times, bins: exits, sums of their times. */
-enum { COUNT, EXITS, TIME, SQUARE, NEGATIVE, SECOND, TIMES };
+/* Accumulator: these, exits up to each of the times, bins: exits, sums of their times; exits beyond each overshoot. */
+enum { COUNT, EXITS, TIME, SQUARE, NEGATIVE, SECOND, BELOW, TIMES };
 
 /* Scratch of a block, by rows of FP_BLOCK: inside (1 or 0), second region visited, levels of both regions before the
-   step and after it, variance of both, a shifted level, then coordinates [dim], diffusion [dim][dim], gradient [dim].
- */
-enum { INSIDE, VISITED, BEFORE, AFTER = BEFORE + 2, VARIANCE = AFTER + 2, SHIFTED = VARIANCE + 2, POINTS };
+   step and after it, variance of both, how far both boundaries are moved, a shifted level, the scale of jumps, then
+   coordinates [dim], diffusion [dim][dim], gradient [dim]. */
+enum {
+  INSIDE,
+  VISITED,
+  BEFORE,
+  AFTER    = BEFORE + 2,
+  VARIANCE = AFTER + 2,
+  MOVED    = VARIANCE + 2,
+  SHIFTED  = MOVED + 2,
+  SCALE,
+  POINTS
+};
 
 static size_t AccumulatorSize(const FPExit *e)
 {
-  return (size_t)(TIMES + e->times.n + 2 * BINS);
+  return (size_t)(TIMES + e->times.n + 2 * BINS + e->overshoot.n);
 }
 
 static FPRegion Region(const FPExit *e, int which)
 {
   return which ? e->second : e->region;
+}
+
+static void Levels(const FPExit *e, int which, const double *z, double *f)
+{
+  FPExitLevel(Region(e, which), which ? NULL : e->walls, FP_BLOCK, z, f);
 }
 
 static void Start(const void *context, const FPMove *move, double *scratch)
@@ -45,13 +67,29 @@ static void Start(const void *context, const FPMove *move, double *scratch)
     scratch[INSIDE * FP_BLOCK + l]  = 1;
     scratch[VISITED * FP_BLOCK + l] = 0;
   }
-  for (int r = 0; r < 2 && Region(e, r); r++)
-    FPRegionLevel(Region(e, r), FP_BLOCK, move->after, scratch + (AFTER + r) * FP_BLOCK);
+  for (int r = 0; r < 2 && Region(e, r); r++) Levels(e, r, move->after, scratch + (AFTER + r) * FP_BLOCK);
 }
 
 static const double *Active(PETSC_UNUSED const void *context, const double *scratch)
 {
   return scratch + INSIDE * FP_BLOCK;
+}
+
+/* What jumps do to a level of gradient g[dim][FP_BLOCK]: at alpha = 2 they are Gaussian; else, without other noise,
+   the boundary moves. */
+static void JumpLevel(const FPExit *e, double dt, const double *g, const double *sigma, double *s, double *moved)
+{
+  const double alpha = e->stable.alpha, power = e->stable.independent ? alpha : 2;
+
+  for (int l = 0; l < FP_BLOCK; l++) {
+    double sum = 0;
+
+    for (PetscInt i = 0; i < e->dim; i++) sum += pow(fabs(g[i * FP_BLOCK + l]), power);
+    if (alpha >= 2)
+      s[l] += 2 * dt * PetscSqr(sigma[l]) * sum;
+    else if (!(s[l] > 0))
+      moved[l] = e->unseen * sigma[l] * pow(sum, 1 / power);
+  }
 }
 
 /* variance[FP_BLOCK] of the levels' increments over a step, by one-sided differences of the levels */
@@ -62,6 +100,7 @@ static void Variances(const FPExit *e, const FPMove *move, double *scratch)
          *g = D + d * d * FP_BLOCK;
 
   FPProcessDiffusion(e->process, FP_BLOCK, move->before, D);
+  if (e->stable.has) FPProcessStableScale(e->process, FP_BLOCK, move->before, scratch + SCALE * FP_BLOCK);
   for (int r = 0; r < 2 && Region(e, r); r++) {
     const double *level = scratch + (BEFORE + r) * FP_BLOCK;
     double       *s     = scratch + (VARIANCE + r) * FP_BLOCK;
@@ -71,7 +110,7 @@ static void Variances(const FPExit *e, const FPMove *move, double *scratch)
       const double h = 1e-6;
 
       for (int l = 0; l < FP_BLOCK; l++) z[i * FP_BLOCK + l] += h;
-      FPRegionLevel(Region(e, r), FP_BLOCK, z, shifted);
+      Levels(e, r, z, shifted);
       for (int l = 0; l < FP_BLOCK; l++) g[i * FP_BLOCK + l] = (shifted[l] - level[l]) / h;
       for (int l = 0; l < FP_BLOCK; l++) z[i * FP_BLOCK + l] = move->before[i * FP_BLOCK + l];
     }
@@ -80,6 +119,7 @@ static void Variances(const FPExit *e, const FPMove *move, double *scratch)
       for (int j = 0; j < d; j++)
         for (int l = 0; l < FP_BLOCK; l++)
           s[l] += 2 * move->dt * g[i * FP_BLOCK + l] * g[j * FP_BLOCK + l] * D[(i * d + j) * FP_BLOCK + l];
+    if (e->stable.has) JumpLevel(e, move->dt, g, scratch + SCALE * FP_BLOCK, s, scratch + (MOVED + r) * FP_BLOCK);
   }
 }
 
@@ -93,13 +133,15 @@ static double InverseGaussian(double a, double b, double s, double normal, doubl
 }
 
 /* Fraction of the step at which the bridge from level `from` to `to` first reaches 0 from the side it is on; 2: never.
-   word: four random words, FP_BLOCK apart. */
-static double Touches(PetscBool sde, double from, double to, double s, const unsigned *word)
+   Of jumps with s = 0 the end of the step tells, on a boundary moved by `moved` towards that side. word: four random
+   words, FP_BLOCK apart. */
+static double Touches(const FPExit *e, double from, double to, double s, double moved, const unsigned *word)
 {
   const double a = fabs(from), b = fabs(to), u = (word[0] + 0.5) * 0x1p-32;
-  const int    crosses = from < 0 ? to >= 0 : to < 0;
+  const int    crosses = from < 0 ? to >= -moved : to < moved;
 
-  if (!sde) return crosses ? 1 : 2;
+  if (!e->sde) return crosses ? 1 : 2;
+  if (e->stable.has && !(s > 0)) return crosses ? u : 2;
   if (!crosses && !(s > 0 && u < exp(-2 * a * b / s))) return 2;
   if (!(s > 0) || a == 0) return a == 0 ? 0 : a / (a + b);
   {
@@ -127,10 +169,10 @@ static double Physical(const FPExit *e, const FPMove *move, int l, double time)
 static void Record(const FPExit *e, const FPMove *move, int l, double fraction, const double *scratch, double *acc)
 {
   const double from = fabs(scratch[BEFORE * FP_BLOCK + l]), to = fabs(scratch[AFTER * FP_BLOCK + l]);
-  const double at   = e->sde ? from / PetscMax(from + to, 1e-300) : 1;
+  const double at   = !e->sde ? 1 : e->stable.has && e->stable.alpha < 2 ? 0 : from / PetscMax(from + to, 1e-300);
   const double time = Physical(e, move, l, ((double)(move->step - 1) + fraction) * move->dt);
   const int    bin  = (int)PetscClipInterval(e->bins_per_factor * log(time / e->first), 0, BINS - 1);
-  double       z[FP_MAX_DIM];
+  double       z[FP_MAX_DIM], beyond = 0;
 
   acc[EXITS] += 1;
   acc[TIME] += time;
@@ -140,6 +182,11 @@ static void Record(const FPExit *e, const FPMove *move, int l, double fraction, 
   if (e->negative && FPExitAlongNegative(e, z, 1)) acc[NEGATIVE] += 1;
   for (PetscInt k = 0; k < e->times.n; k++)
     if (time <= e->times.value[k] * (1 + 1e-12)) acc[TIMES + k] += 1;
+  acc[BELOW] += move->after[l] < e->z[0];
+  for (PetscInt i = 0; i < e->dim; i++) z[i] = move->after[i * FP_BLOCK + l];
+  if (e->overshoot.n) FPExitDistance(e->region, e->walls, 1, z, &beyond);
+  for (PetscInt k = 0; k < e->overshoot.n; k++)
+    acc[TIMES + e->times.n + 2 * BINS + k] += beyond > e->overshoot.value[k];
   acc[TIMES + e->times.n + bin] += 1;
   acc[TIMES + e->times.n + BINS + bin] += time;
 }
@@ -149,10 +196,11 @@ static PetscBool SomeNear(const FPExit *e, const double *scratch)
 {
   for (int r = 0; r < 2 && Region(e, r); r++) {
     const double *from = scratch + (BEFORE + r) * FP_BLOCK, *to = scratch + (AFTER + r) * FP_BLOCK,
-                 *s = scratch + (VARIANCE + r) * FP_BLOCK;
+                 *s = scratch + (VARIANCE + r) * FP_BLOCK, *moved = scratch + (MOVED + r) * FP_BLOCK;
 
     for (int l = 0; l < FP_BLOCK; l++)
-      if (scratch[INSIDE * FP_BLOCK + l] > 0 && (from[l] * to[l] <= 0 || (e->sde && 2 * from[l] * to[l] < 25 * s[l])))
+      if (scratch[INSIDE * FP_BLOCK + l] > 0 &&
+          (from[l] * to[l] <= 0 || (e->sde && (2 * from[l] * to[l] < 25 * s[l] || fabs(to[l]) <= moved[l]))))
         return PETSC_TRUE;
   }
   return PETSC_FALSE;
@@ -168,7 +216,7 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
     double *before = scratch + (BEFORE + r) * FP_BLOCK, *after = scratch + (AFTER + r) * FP_BLOCK;
 
     for (int l = 0; l < FP_BLOCK; l++) before[l] = after[l];
-    FPRegionLevel(Region(e, r), FP_BLOCK, move->after, after);
+    Levels(e, r, move->after, after);
   }
   if (e->sde) Variances(e, move, scratch);
   if (!SomeNear(e, scratch)) return;
@@ -178,9 +226,9 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
 
     if (!(scratch[INSIDE * FP_BLOCK + l] > 0)) continue;
     for (int r = 0; r < 2 && Region(e, r); r++)
-      fraction[r] =
-          Touches(e->sde, scratch[(BEFORE + r) * FP_BLOCK + l], scratch[(AFTER + r) * FP_BLOCK + l],
-                  e->sde ? scratch[(VARIANCE + r) * FP_BLOCK + l] : 0, word + (ptrdiff_t)4 * r * FP_BLOCK + l);
+      fraction[r] = Touches(e, scratch[(BEFORE + r) * FP_BLOCK + l], scratch[(AFTER + r) * FP_BLOCK + l],
+                            scratch[(VARIANCE + r) * FP_BLOCK + l], scratch[(MOVED + r) * FP_BLOCK + l],
+                            word + (ptrdiff_t)4 * r * FP_BLOCK + l);
     if (e->second && fraction[1] < 2 && fraction[1] <= fraction[0] && !(scratch[VISITED * FP_BLOCK + l] > 0)) {
       scratch[VISITED * FP_BLOCK + l] = 1;
       acc[SECOND] += 1;
@@ -189,6 +237,13 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
     scratch[INSIDE * FP_BLOCK + l] = 0;
     Record(e, move, l, fraction[0], scratch, acc);
   }
+}
+
+/* How far out the boundary seems to those who look once per unit of time, in units of stable noise; 0 where that is not
+   the leading term. */
+static PetscReal Unseen(PetscReal alpha)
+{
+  return alpha > 1 && alpha < 2 ? -tgamma(1 - 1 / alpha) * gsl_sf_zeta(1 - 1 / alpha) / PETSC_PI : 0;
 }
 
 /* Rates that are known of this process, else of another one of the run. */
@@ -226,6 +281,9 @@ PetscErrorCode FPExitParticlesBegin(FPObservable obs, FPProcess process, PetscRe
   if (e->duration > 0) e->end = e->duration;
   e->end = PetscMax(1, ceil(e->end / training.learning_rate - 1e-9)) * training.learning_rate;
   PetscCall(FPProcessGetClock(process, &e->beta, &e->pace));
+  PetscCall(FPProcessGetStable(process, &e->stable));
+  PetscCall(FPExitWalls(process, obs->scene.mesh, &e->walls));
+  e->unseen          = e->stable.has ? Unseen(e->stable.alpha) * PetscPowReal(dt, 1 / e->stable.alpha) : 0;
   e->first           = dt;
   e->bins_per_factor = BINS / log(e->end / dt * (1 + 1e-9) + 1e-9);
   if (e->beta < 1) {
@@ -337,6 +395,23 @@ static PetscReal Passed(const FPExit *e, PetscReal t)
   return least;
 }
 
+/* Where exits land: not of those that are still inside at the end. */
+static PetscErrorCode AddLandings(const FPExit *e, const double sums[], FPQuantities *q)
+{
+  const PetscReal n = sums[COUNT], left = n - sums[EXITS], doubt = 1 / n + left / n;
+  const PetscBool few = (PetscBool)(left > SURVIVORS * n);
+
+  PetscFunctionBegin;
+  if (e->dim == 1) {
+    PetscCall(FPQuantitiesAdd(q, few ? NAN : sums[BELOW] / sums[EXITS], doubt, "1", "exit_side[below]"));
+    PetscCall(FPQuantitiesAdd(q, few ? NAN : 1 - sums[BELOW] / sums[EXITS], doubt, "1", "exit_side[above]"));
+  }
+  for (PetscInt k = 0; k < e->overshoot.n; k++)
+    PetscCall(FPQuantitiesAdd(q, few ? NAN : sums[TIMES + e->times.n + 2 * BINS + k] / sums[EXITS], doubt, "1",
+                              "overshoot[x=%g]", (double)e->overshoot.value[k]));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantities *q)
 {
   FPExit         *e = (FPExit *)obs->data;
@@ -358,6 +433,7 @@ PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantitie
   if (e->negative)
     PetscCall(FPQuantitiesAdd(q, left <= SURVIVORS * n ? sums[NEGATIVE] / sums[EXITS] : NAN, one + left / n, "1",
                               "fraction_negative_curvature"));
+  if (e->stable.has || !e->sde) PetscCall(AddLandings(e, sums, q));
   if (e->second) PetscCall(FPQuantitiesAdd(q, sums[SECOND] / n, one + left / n, "1", "committor"));
   PetscFunctionReturn(0);
 }

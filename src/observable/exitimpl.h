@@ -15,7 +15,7 @@ typedef struct {
 typedef struct {
   /* keys */
   FPStrings start, center;
-  FPReals   times;
+  FPReals   times, overshoot;
   PetscReal duration;
   /* what they mean */
   FPRegion  region, second; /* second: NULL without a region_b */
@@ -26,16 +26,19 @@ typedef struct {
   PetscInt  negative;
   PetscReal centre[FP_MAX_DIM], *vector;
   /* what generators found, and the ensemble that is simulated */
-  PetscInt    known;
-  FPExitRates rates[FP_EXIT_KNOWN];
-  FPProcess   process;
-  PetscBool   sde;
-  PetscReal   dt, end;                  /* end: duration of the ensemble */
-  PetscReal   beta, pace;               /* the clock */
-  PetscReal   first, bins_per_factor;   /* bins of times: where the second begins, in geometric progression */
-  PetscReal   slow, fast;               /* rates that its tail is judged by, 0: unknown */
-  PetscBool   seen;                     /* the tail, by those rates */
-  PetscReal   tail, before_tail, trust; /* times from which the rate is estimated; weight of their difference */
+  PetscInt     known;
+  FPExitRates  rates[FP_EXIT_KNOWN];
+  FPProcess    process;
+  PetscBool    sde;
+  PetscReal    dt, end;                  /* end: duration of the ensemble */
+  PetscReal    beta, pace;               /* the clock */
+  FPStable     stable;                   /* its jumps */
+  PetscReal    unseen;                   /* how far out the boundary seems, in units of their scale */
+  const FPBox *walls;                    /* that kill; NULL: none do */
+  PetscReal    first, bins_per_factor;   /* bins of times: where the second begins, in geometric progression */
+  PetscReal    slow, fast;               /* rates that its tail is judged by, 0: unknown */
+  PetscBool    seen;                     /* the tail, by those rates */
+  PetscReal    tail, before_tail, trust; /* times from which the rate is estimated; weight of their difference */
 } FPExit;
 
 /* Does a point at displacement z[i*stride] - centre[i] lie mainly along negative curvature? */
@@ -57,5 +60,11 @@ PETSC_INTERN PetscErrorCode FPExitGenerator(FPObservable obs, FPGenerator gen, P
 PETSC_INTERN PetscErrorCode FPExitParticlesBegin(FPObservable obs, FPProcess process, PetscReal dt,
                                                  const FPParticleOptions *options, FPObserver *observer,
                                                  FPEnsemble *ensemble, PetscBool *used);
+/* The box, if jumps out of it kill; else NULL. */
+PETSC_INTERN PetscErrorCode FPExitWalls(FPProcess process, FPMesh mesh, const FPBox **walls);
+/* f[n]: level of z[dim][n] in the region within killing walls, < 0 inside; and as a distance, where the region knows.
+ */
+PETSC_INTERN void           FPExitLevel(FPRegion region, const FPBox *walls, int n, const double *z, double *f);
+PETSC_INTERN void           FPExitDistance(FPRegion region, const FPBox *walls, int n, const double *z, double *f);
 PETSC_INTERN PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantities *q);
 #endif

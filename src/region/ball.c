@@ -25,5 +25,6 @@ PetscErrorCode FPRegionCreate_Ball(FPPart *part, FPRegionReader *reader)
   part->level = Level_Ball;
   PetscCall(FPRegionTakeCenter(reader, ball->center));
   PetscCall(FPRegionTake(reader, FP_REGION_RADIUS, 1, &ball->radius));
+  part->radius = ball->radius;
   PetscFunctionReturn(0);
 }

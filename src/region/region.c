@@ -279,29 +279,31 @@ PetscErrorCode FPRegionList(FILE *out)
   PetscFunctionReturn(0);
 }
 
+static void Level(FPRegion region, PetscBool distance, int n, const double *z, double *f);
+
 /* max(f of the first, -f of the other) */
-static void LevelOfDifference(FPRegion region, int n, const double *z, double *f)
+static void LevelOfDifference(FPRegion region, PetscBool distance, int n, const double *z, double *f)
 {
   double *zb = FPScratchTake((size_t)(region->dim * FP_BLOCK)), fb[FP_BLOCK];
 
-  FPRegionLevel(region->first, n, z, f);
+  Level(region->first, distance, n, z, f);
   for (int first = 0; first < n; first += FP_BLOCK) {
     const int m = PetscMin(FP_BLOCK, n - first);
 
     for (PetscInt i = 0; i < region->dim; i++)
       memcpy(zb + i * m, z + (size_t)i * (size_t)n + first, (size_t)m * sizeof(double));
-    FPRegionLevel(region->without, m, zb, fb);
+    Level(region->without, distance, m, zb, fb);
     for (int l = 0; l < m; l++) f[first + l] = PetscMax(f[first + l], -fb[l]);
   }
   FPScratchRelease(zb);
 }
 
-void FPRegionLevel(FPRegion region, int n, const double *z, double *f)
+static void Level(FPRegion region, PetscBool distance, int n, const double *z, double *f)
 {
   double *zb, fb[FP_BLOCK];
 
   if (region->first) {
-    LevelOfDifference(region, n, z, f);
+    LevelOfDifference(region, distance, n, z, f);
     return;
   }
   zb = FPScratchTake((size_t)(region->dim * FP_BLOCK));
@@ -314,11 +316,23 @@ void FPRegionLevel(FPRegion region, int n, const double *z, double *f)
       const FPPart *part = &region->part[p];
 
       (*part->level)(part, m, zb, fb);
+      for (int l = 0; l < m && distance && part->radius > 0; l++)
+        fb[l] = part->radius * (sqrt(PetscMax(0, 1 + 2 * fb[l] / part->radius)) - 1);
       for (int l = 0; l < m; l++) f[first + l] = p ? PetscMin(f[first + l], fb[l]) : fb[l];
     }
     for (int l = 0; l < m && !region->inside; l++) f[first + l] = -f[first + l];
   }
   FPScratchRelease(zb);
+}
+
+void FPRegionLevel(FPRegion region, int n, const double *z, double *f)
+{
+  Level(region, PETSC_FALSE, n, z, f);
+}
+
+void FPRegionDistance(FPRegion region, int n, const double *z, double *f)
+{
+  Level(region, PETSC_TRUE, n, z, f);
 }
 
 static double LevelOn(FPRegion region, const double from[], const double to[], double t)

@@ -10,6 +10,7 @@ struct _FPPart {
   void   *impl; /* PetscMalloc'ed by the type, freed by the region */
   /* at most FP_BLOCK points, z[dim][n]; called from threads */
   void (*level)(const FPPart *part, int n, const double *z, double *f);
+  double radius; /* of a ball, whose level is no distance; else 0 */
 };
 
 typedef struct _FPRegionReader FPRegionReader;
