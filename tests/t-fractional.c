@@ -1,8 +1,10 @@
 /* t-fractional.c: the fractional clock. Mittag-Leffler functions against series of 200 digits and against erfcx; stable
    numbers against their Laplace transform; the program's generator and particles against the exact relaxation of an
    Ornstein-Uhlenbeck process: mean E_beta(-c lambda t^beta), variance (D/lambda) (1 - E_beta(-2 c lambda t^beta)), of a
-   pair of complex rates too. */
+   pair of complex rates too. Ages against another formula, laws
+   against means of ordinary ones over the inverse subordinator, SGD on the clock against the sum over its steps. */
 #include "program.h"
+#include "scene.h"
 #include "fpparticles.h"
 #include "fpspecial.h"
 #include <gsl/gsl_integration.h>
@@ -284,6 +286,148 @@ static void test_aged(void **state)
   AgedRun(0.98, 2.3, 4096);
 }
 
+/* The law of the process's own time E at clock time t: (E/(c t^beta))^(-1/beta) is positive stable, of distribution
+   function 1/pi int_0^pi exp(-a(u) x^{-beta/(1 - beta)}) du (M. Kanter, 1975). */
+/* ln a(u); rest = pi - u */
+static double StableShape(double beta, double u, double rest)
+{
+  return beta / (1 - beta) * (log(sin(beta * u)) - log(sin(fmin(u, rest))) / beta) + log(sin((1 - beta) * u));
+}
+
+/* P(E > tau), and its density; at = tau/(c t^beta). The trapezoidal rule in ln(u/(pi - u)). */
+static double OwnTime(double beta, double at, double *density)
+{
+  const double step = fmin(0.05, 0.2 * (1 - beta)); /* a(u) is steep where beta is near 1 */
+  double       sum = 0, slope = 0;
+
+  for (double v = -36; v < 36; v += step) {
+    const double ay    = exp(StableShape(beta, M_PI / (1 + exp(-v)), M_PI / (1 + exp(v))) + log(at) / (1 - beta));
+    const double share = step / ((1 + exp(v)) * (1 + exp(-v)));
+
+    sum += share * exp(-ay);
+    if (ay < 700) slope += share * ay * exp(-ay);
+  }
+  if (density) *density = slope / ((1 - beta) * at);
+  return sum;
+}
+
+/* Laws under the fractional clock are means of ordinary ones over E: by Gauss's rule in ln tau, on both generators. */
+static void Subordinate(FPGenerator slow, FPGenerator ordinary, const PetscReal initial[], double c, double beta,
+                        double t, PetscBool backward)
+{
+  enum { COARSE = 12, PIECES = COARSE + 18, POINTS = 8, NODES = PIECES * POINTS };
+  gsl_integration_glfixed_table *rule  = gsl_integration_glfixed_table_alloc(POINTS);
+  const double                   scale = c * pow(t, beta), first = 1e-7, peak = pow(1e-4, 1 - beta);
+  const double                   last = pow(40 / exp(StableShape(beta, 1e-9, M_PI)), 1 - beta);
+  PetscReal                      tau[NODES], weight[NODES], error[NODES], *u, *v, most = 0, size = 0, own;
+  FPGeneratorInfo                info;
+
+  must(FPGeneratorGetInfo(ordinary, &info));
+  must(PetscMalloc2((size_t)NODES * info.unknowns, &u, info.unknowns, &v));
+  for (size_t k = 0; k < NODES; k++) {
+    const PetscBool fine  = (PetscBool)(k / POINTS >= COARSE); /* around the peak, narrow where beta is near 1 */
+    const double    from  = log(fine ? peak : first);
+    const double    piece = (log(fine ? last : peak) - from) / (fine ? PIECES - COARSE : COARSE);
+    const double    here  = from + piece * (double)(fine ? k / POINTS - COARSE : k / POINTS);
+    double          at, share, density;
+
+    gsl_integration_glfixed_point(here, here + piece, k % POINTS, &at, &share, rule);
+    (void)OwnTime(beta, exp(at), &density);
+    tau[k]    = scale * exp(at);
+    weight[k] = share * exp(at) * density;
+  }
+  must(FPGeneratorEvolve(ordinary, backward, initial, NODES, tau, u, error));
+  must(FPGeneratorEvolve(slow, backward, initial, 1, &t, v, &own));
+  for (PetscInt k = 0; k < info.unknowns; k++) {
+    PetscReal sum = (1 - OwnTime(beta, first, NULL)) * initial[k];
+
+    for (int j = 0; j < NODES; j++) sum += weight[j] * u[(size_t)j * (size_t)info.unknowns + (size_t)k];
+    most = backward ? PetscMax(most, fabs(sum - v[k])) : most + fabs(sum - v[k]);
+    size = backward ? PetscMax(size, fabs(v[k])) : size + fabs(v[k]);
+  }
+  check(most <= own + 2e-6 * size, "order %g, t = %g: %g from subordination, of %g; error told %g", beta, t, most, size,
+        own);
+  gsl_integration_glfixed_table_free(rule);
+  must(PetscFree2(u, v));
+}
+
+#define TURNING                                                                                                        \
+  "model_type=ou model_drift=1.1,-0.6,0.5,0.8 model_diffusion=0.15,0.04,0.04,0.1 model_center=0.1,-0.2 "               \
+  "training_learning_rate=0.05 mesh_lower=-1.9,-1.8 mesh_upper=2.1,1.5 mesh_cells=32,28 exit_region=ball "             \
+  "exit_center=0.2,-0.1 exit_radius=0.9 exit_start=0.3,0.1 "
+
+static void test_subordination(void **state)
+{
+  static const double beta[] = {0.2, 0.5, 0.85, 0.98}, t[] = {0.4, 3, 0.9, 1.7};
+  const PetscReal     start[] = {0.3, 0.1};
+
+  (void)state;
+  for (int b = 0; b < 4; b++)
+    for (int killed = 0; killed < 2; killed++) {
+      Scene           slow, ordinary;
+      FPGeneratorInfo info;
+      FPRegion        region;
+      PetscReal      *initial;
+
+      SceneOpen(&ordinary, "ald", TURNING);
+      SceneOpen(&slow, "mine", TURNING "mine_preset=ald mine_clock=fractional mine_beta=%g mine_clock_scale=1.3",
+                beta[b]);
+      if (killed) {
+        must(FPRegionCreate(ordinary.config, "exit", PETSC_FALSE, ordinary.model, &region));
+        must(FPGeneratorCreateKilled(ordinary.process, ordinary.mesh, 0, &ordinary.options, start, region,
+                                     &ordinary.gen));
+        must(FPGeneratorCreateKilled(slow.process, slow.mesh, 0, &slow.options, start, region, &slow.gen));
+      } else {
+        (void)SceneGrid(&ordinary, 0);
+        (void)SceneGrid(&slow, 0);
+      }
+      must(FPGeneratorGetInfo(ordinary.gen, &info));
+      must(PetscCalloc1(info.unknowns, &initial));
+      for (PetscInt k = 0; k < info.unknowns; k++) initial[k] = killed ? 1 : k == info.unknowns / 3;
+      Subordinate(slow.gen, ordinary.gen, initial, pow(1.3, 1 - beta[b]), beta[b], t[b], (PetscBool)killed);
+      must(PetscFree(initial));
+      if (killed) must(FPRegionDestroy(&region));
+      SceneClose(&slow);
+      SceneClose(&ordinary);
+    }
+}
+
+/* SGD on the clock makes N steps by the time t, N = floor(E/eta): a walk with stable waiting times. Depth 1: the mean
+   of w - p is z^N(w_0 - p) with z = 1 - eta s. */
+static void test_walk(void **state)
+{
+  static const double beta[] = {0.35, 0.8};
+  const double        eta = 0.1, z = 1 - eta * 0.9, start = 0.1, p = 0.8;
+
+  (void)state;
+  for (int b = 0; b < 2; b++) {
+    char    text[1024];
+    json_t *root;
+
+    (void)snprintf(text, sizeof(text),
+                   "data: {type: gaussian, teacher: [0.8], second_moment: 0.9, label_noise: 0.5}\n"
+                   "model: {type: chain, depth: 1, coordinates: weights}\n"
+                   "training: {learning_rate: 0.1, batch_size: 3}\n"
+                   "processes: [mine]\nmine: {preset: sgd, clock: fractional, beta: %g, clock_scale: 1.4}\n"
+                   "particles: {count: 32768, steps: 100, burn_in: 0, seed: 3}\n"
+                   "observables: [evolution]\nevolution: {times: [0.5, 3.3, 20], start: [0.1]}\n",
+                   beta[b]);
+    root = Results(text);
+    for (int k = 0; k < 3; k++) {
+      const double t = (const double[]){0.5, 3.3, 20}[k], scale = pow(1.4, 1 - beta[b]) * pow(t, beta[b]);
+      double       mean = 1, error, value;
+      char         quantity[64];
+
+      for (int n = 1; n < 600; n++) mean -= (1 - z) * pow(z, n - 1) * OwnTime(beta[b], n * eta / scale, NULL);
+      (void)snprintf(quantity, sizeof(quantity), "mean[0][t=%g]", t);
+      value = Value(root, "particles", quantity, &error);
+      check(fabs(value - p - (start - p) * mean) < 4.5 * error && error < 0.01, "order %g: %s is %g +- %g, not %g",
+            beta[b], quantity, value, error, p + (start - p) * mean);
+    }
+    json_decref(root);
+  }
+}
+
 /* The order 1 changes no bit. */
 static void test_ordinary(void **state)
 {
@@ -315,12 +459,12 @@ static void test_ordinary(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_scalar),     cmocka_unit_test(test_stable),
-                                     cmocka_unit_test(test_relaxation), cmocka_unit_test(test_turning),
-                                     cmocka_unit_test(test_survival),   cmocka_unit_test(test_aged),
-                                     cmocka_unit_test(test_ordinary)};
-  char                    command[64];
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_scalar),        cmocka_unit_test(test_stable),   cmocka_unit_test(test_relaxation),
+      cmocka_unit_test(test_turning),       cmocka_unit_test(test_survival), cmocka_unit_test(test_aged),
+      cmocka_unit_test(test_subordination), cmocka_unit_test(test_walk),     cmocka_unit_test(test_ordinary)};
+  char command[64];
+  int  failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   assert_non_null(mkdtemp(folder));

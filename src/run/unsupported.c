@@ -59,7 +59,7 @@ static PetscErrorCode Killed(const FPRunObjects *run, PetscInt p, PetscBool *app
 #define GONE                                                                                                           \
   "walls kill its particles: what is asked of those that live, the generator knows; exit counts those that leave"
 #define AGES                                                                                                           \
-  "a fractional clock ages: no average over time tells it; the generator's answer is per unit of its own time"
+  "a fractional clock ages: no average over time tells it; in the process's own time it is that of the ordinary clock"
 
 static const Unsupported Table[] = {
     {"spectrum", "particles", "boundary killed", GONE, Killed},
