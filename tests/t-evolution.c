@@ -64,6 +64,24 @@ static void OuLaw(const double z0[2], double s0, double t, double m[2], double S
   for (int i = 0; i < 4; i++) S[i] = inf[i] - S[i];
 }
 
+/* A Gaussian much wider than the box, mirrored at the walls, is the uniform law: E z^2 = (l^2 + l u + u^2)/3 at t = 0.
+ */
+static void test_wide_start(void **state)
+{
+  const double l[2] = {-2.1, -2.2}, u[2] = {2.2, 2.0};
+  json_t      *root = Run(OU "mesh_cells=48,40 observables=evolution evolution_times=0,0.3 evolution_start=0.53,-0.41 "
+                                  "evolution_spread=1.0e6");
+
+  (void)state;
+  for (int i = 0; i < 2; i++) {
+    const double second = (l[i] * l[i] + l[i] * u[i] + u[i] * u[i]) / 3;
+
+    Meets(root, "ald", "generator", "evolution", second, 5e-3, "second_moment[%d][t=0]", i);
+    Meets(root, "ald", "particles", "evolution", second, 5e-2, "second_moment[%d][t=0]", i);
+  }
+  json_decref(root);
+}
+
 static void test_ou(void **state)
 {
   static const char *const times[] = {"0", "0.3", "1.05", "4"};
@@ -616,6 +634,7 @@ static void test_refused(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),
+                                     cmocka_unit_test(test_wide_start),
                                      cmocka_unit_test(test_order),
                                      cmocka_unit_test(test_saxe),
                                      cmocka_unit_test(test_sharpness_flow),

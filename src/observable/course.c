@@ -6,6 +6,7 @@
 
 #define ON_LINE 0.01     /* cells */
 #define GAUSSIAN_REACH 8 /* standard deviations */
+#define UNIFORM 4        /* lengths of the box: a Gaussian this wide, mirrored, is uniform to e^-79 */
 
 static PetscErrorCode ReadTimes(FPCourse *course, const char section[])
 {
@@ -83,7 +84,7 @@ static void Deposit(PetscInt n, PetscReal xi, PetscReal weight, PetscReal share[
 /* Law of one coordinate on the cells of its axis. */
 static void AxisLaw(const FPCourse *course, FPMesh mesh, const FPBox *box, PetscInt a, PetscInt n, PetscReal share[])
 {
-  const PetscReal length = box->upper[a] - box->lower[a], s = course->spread;
+  const PetscReal length = box->upper[a] - box->lower[a], s = PetscMin(course->spread, UNIFORM * length);
   const PetscReal step  = s > 0 ? PetscMin(0.25 * length / n, s / 4) : 1;
   const PetscInt  reach = s > 0 ? (PetscInt)PetscCeilReal(GAUSSIAN_REACH * s / step) : 0;
   PetscReal       sum   = 0;
