@@ -82,7 +82,11 @@ PETSC_EXTERN PetscErrorCode FPGeneratorGetNodes(FPGenerator gen, PetscInt *n, co
                                                 const PetscReal **volume);
 /* The point at shares u[dim] of the widths of unknown k's cell; of an unknown on a line, at share u[along] of its part
    of the line. */
-PETSC_EXTERN void           FPGeneratorPointInCell(FPGenerator gen, PetscInt k, const PetscReal u[], PetscReal point[]);
+PETSC_EXTERN void FPGeneratorPointInCell(FPGenerator gen, PetscInt k, const PetscReal u[], PetscReal point[]);
+/* points[count][dim]: of the law p over the unknowns, stratified by cell, in an order that mixes the cells; the same
+   seed gives the same points. */
+PETSC_EXTERN PetscErrorCode FPGeneratorDraw(FPGenerator gen, const PetscReal p[], PetscInt count, PetscInt seed,
+                                            PetscReal points[]);
 PETSC_EXTERN PetscErrorCode FPGeneratorGetEdges(FPGenerator gen, PetscInt *n, const FPEdge **edge,
                                                 const PetscReal **kill);
 PETSC_EXTERN PetscErrorCode FPGeneratorAxis(FPGenerator gen, PetscInt axis, PetscReal center[],

@@ -1,5 +1,6 @@
 /* nodes.c: which cells of the box are unknowns, where they lie, how wide their stencils are. */
 #include "generatorimpl.h"
+#include <gsl/gsl_rng.h>
 #include <petscblaslapack.h>
 
 #define MASK_DEPTH                                                                                                     \
@@ -143,6 +144,26 @@ void FPGeneratorPointInCell(FPGenerator gen, PetscInt k, const PetscReal u[], Pe
     point[a] = gen->z[a * n + k] + (u[a] - 0.5) * (upper - lower);
     rest /= gen->cells[a];
   }
+}
+
+PetscErrorCode FPGeneratorDraw(FPGenerator gen, const PetscReal p[], PetscInt count, PetscInt seed, PetscReal points[])
+{
+  PetscReal cumulated = 0, u[3];
+  PetscInt  k         = 0;
+  gsl_rng  *rng       = gsl_rng_alloc(gsl_rng_mt19937);
+
+  PetscFunctionBegin;
+  gsl_rng_set(rng, (unsigned long)seed);
+  for (PetscInt i = 0; i < count; i++) {
+    const PetscReal target = (i + gsl_rng_uniform(rng)) / count;
+    const PetscInt  to = (PetscInt)(((PetscInt64)i * 2654435761LL) % count); /* the factor is prime: a permutation */
+
+    while (k < gen->n - 1 && cumulated + p[k] < target) cumulated += p[k++];
+    for (PetscInt a = 0; a < gen->dim; a++) u[a] = gsl_rng_uniform(rng);
+    FPGeneratorPointInCell(gen, k, u, points + (size_t)to * gen->dim);
+  }
+  gsl_rng_free(rng);
+  PetscFunctionReturn(0);
 }
 
 FPWhere FPGeneratorNeighbour(FPGenerator gen, PetscInt k, const short offset[3], PetscInt sign, PetscInt *neighbour,

@@ -315,31 +315,19 @@ static PetscErrorCode AddStart(const Mixing *s, FPGenerator gen, FPGenerator mov
   PetscFunctionReturn(0);
 }
 
-/* Points of the stationary law for the particles of a process, dealt out in a fixed mixing order. */
+/* Points of the stationary law for the particles of a process. */
 static PetscErrorCode KeepReference(FPObservable obs, FPGenerator gen, const PetscReal pi[])
 {
-  Mixing          *s = (Mixing *)obs->data;
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, cumulated = 0, *points, u[3];
-  PetscInt         dim, n, count, k = 0;
-  gsl_rng         *rng = gsl_rng_alloc(gsl_rng_mt19937);
+  Mixing         *s = (Mixing *)obs->data;
+  const PetscInt *cells;
+  PetscReal       ratio, *points;
+  PetscInt        dim, count;
 
   PetscFunctionBegin;
-  gsl_rng_set(rng, (unsigned long)obs->scene.particles.seed + 2);
   PetscCall(FPParticlesCount(&obs->scene.particles, &count));
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
   PetscCall(PetscMalloc1((size_t)count * dim, &points));
-  for (PetscInt i = 0; i < count; i++) {
-    const PetscReal target = (i + gsl_rng_uniform(rng)) / count;
-    const PetscInt  to     = (PetscInt)(((PetscInt64)i * 2654435761LL) % count);
-
-    while (k < n - 1 && cumulated + pi[k] < target) cumulated += pi[k++];
-    for (PetscInt a = 0; a < dim; a++) u[a] = gsl_rng_uniform(rng);
-    FPGeneratorPointInCell(gen, k, u, points + (size_t)to * dim);
-  }
-  gsl_rng_free(rng);
+  PetscCall(FPGeneratorDraw(gen, pi, count, obs->scene.particles.seed + 2, points));
   PetscCall(PetscRealloc((size_t)(s->laws + 1) * sizeof(FPProcess), &s->owner));
   PetscCall(PetscRealloc((size_t)(s->laws + 1) * sizeof(PetscReal *), &s->reference));
   PetscCall(FPGeneratorGetProcess(gen, &s->owner[s->laws]));

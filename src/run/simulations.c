@@ -5,7 +5,6 @@
    step_bias[...], and its share dt * sharpness, an estimate of what second order leaves, is part of the error. */
 #include "runimpl.h"
 #include <petsctime.h>
-#include <gsl/gsl_rng.h>
 
 /* Next to a wall the step bias goes like a power between 1/2 and 1: of wall_mass, half as much again as first order is
    taken off, and as much is in the error. Measured on ALD of a 2-chain: 0.55 of the first-order bias was left. */
@@ -83,9 +82,9 @@ static PetscErrorCode Doubt(const Estimates *estimates, const char name[], Petsc
  * over the box. */
 PetscErrorCode FPRunStartPoints(FPRunObjects *run, PetscInt p, PetscReal **start)
 {
-  FPGenerator gen = run->generator[p];
-  PetscInt    count, dim, inputs, targets;
-  gsl_rng    *rng;
+  FPGenerator      gen = run->generator[p];
+  PetscInt         count, dim, inputs, targets;
+  const PetscReal *pi;
 
   PetscFunctionBegin;
   *start = NULL;
@@ -103,26 +102,8 @@ PetscErrorCode FPRunStartPoints(FPRunObjects *run, PetscInt p, PetscReal **start
       for (PetscInt a = 0; a < dim; a++) (*start)[(size_t)k * dim + a] = known > 0 ? points[0].z[a] : 0;
     PetscFunctionReturn(0);
   }
-  rng = gsl_rng_alloc(gsl_rng_mt19937);
-  gsl_rng_set(rng, (unsigned long)run->particles.seed);
-  {
-    const PetscInt  *node;
-    const PetscReal *z, *measure, *volume, *pi;
-    PetscReal        cumulated = 0, u[3];
-    PetscInt         n, k = 0;
-
-    PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-    PetscCall(FPGeneratorStationary(gen, &pi));
-    for (PetscInt i = 0; i < count; i++) { /* stratified, then dealt out to the groups in a fixed mixing order */
-      const PetscReal target = (i + gsl_rng_uniform(rng)) / count;
-      const PetscInt  to     = (PetscInt)(((PetscInt64)i * 2654435761LL) % count);
-
-      while (k < n - 1 && cumulated + pi[k] < target) cumulated += pi[k++];
-      for (PetscInt a = 0; a < dim; a++) u[a] = gsl_rng_uniform(rng);
-      FPGeneratorPointInCell(gen, k, u, *start + (size_t)to * dim);
-    }
-  }
-  gsl_rng_free(rng);
+  PetscCall(FPGeneratorStationary(gen, &pi));
+  PetscCall(FPGeneratorDraw(gen, pi, count, run->particles.seed, *start));
   PetscFunctionReturn(0);
 }
 
