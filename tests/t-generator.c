@@ -731,14 +731,31 @@ static void test_cold_saddle(PETSC_UNUSED void **none)
   SceneClose(&s);
 }
 
+/* A cold law in the corner of a box far from it, on one cell: bad input, no failed computation. */
+static void test_single_cell(PETSC_UNUSED void **none)
+{
+  PetscErrorCode ierr;
+  Scene          s;
+
+  SceneOpen(&s, "langevin",
+            "model_type=ou model_drift=1.3,0,0,0.7 model_diffusion=1,0,0,1 langevin_temperature=1e-4 mesh_lower=10,9 "
+            "mesh_upper=12,13 mesh_cells=24,20");
+  must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
+  ierr = FPGeneratorCreate(s.process, s.mesh, 0, &s.options, NULL, &s.gen);
+  must(PetscPopErrorHandler());
+  check(ierr == PETSC_ERR_USER_INPUT, "error code %d", (int)ierr);
+  s.gen = NULL;
+  SceneClose(&s);
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_markov),         cmocka_unit_test(test_gibbs),
-                                     cmocka_unit_test(test_closed_classes), cmocka_unit_test(test_mask),
-                                     cmocka_unit_test(test_absorbing),      cmocka_unit_test(test_vectors),
-                                     cmocka_unit_test(test_current),        cmocka_unit_test(test_no_current),
-                                     cmocka_unit_test(test_tiny_gap),       cmocka_unit_test(test_cold_saddle)};
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_markov),      cmocka_unit_test(test_gibbs),      cmocka_unit_test(test_closed_classes),
+      cmocka_unit_test(test_mask),        cmocka_unit_test(test_absorbing),  cmocka_unit_test(test_vectors),
+      cmocka_unit_test(test_current),     cmocka_unit_test(test_no_current), cmocka_unit_test(test_tiny_gap),
+      cmocka_unit_test(test_cold_saddle), cmocka_unit_test(test_single_cell)};
+  int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,7 +231,6 @@ static PetscErrorCode BuildEdges(FPGenerator g)
   if (g->info.degenerate && !line) PetscCall(FPGeneratorBuildDegenerate(g, D));
   if (!g->info.degenerate) PetscCall(FPGeneratorBuildFitted(g, D));
   PetscCall(PetscFree(D));
-  PetscCheck(g->edges > 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "the process does not move on this mesh");
   PetscFunctionReturn(0);
 }
 
@@ -283,6 +282,9 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
   }
   if (!stable.has && algorithm == FP_SDE) PetscCall(FPGeneratorRecogniseReversible(g));
   PetscCall(FPGeneratorDropTails(g, g->start));
+  FPInputCheck(g->n > 1,
+               "mesh_lower, mesh_upper: on this mesh the law lives in a single cell; accepted are boxes around the "
+               "law, with mesh_cells that resolve it");
   PetscCall(CheckMarkov(g));
   g->info.unknowns = g->n;
   g->info.edges    = g->edges;
