@@ -49,8 +49,9 @@ PETSC_EXTERN PetscErrorCode FPGeneratorList(FILE *out);
 PETSC_EXTERN PetscErrorCode FPTransferList(FILE *out);
 
 /* Memory in bytes that one grid needs at its peak, so that a run can be refused before it starts; symmetric: for a
-   process with a potential. */
-PETSC_EXTERN PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscReal *bytes);
+   process with a potential; jumps: for one with stable noise. */
+PETSC_EXTERN PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscBool jumps,
+                                                PetscReal *bytes);
 
 PETSC_EXTERN PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes); /* likewise, at most */
 

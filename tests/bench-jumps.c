@@ -1,6 +1,7 @@
 /* Solving with jumps: iterations and seconds against the number of unknowns; no entry of the table should grow but the
    seconds. */
 #include "../src/generator/jumps.h"
+#include "scene.h"
 #include <slepceps.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -157,6 +158,41 @@ static PetscErrorCode Modes(PetscReal alpha, PetscInt cells)
   PetscFunctionReturn(0);
 }
 
+/* The same of a process on a mesh, or of the disc in that square, which a region kills: boundaries are those of cells.
+ */
+static PetscErrorCode Chain(PetscReal alpha, PetscInt cells, PetscBool disc)
+{
+  const double     begin = Seconds();
+  const PetscReal *rate, *frequency, *residual;
+  PetscInt         count;
+  Scene            s;
+  FPRegion         ball = NULL;
+  FPGeneratorInfo  info;
+  struct rusage    usage;
+
+  PetscFunctionBegin;
+  SceneOpen(&s, "levy",
+            "levy_alpha=%g levy_scale=1 levy_temperature=0 levy_boundary=killed model_type=ou model_drift=0,0,0,0 "
+            "model_diffusion=0,0,0,0 mesh_lower=-1,-1 mesh_upper=1,1 mesh_cells=%d,%d mesh_refine=1 exit_region=ball "
+            "exit_center=0,0 exit_radius=1",
+            (double)alpha, (int)cells, (int)cells);
+  if (disc) PetscCall(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &ball));
+  if (disc)
+    PetscCall(FPGeneratorCreateKilled(s.process, s.mesh, 0, &s.options, NULL, ball, &s.gen));
+  else
+    (void)SceneGrid(&s, 0);
+  PetscCall(FPGeneratorSolve(s.gen, 5));
+  PetscCall(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetInfo(s.gen, &info));
+  (void)getrusage(RUSAGE_SELF, &usage);
+  printf("%s alpha %.1f n %7d  six pairs of the generator, first %.9g, %.1f s, peak %.0f MiB\n",
+         disc ? "disc  " : "square", (double)alpha, (int)info.unknowns, (double)rate[0], Seconds() - begin,
+         usage.ru_maxrss / 1024.);
+  PetscCall(FPRegionDestroy(&ball));
+  SceneClose(&s);
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode Run(void)
 {
   static const PetscReal alpha[4] = {0.5, 1, 1.5, 1.9};
@@ -167,6 +203,8 @@ static PetscErrorCode Run(void)
   for (int a = 0; a < 4; a++)
     for (PetscInt cells = 64; cells <= 512; cells *= 2) PetscCall(Disc(alpha[a], cells));
   for (PetscInt cells = 64; cells <= 512; cells *= 2) PetscCall(Modes(1.5, cells));
+  for (PetscInt cells = 64; cells <= 512; cells *= 2) PetscCall(Chain(1.5, cells, PETSC_FALSE));
+  for (PetscInt cells = 64; cells <= 256; cells *= 2) PetscCall(Chain(1.5, cells, PETSC_TRUE));
   PetscFunctionReturn(0);
 }
 

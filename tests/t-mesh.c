@@ -134,8 +134,8 @@ static void test_memory(PETSC_UNUSED void **none)
 
   for (int k = 0; k < 3; k++) {
     must(Open(keys[k], 3, &mesh));
-    must(FPGeneratorEstimate(mesh, 0, PETSC_FALSE, &bytes[k]));
-    must(FPGeneratorEstimate(mesh, 2, PETSC_FALSE, &coarse));
+    must(FPGeneratorEstimate(mesh, 0, PETSC_FALSE, PETSC_FALSE, &bytes[k]));
+    must(FPGeneratorEstimate(mesh, 2, PETSC_FALSE, PETSC_FALSE, &coarse));
     check(coarse < bytes[k] / 8, "coarse grid %g bytes", (double)coarse);
     must(FPMeshDestroy(&mesh));
   }

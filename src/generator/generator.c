@@ -44,7 +44,8 @@ PetscErrorCode FPTransferList(FILE *out)
 }
 
 /* Rows, stencils and Krylov vectors, plus the factors of a sparse LU: about 72 n log2 n bytes in two dimensions and
-   140 n^{4/3} in three for the symmetric case (measured, MUMPS), twice that for the nonsymmetric one. */
+   140 n^{4/3} in three for the symmetric case (measured, MUMPS), twice that for the nonsymmetric one. Jumps: see
+   stable.c. */
 PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes)
 {
   const FPBox *box;
@@ -59,7 +60,7 @@ PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscReal *bytes)
+PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscBool jumps, PetscReal *bytes)
 {
   const FPBox *box;
   PetscInt     cells[FP_MAX_AXES];
@@ -73,6 +74,7 @@ PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmet
   if (box->dim == 2) *bytes += (symmetric ? 1 : 2) * 72 * n * PetscLog2Real(n);
   if (box->dim == 3 && !(symmetric && n > FP_DIRECT_LIMIT))
     *bytes += (symmetric ? 1 : 2) * 140 * PetscPowReal(n, 4.0 / 3);
+  if (jumps) *bytes += FPGeneratorJumpsMemory(n, box->dim);
   PetscFunctionReturn(0);
 }
 
@@ -280,7 +282,10 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
   } else {
     PetscCall(FPGeneratorRestrictToClass(g, g->start));
   }
-  if (!stable.has && algorithm == FP_SDE) PetscCall(FPGeneratorRecogniseReversible(g));
+  if (stable.has)
+    PetscCall(FPGeneratorRecogniseSymmetric(g));
+  else if (algorithm == FP_SDE)
+    PetscCall(FPGeneratorRecogniseReversible(g));
   PetscCall(FPGeneratorDropTails(g, g->start));
   FPInputCheck(g->n > 1,
                "mesh_lower, mesh_upper: on this mesh the law lives in a single cell; accepted are boxes around the "
@@ -406,8 +411,9 @@ PetscErrorCode FPGeneratorDetailedBalance(FPGenerator gen, PetscReal *defect)
     const PetscReal pi_i = gen->potential ? log(gen->measure[e->i]) - gen->potential[e->i] : gen->logpi[e->i];
     const PetscReal pi_j = gen->potential ? log(gen->measure[e->j]) - gen->potential[e->j] : gen->logpi[e->j];
 
-    *defect =
-        PetscMax(*defect, PetscAbsReal(log(e->qij) + pi_i - log(e->qji) - pi_j) / PetscMax(1, PetscAbsReal(e->P)));
+    *defect = PetscMax(
+        *defect, PetscAbsReal(log(e->qij + Jump(gen, e->i, e->j)) + pi_i - log(e->qji + Jump(gen, e->j, e->i)) - pi_j) /
+                     PetscMax(1, PetscAbsReal(e->P)));
   }
   PetscFunctionReturn(0);
 }

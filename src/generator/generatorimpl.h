@@ -93,7 +93,11 @@ PETSC_INTERN PetscErrorCode FPGeneratorFindTailMass(FPGenerator gen); /* info.ta
    but for pairs that have an edge, and to the traffic. */
 PETSC_INTERN PetscErrorCode FPGeneratorJumpFlux(FPGenerator gen, const PetscReal pi[], PetscReal flux[],
                                                 PetscReal *entropy, PetscReal *through);
+PETSC_INTERN PetscReal      FPGeneratorJumpsMemory(PetscReal n, PetscInt dim); /* bytes beyond those of edges */
 PETSC_INTERN PetscErrorCode FPGeneratorBuildStable(FPGenerator gen);
+PETSC_INTERN PetscErrorCode FPGeneratorRecogniseSymmetric(FPGenerator gen); /* reversible with a uniform law */
+/* Preconditioner for more unknowns than are kept as a matrix */
+PETSC_INTERN PetscErrorCode FPGeneratorSetStablePC(FPGenerator gen, PetscReal shift, PetscBool pinned, PC pc);
 PETSC_INTERN PetscErrorCode FPGeneratorAssembleStable(FPGenerator gen, PetscReal shift, PetscBool pinned, Mat *A);
 PETSC_INTERN PetscErrorCode FPGeneratorSetStableSolver(FPGenerator gen, PetscReal shift, PetscBool pinned, KSP ksp);
 PETSC_INTERN PetscErrorCode FPGeneratorAddJumps(FPGenerator gen, PetscBool backward, PetscReal factor,

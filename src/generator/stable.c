@@ -220,6 +220,14 @@ PetscErrorCode FPGeneratorBuildStable(FPGenerator gen)
   PetscFunctionReturn(0);
 }
 
+/* A matrix, what assembles it and its factors; or, per node, transforms padded to twice the cells (20 and 80 bytes),
+   rates and sums (136), half of that again and less for coarser grids, and the vectors of GMRES. */
+PetscReal FPGeneratorJumpsMemory(PetscReal n, PetscInt dim)
+{
+  if (n <= DENSE) return 4 * sizeof(PetscScalar) * n * n;
+  return n * (dim == 1 ? 2 * (20 + 136) : 1.4 * (80 + 136)) + n * (RESTART + 2) * sizeof(PetscScalar);
+}
+
 /* Minus the local part: edges, and the killing that is not of the jumps; pinned: home is killed besides. */
 static PetscErrorCode AssembleLocal(FPGenerator gen, PetscBool pinned, Mat *A)
 {
@@ -255,12 +263,26 @@ static PetscErrorCode AssembleLocal(FPGenerator gen, PetscBool pinned, Mat *A)
   PetscFunctionReturn(0);
 }
 
+/* Are there jumps and their killing alone? */
+static PetscBool JumpsAlone(FPGenerator gen)
+{
+  const PetscReal *out, *kill;
+  PetscInt         n;
+
+  (void)FPJumpsGetOutflow(gen->jumps, &n, &out, &kill);
+  for (PetscInt k = 0; k < n; k++)
+    if (gen->kill[k] != kill[k]) return PETSC_FALSE;
+  for (PetscInt s = 0; s < gen->edges; s++)
+    if (gen->edge[s].qij != 0 || gen->edge[s].qji != 0) return PETSC_FALSE;
+  return PETSC_TRUE;
+}
+
 PetscErrorCode FPGeneratorAssembleStable(FPGenerator gen, PetscReal shift, PetscBool pinned, Mat *A)
 {
-  Mat local;
+  Mat local = NULL;
 
   PetscFunctionBegin;
-  PetscCall(AssembleLocal(gen, pinned, &local));
+  if (pinned || !JumpsAlone(gen)) PetscCall(AssembleLocal(gen, pinned, &local));
   if (gen->n <= DENSE)
     PetscCall(FPJumpsCreateMatrix(gen->jumps, local, shift, A));
   else
@@ -269,10 +291,53 @@ PetscErrorCode FPGeneratorAssembleStable(FPGenerator gen, PetscReal shift, Petsc
   PetscFunctionReturn(0);
 }
 
+/* The same rates both ways: one scale, no drift, and no jumps that walls stop. */
+PetscErrorCode FPGeneratorRecogniseSymmetric(FPGenerator gen)
+{
+  FPStable   stable;
+  PetscReal *scale;
+  PetscBool  same = PETSC_TRUE;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetStable(gen->process, &stable));
+  PetscCall(PetscMalloc1(gen->n, &scale));
+  FPProcessStableScale(gen->process, (int)gen->n, gen->z, scale);
+  for (PetscInt k = 0; k < gen->n && same; k++) {
+    same = (PetscBool)(scale[k] == scale[0]);
+    for (PetscInt a = 0; a < gen->dim && stable.boundary == FP_BOUNDARY_CONFINED; a++) {
+      const PetscInt i = gen->node[k] / gen->stride[a] % gen->cells[a];
+
+      if (i == 0 || i == gen->cells[a] - 1) same = PETSC_FALSE;
+    }
+  }
+  PetscCall(PetscFree(scale));
+  for (PetscInt s = 0; s < gen->edges && same; s++) {
+    const FPEdge *e = &gen->edge[s];
+
+    same = (PetscBool)(PetscAbsReal(e->qij - e->qji) <= 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(e->qij));
+  }
+  gen->info.reversible = same;
+  if (!same) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc1(gen->n, &gen->logpi));
+  for (PetscInt k = 0; k < gen->n; k++) gen->logpi[k] = -log((PetscReal)gen->n);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorSetStablePC(FPGenerator gen, PetscReal shift, PetscBool pinned, PC pc)
+{
+  const PetscBool whole = (PetscBool)(gen->n == gen->lattice && !pinned && JumpsAlone(gen));
+  Mat             A;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorAssembleStable(gen, shift, pinned, &A));
+  PetscCall(FPJumpsSetPC(A, whole ? FP_JUMPS_TRIGONOMETRIC : FP_JUMPS_MULTIGRID, pc));
+  PetscCall(MatDestroy(&A));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPGeneratorSetStableSolver(FPGenerator gen, PetscReal shift, PetscBool pinned, KSP ksp)
 {
-  PC  pc;
-  Mat A;
+  PC pc;
 
   PetscFunctionBegin;
   PetscCall(KSPGetPC(ksp, &pc));
@@ -281,12 +346,10 @@ PetscErrorCode FPGeneratorSetStableSolver(FPGenerator gen, PetscReal shift, Pets
     PetscCall(PCSetType(pc, PCLU));
     PetscFunctionReturn(0);
   }
-  PetscCall(FPGeneratorAssembleStable(gen, shift, pinned, &A));
-  PetscCall(KSPSetType(ksp, KSPGMRES));
-  PetscCall(KSPGMRESSetRestart(ksp, RESTART));
+  PetscCall(KSPSetType(ksp, gen->logpi ? KSPCG : KSPGMRES));
+  if (!gen->logpi) PetscCall(KSPGMRESSetRestart(ksp, RESTART));
   PetscCall(KSPSetTolerances(ksp, TOLERANCE, PETSC_DEFAULT, PETSC_DEFAULT, 1000));
-  PetscCall(FPJumpsSetPC(A, FP_JUMPS_MULTIGRID, pc));
-  PetscCall(MatDestroy(&A));
+  PetscCall(FPGeneratorSetStablePC(gen, shift, pinned, pc));
   PetscFunctionReturn(0);
 }
 

@@ -112,16 +112,18 @@ static PetscErrorCode CheckGenerators(FPRunObjects *run)
     PetscReal   bytes;
     PetscBool   symmetric, discrete;
     const char *what;
+    FPStable    stable;
 
     PetscCall(FPRunIsDiscrete(run, p, &discrete));
     if (!(discrete ? run->use_transfer : run->use_generator)) continue;
     what = discrete ? "transfer operator" : "generator";
     FPInputCheck(run->mesh, "engines: the %s needs a mesh (mesh_lower, mesh_upper, mesh_cells)", what);
     PetscCall(FPProcessHasPotential(run->process[p], &symmetric));
+    PetscCall(FPProcessGetStable(run->process[p], &stable));
     if (discrete)
       PetscCall(FPTransferEstimate(run->mesh, 0, &bytes));
     else
-      PetscCall(FPGeneratorEstimate(run->mesh, 0, symmetric, &bytes));
+      PetscCall(FPGeneratorEstimate(run->mesh, 0, symmetric, stable.has, &bytes));
     FPInputCheck(available == 0 || bytes < 0.8 * available,
                  "mesh_cells: the %s would need about %.3g GiB of memory, %.3g GiB are available", what,
                  (double)(bytes / 1073741824), (double)(available / 1073741824));
