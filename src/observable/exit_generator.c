@@ -21,9 +21,9 @@
 #define STEPS 48     /* times at which the survival curve is known for its median */
 #define SLOWEST 30   /* of them under a fractional clock, in the mean of its own time, and their spacing in ln */
 #define SLOW_STEP 0.17
-#define SUBPOINTS 6 /* per axis and cell */
-#define NODES 4     /* per axis of the interpolation: of third order, beyond the grid's second */
-#define RARE 10     /* exits are rare where the second rate is that many times the first */
+#define SUBPOINTS 20 /* per axis and cell */
+#define NODES 4      /* per axis of the interpolation: of third order, beyond the grid's second */
+#define RARE 10      /* exits are rare where the second rate is that many times the first */
 
 /* Weights at the start for values on the unknowns of a killed generator, outside of which functions vanish. */
 typedef struct {

@@ -325,6 +325,30 @@ static PetscReal Quantile(const FPExit *e, const double sums[], PetscReal left)
   return NAN;
 }
 
+/* The median time, linear about the bin in which it lies by all particles, with the density of exits around it: the
+   same for those of all but one group, as bins that change would be multiplied in the jackknife's correction. */
+static PetscReal Median(FPExit *e, const double sums[], PetscBool all)
+{
+  const double *exits = sums + TIMES + e->times.n;
+  double        seen  = 0;
+
+  if (all) {
+    double   around = 0;
+    PetscInt low, high;
+
+    e->middle = 0;
+    while (e->middle < BINS && seen + exits[e->middle] < sums[COUNT] / 2) seen += exits[e->middle++];
+    low  = PetscMax(0, e->middle - 3);
+    high = PetscMin(BINS, e->middle + 4);
+    for (PetscInt b = low; b < high; b++) around += exits[b];
+    e->density = around / sums[COUNT] / (Edge(e, high) - Edge(e, low));
+  }
+  if (e->middle >= BINS || !(e->density > 0)) return NAN;
+  seen = 0;
+  for (PetscInt b = 0; b < e->middle; b++) seen += exits[b];
+  return Edge(e, e->middle) + (0.5 - seen / sums[COUNT]) / e->density;
+}
+
 /* Exits after the time over the time lived after it; from the next edge of a bin. */
 static PetscReal TailRate(const FPExit *e, const double sums[], PetscReal time)
 {
@@ -362,11 +386,12 @@ static void FindTail(FPExit *e, const double sums[])
 /* mean_time, variance_time, rate; of a fractional clock survival falls like a power of time. */
 static PetscErrorCode AddMoments(FPExit *e, const double sums[], FPQuantities *q)
 {
+  const PetscBool all = (PetscBool)(e->tail < 0); /* the first evaluation is of all groups */
   const PetscReal n = sums[COUNT], left = n - sums[EXITS];
   PetscReal       rate, rest = 0, mean = NAN, variance = NAN, last;
 
   PetscFunctionBegin;
-  if (e->tail < 0) FindTail(e, sums);
+  if (all) FindTail(e, sums);
   rate = e->seen ? TailRate(e, sums, e->tail) : NAN;
   if (left > 0) rest = isnan(rate) ? TailRate(e, sums, 0) : rate;
   if (left > 0) rest = 1 / rest; /* the mean time that a particle still inside has before it */
@@ -414,7 +439,8 @@ static PetscErrorCode AddLandings(const FPExit *e, const double sums[], FPQuanti
 
 PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantities *q)
 {
-  FPExit         *e = (FPExit *)obs->data;
+  FPExit         *e   = (FPExit *)obs->data;
+  const PetscBool all = (PetscBool)(e->tail < 0); /* the first evaluation is of all groups */
   const PetscReal n = sums[COUNT], left = n - sums[EXITS], one = 1 / n;
 
   PetscFunctionBegin;
@@ -429,7 +455,8 @@ PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantitie
 
     PetscCall(FPQuantitiesAdd(q, seen, one + unknown, "1", "survival[t=%g]", (double)e->times.value[k]));
   }
-  PetscCall(FPQuantitiesAdd(q, Quantile(e, sums, 0.5), e->sde ? 0 : e->dt / 2, "time", "median_time"));
+  PetscCall(FPQuantitiesAdd(q, e->sde && e->beta == 1 ? Median(e, sums, all) : Quantile(e, sums, 0.5),
+                            e->sde ? 0 : e->dt / 2, "time", "median_time"));
   if (e->negative)
     PetscCall(FPQuantitiesAdd(q, left <= SURVIVORS * n ? sums[NEGATIVE] / sums[EXITS] : NAN, one + left / n, "1",
                               "fraction_negative_curvature"));

@@ -39,6 +39,8 @@ typedef struct {
   PetscReal    slow, fast;               /* rates that its tail is judged by, 0: unknown */
   PetscBool    seen;                     /* the tail, by those rates */
   PetscReal    tail, before_tail, trust; /* times from which the rate is estimated; weight of their difference */
+  PetscInt     middle;                   /* bin of the median time */
+  PetscReal    density;                  /* of exits around it, 1/time */
 } FPExit;
 
 /* Does a point at displacement z[i*stride] - centre[i] lie mainly along negative curvature? */
