@@ -56,6 +56,20 @@ PETSC_INTERN PetscReal FPHill(const double histogram[FP_HILL_SIZE], PetscReal sh
 /* The same of the modulus of a normal variable, exactly. */
 PETSC_INTERN PetscErrorCode FPHillNormal(PetscReal share, PetscReal *value, PetscReal *error);
 
+/* stable_fit.c: the nearest symmetric stable law, of scale c and shift, from a histogram of numbers x of order 1;
+   misfit: Kolmogorov's distance. slope: alpha before it is cut off at 2. */
+#define FP_FIT_SIZE 8192
+typedef struct {
+  PetscReal alpha, slope, scale, shift, misfit;
+} FPStableFit;
+PETSC_INTERN void FPStableFitAdd(double histogram[FP_FIT_SIZE], PetscReal x);
+PETSC_INTERN void FPStableFitHistogram(const double histogram[FP_FIT_SIZE], FPStableFit *fit);
+/* The same of the product of two independent normal numbers, exactly. */
+PETSC_INTERN void      FPStableFitProduct(FPStableFit *fit);
+PETSC_INTERN PetscReal FPStableCDF(PetscReal alpha, PetscReal x); /* of exp(-|t|^alpha) */
+/* Probability that n numbers of the law itself are further from it; an upper bound where parameters were fitted. */
+PETSC_INTERN PetscReal FPKolmogorov(PetscReal n, PetscReal distance);
+
 /* generalisation.c: rows that other laws of the data add to `loss`, none where the run file has no other law. */
 #define FP_JUDGES (FP_LAWS + 1)
 typedef struct {

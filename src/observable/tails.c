@@ -7,6 +7,12 @@
      hill_w: X = |z - center| at the end of the stationary run, one per particle. Exact: depth 1, Gaussian data, sgd:
    E|1 - eta X|^alpha = 1 (Kesten 1973), X the mean of x^2 over the batch.
      hill_normal: h(q) of the modulus of a normal variable, exactly, to see what a light tail looks like.
+     stable_alpha_gradient, stable_misfit_gradient, stable_pvalue_gradient: the symmetric stable law nearest to the
+   same noise along its largest principal axis, Kolmogorov's distance from it and the probability of one as large if
+   that law were true (an upper bound, as its parameters are fitted). stable_alpha_product, stable_misfit_product: the
+   same of the product of two normal numbers, exactly: an index well below 2 from a law with exponential tails.
+     heavy_tails_warranted: 1 if a stable law of index below 2, by three standard errors, is not refuted at 1 per cent
+   by the sample of stated size; else 0. An index below 2 alone, Hill's or this, warrants nothing.
    X is kept as counts and sums of ln X in bins of ln X, 1/32 wide; in the bin of t a power law joins the counts of its
    edges. So h is a smooth function of sums over particles, as a jackknife needs; an order statistic is none. */
 #include "observableimpl.h"
@@ -18,6 +24,7 @@
 #define PER_UNIT 32
 #define LOWEST (-(BINS / PER_UNIT) / 2) /* ln x of bin 0 */
 #define BLOCKS 64                       /* of gradients per group */
+#define REFUTED 0.01
 
 typedef struct {
   FPReals   k;
@@ -124,8 +131,8 @@ static void Label(char name[FP_NAME], const char what[], PetscReal share, PetscI
 }
 
 typedef struct {
-  PetscReal mean[FP_MAX_DIM];
-  double   *histogram;
+  PetscReal mean[FP_MAX_DIM], axis[FP_MAX_DIM]; /* axis: over the standard deviation along it; 0: no noise */
+  double   *histogram, *fit;
 } Gradients;
 
 static void AddGradients(void *context, PetscInt d, const double *g)
@@ -133,10 +140,14 @@ static void AddGradients(void *context, PetscInt d, const double *g)
   Gradients *s = (Gradients *)context;
 
   for (PetscInt l = 0; l < FP_BLOCK; l++) {
-    PetscReal square = 0;
+    PetscReal square = 0, along = 0;
 
-    for (PetscInt i = 0; i < d; i++) square += PetscSqr(g[i * FP_BLOCK + l] - s->mean[i]);
+    for (PetscInt i = 0; i < d; i++) {
+      square += PetscSqr(g[i * FP_BLOCK + l] - s->mean[i]);
+      along += s->axis[i] * (g[i * FP_BLOCK + l] - s->mean[i]);
+    }
     FPHillAdd(s->histogram, PetscSqrtReal(square));
+    FPStableFitAdd(s->fit, along);
   }
 }
 
@@ -170,16 +181,93 @@ static PetscErrorCode AddGradientRow(FPObservable obs, const double *groups, Pet
   PetscFunctionReturn(0);
 }
 
+/* Largest principal axis of the covariance C[d][d] over the root of its eigenvalue, by powers of C. */
+static void PrincipalAxis(PetscInt d, const PetscReal C[], PetscReal axis[])
+{
+  PetscReal next[FP_MAX_DIM], value = 0;
+  PetscInt  largest = 0;
+
+  for (PetscInt i = 1; i < d; i++)
+    if (C[i * d + i] > C[largest * d + largest]) largest = i;
+  for (PetscInt i = 0; i < d; i++) axis[i] = C[i * d + largest];
+  for (int step = 0; step < 1000; step++) {
+    PetscReal square = 0;
+
+    for (PetscInt i = 0; i < d; i++) square += PetscSqr(axis[i]);
+    if (!(square > 0)) return;
+    for (PetscInt i = 0; i < d; i++) axis[i] /= PetscSqrtReal(square);
+    value = 0;
+    for (PetscInt i = 0; i < d; i++) {
+      next[i] = 0;
+      for (PetscInt j = 0; j < d; j++) next[i] += C[i * d + j] * axis[j];
+      value += axis[i] * next[i];
+    }
+    if (step < 999) (void)PetscArraycpy(axis, next, d);
+  }
+  for (PetscInt i = 0; i < d; i++) axis[i] /= PetscSqrtReal(value);
+}
+
+/* Rows of the stable fit, by a jackknife over groups; heavy: is it warranted? */
+static PetscErrorCode AddFitRows(FPObservable obs, const double *groups)
+{
+  const PetscReal n = FP_GROUPS * BLOCKS * FP_BLOCK;
+  FPResults       r = obs->scene.results;
+  FPStableFit     all, left;
+  PetscReal       p, slope = 0, misfit = 0, square[2] = {0}, error[2], at[FP_GROUPS][2];
+  double         *sum, *rest;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc2(FP_FIT_SIZE, &sum, FP_FIT_SIZE, &rest));
+  for (PetscInt g = 0; g < FP_GROUPS; g++)
+    for (PetscInt b = 0; b < FP_FIT_SIZE; b++) sum[b] += groups[(size_t)g * FP_FIT_SIZE + b];
+  FPStableFitHistogram(sum, &all);
+  for (PetscInt g = 0; g < FP_GROUPS; g++) {
+    for (PetscInt b = 0; b < FP_FIT_SIZE; b++) rest[b] = sum[b] - groups[(size_t)g * FP_FIT_SIZE + b];
+    FPStableFitHistogram(rest, &left);
+    slope += (at[g][0] = left.slope) / FP_GROUPS;
+    misfit += (at[g][1] = left.misfit) / FP_GROUPS;
+  }
+  for (PetscInt g = 0; g < FP_GROUPS; g++) {
+    square[0] += PetscSqr(at[g][0] - slope);
+    square[1] += PetscSqr(at[g][1] - misfit);
+  }
+  for (int k = 0; k < 2; k++) error[k] = PetscSqrtReal(square[k] * (FP_GROUPS - 1) / FP_GROUPS);
+  p = FPKolmogorov(n, all.misfit);
+  PetscCall(
+      FPResultsAdd(r, "sgd", "particles", obs->name, "stable_alpha_gradient", all.alpha, error[0], FP_STANDARD, "1"));
+  /* of n numbers the distance from their own law is about 0.87 n^-1/2 */
+  PetscCall(FPResultsAdd(r, "sgd", "particles", obs->name, "stable_misfit_gradient", all.misfit,
+                         hypot(error[1], 0.87 / PetscSqrtReal(n)), FP_STANDARD, "1"));
+  PetscCall(FPResultsAdd(r, "sgd", "particles", obs->name, "stable_pvalue_gradient", p / 2, p / 2, FP_BOUND, "1"));
+  PetscCall(FPResultsAdd(r, "sgd", "particles", obs->name, "heavy_tails_warranted",
+                         p > REFUTED && all.slope < 2 - 3 * error[0], 0, FP_BOUND, "1"));
+  PetscCall(PetscFree2(sum, rest));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddProductRows(FPObservable obs)
+{
+  FPStableFit product;
+
+  PetscFunctionBegin;
+  FPStableFitProduct(&product);
+  PetscCall(FPResultsAdd(obs->scene.results, "sgd", "exact", obs->name, "stable_alpha_product", product.alpha, 1e-9,
+                         FP_BOUND, "1"));
+  PetscCall(FPResultsAdd(obs->scene.results, "sgd", "exact", obs->name, "stable_misfit_product", product.misfit, 1e-4,
+                         FP_BOUND, "1"));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode AddGradientRows(FPObservable obs)
 {
   const Tails *s     = (const Tails *)obs->data;
   FPModel      model = obs->scene.model;
-  Gradients    drawn;
+  Gradients    drawn = {.histogram = NULL};
   FPTraining   training;
-  PetscReal    w[FP_MAX_DIM];
-  PetscBool    mapped;
+  PetscReal    w[FP_MAX_DIM], *C;
+  PetscBool    mapped, noisy;
   PetscInt     weights;
-  double      *groups;
+  double      *groups, *fits;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetParent(model, &mapped, &weights));
@@ -188,13 +276,21 @@ static PetscErrorCode AddGradientRows(FPObservable obs)
   if (mapped) FPModelLift(model, 1, s->point, w);
   FPModelGradient(model, 1, w, drawn.mean);
   for (PetscInt i = 0; i < weights; i++) drawn.mean[i] -= training.weight_decay * w[i];
-  PetscCall(PetscCalloc1((size_t)FP_GROUPS * FP_HILL_SIZE, &groups));
+  C = FPScratchTake((size_t)(weights * weights));
+  FPModelCovariance(model, 1, w, C);
+  PrincipalAxis(weights, C, drawn.axis);
+  FPScratchRelease(C);
+  PetscCall(PetscCalloc2((size_t)FP_GROUPS * FP_HILL_SIZE, &groups, (size_t)FP_GROUPS * FP_FIT_SIZE, &fits));
   for (PetscInt g = 0; g < FP_GROUPS; g++) {
     drawn.histogram = groups + (size_t)g * FP_HILL_SIZE;
+    drawn.fit       = fits + (size_t)g * FP_FIT_SIZE;
     PetscCall(FPGradientsDraw(model, w, g, BLOCKS, AddGradients, &drawn));
   }
   for (PetscInt i = 0; i < s->k.n; i++) PetscCall(AddGradientRow(obs, groups, s->k.value[i]));
-  PetscCall(PetscFree(groups));
+  noisy = PETSC_FALSE;
+  for (PetscInt i = 0; i < weights; i++) noisy = (PetscBool)(noisy || drawn.axis[i] != 0);
+  if (noisy) PetscCall(AddFitRows(obs, fits));
+  PetscCall(PetscFree2(groups, fits));
   PetscFunctionReturn(0);
 }
 
@@ -225,6 +321,7 @@ static PetscErrorCode Exact_Tails(FPObservable obs)
     (void)snprintf(name, sizeof(name), "hill_normal[k/n=%g]", (double)s->k.value[i]);
     PetscCall(FPResultsAdd(obs->scene.results, "sgd", "exact", obs->name, name, value, error, FP_BOUND, "1"));
   }
+  PetscCall(AddProductRows(obs));
   if (!scene->use_particles) PetscFunctionReturn(0);
   if (s->pointed)
     PetscCall(AddGradientRows(obs));
