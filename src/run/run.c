@@ -136,8 +136,9 @@ static PetscErrorCode CheckGenerators(FPRunObjects *run)
 /* Jumps end in a box, unless drift is linear: beyond it any other is so strong that no step would be small enough. */
 static PetscErrorCode CheckJumps(FPRunObjects *run)
 {
-  const char *type, *coordinates, *name;
-  PetscInt    dim;
+  const char  *type, *coordinates, *name;
+  const FPBox *box = NULL;
+  PetscInt     dim;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetName(run->model, &type, &coordinates));
@@ -152,6 +153,12 @@ static PetscErrorCode CheckJumps(FPRunObjects *run)
                  "process %s: its jumps need a box to end in, as its boundary says; give mesh_lower and mesh_upper "
                  "(without them, accepted is model_type = ou with %s_boundary = confined, the whole space)",
                  name, name);
+    if (run->mesh) PetscCall(FPMeshGetBox(run->mesh, &box));
+    for (PetscInt f = 0; run->mesh && f < 2 * dim; f++)
+      FPInputCheck(box->face[f] == FP_REFLECTING || stable.boundary == FP_BOUNDARY_KILLED,
+                   "mesh_faces: absorbing faces contradict the boundary of process %s; accepted there is %s_boundary: "
+                   "killed",
+                   name, name);
     FPInputCheck(!run->use_generator || dim <= 2,
                  "process %s: its jumps have generators in 1 and 2 dimensions, not in %" PetscInt_FMT
                  "; accepted is engines = particles",
