@@ -5,6 +5,7 @@
    length along its walls. */
 #include "course.h"
 
+#define ROUNDING 1e-13 /* relative, of moments summed over cells with probabilities of an LU solve */
 #define WALL_LAYER 0.02
 #define WIDE 256       /* wide bins, at most: 16, 8 x 8 or 6 x 6 x 6 */
 #define SUBDIVISION 12 /* points per bin and axis in the quadrature of the Gibbs law */
@@ -362,7 +363,7 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(PetscCalloc1(AccumulatorSize(s), &m));
   PetscCall(GeneratorMoments(s, gen, pi, m));
-  PetscCall(AddMoments(s, m, info.mixing_error, q));
+  PetscCall(AddMoments(s, m, info.mixing_error + ROUNDING, q));
   if (s->temperature > 0) PetscCall(FPQuantitiesAdd(q, s->temperature, 0, "weight^2/time", "gibbs_temperature"));
   if (s->gibbs && !info.degenerate) PetscCall(GeneratorDistances(s, gen, pi, q));
   if (s->lines.gibbs) PetscCall(GeneratorTransport(s, gen, pi, q));
