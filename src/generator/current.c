@@ -1,8 +1,9 @@
 /* current.c: the probability current of a law, from the edges alone.
    An edge's net flux pi_i q_ij - pi_j q_ji is routed through cell faces along lattice paths, averaged over the orders
-   of the axes (one path straight along each axis in turn), so that the flux out of every cell is exactly that of the
-   chain. Face fluxes give J, its curl and, in two dimensions, the stream function psi with J = (d_2 psi, -d_1 psi), psi
-   = 0 on the walls. Entropy production: J. Schnakenberg, Rev. Mod. Phys. 48 (1976), equation 7.6, for the whole chain.
+   of the axes (one path straight along each axis in turn; jumps of a discrete algorithm along their segment), so that
+   the flux out of every cell is exactly that of the chain. Face fluxes give J, its curl and, in two dimensions, the
+   stream function psi with J = (d_2 psi, -d_1 psi), psi = 0 on the walls. Entropy production: J. Schnakenberg, Rev.
+   Mod. Phys. 48 (1976), equation 7.6, for the whole chain.
  */
 #include "generatorimpl.h"
 
@@ -31,6 +32,30 @@ static void RouteEdge(FPGenerator gen, const FPEdge *e, PetscReal net, PetscReal
         at -= gen->stride[a];
         flux[a * gen->lattice + at] -= share;
       }
+    }
+  }
+}
+
+/* A jump of a discrete algorithm: through the faces that the straight segment crosses, corners both ways. */
+static void RouteStraight(FPGenerator gen, const FPEdge *e, PetscReal net, PetscReal flux[])
+{
+  for (PetscInt o = 0; o < 2; o++) {
+    PetscInt at = gen->node[e->i], gone[2] = {0, 0};
+    PetscInt steps = PetscAbsInt(e->offset[0]) + PetscAbsInt(e->offset[1]);
+
+    for (; steps > 0; steps--) {
+      /* the segment meets the next face of axis a at (gone + 1/2)/|offset| of its length */
+      const PetscInt first  = (2 * gone[0] + 1) * PetscAbsInt(e->offset[1]);
+      const PetscInt second = (2 * gone[1] + 1) * PetscAbsInt(e->offset[0]);
+      const PetscInt a      = gone[0] == PetscAbsInt(e->offset[0])   ? 1
+                              : gone[1] == PetscAbsInt(e->offset[1]) ? 0
+                              : first == second                      ? o
+                                                                     : first > second;
+
+      gone[a]++;
+      if (e->offset[a] < 0) at -= gen->stride[a];
+      flux[a * gen->lattice + at] += e->offset[a] < 0 ? -net / 2 : net / 2;
+      if (e->offset[a] > 0) at += gen->stride[a];
     }
   }
 }
@@ -176,7 +201,10 @@ static PetscErrorCode EdgeSums(FPGenerator gen, const PetscReal pi[], PetscReal 
     const PetscReal net   = pi[e->i] * e->qij - pi[e->j] * e->qji; /* jumps are routed with the others */
     const PetscReal up = pi[e->i] * (e->qij + forth), down = pi[e->j] * (e->qji + back);
 
-    RouteEdge(gen, e, net, flux);
+    if (gen->step > 0 && gen->dim == 2)
+      RouteStraight(gen, e, net, flux);
+    else
+      RouteEdge(gen, e, net, flux);
     divergence[e->i] += net;
     divergence[e->j] -= net;
     through += PetscAbsReal(pi[e->i] * e->qij) + PetscAbsReal(pi[e->j] * e->qji);

@@ -6,9 +6,10 @@
    the boundary of a region in the plane, which kills by nodes, order 1. */
 #include "transfer.h"
 
-#define TINY 1e-17  /* entries below are put on the others */
-#define LATTICE 0.5 /* spacing of laws without density on the finest grid, over the injected noise */
-#define TAIL 8.7    /* standard deviations */
+#define TINY 1e-17        /* entries below are put on the others */
+#define MOST_POINTS 20000 /* on a line in the plane */
+#define LATTICE 0.5       /* spacing of laws without density on the finest grid, over the injected noise */
+#define TAIL 8.7          /* standard deviations */
 
 typedef struct {
   PetscInt  *first, *column; /* [n + 1], [room] */
@@ -72,33 +73,88 @@ static void AddProduct(Builder *b, PetscReal weight)
       AddEntry(b, j * gen->stride[1] + i, weight * h[1]->weight[j] * h[0]->weight[i]);
 }
 
-/* Along a line in the plane: the law of the components as points, close enough for the injected noise to join them. */
+/* Place of a component on the line, in units of `along`, from the first one */
+static PetscReal Place(const FPMixture *m, PetscInt d, PetscInt k)
+{
+  PetscReal product = 0, square = 0;
+
+  for (PetscInt a = 0; a < d; a++) {
+    product += (m->at[a][k] - m->at[a][0]) * m->along[a];
+    square += PetscSqr(m->along[a]);
+  }
+  return square > 0 ? product / square : 0;
+}
+
+/* Shares of the components on the n knots of the line, and what that adds to the variance: total, added. */
+static PetscErrorCode ShareOut(const FPMixture *m, PetscInt d, PetscInt n, const PetscReal knot[], PetscReal mass[],
+                               PetscReal *mean, PetscReal *shrink)
+{
+  PetscReal *share, true_square = 0, square = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(n, &share));
+  *mean = 0;
+  for (PetscInt k = 0; k < m->n; k++) *mean += m->weight[k] * Place(m, d, k);
+  for (PetscInt k = 0; k < m->n; k++) {
+    const PetscReal at = Place(m, d, k);
+    PetscInt        first, last;
+
+    true_square += m->weight[k] * (PetscSqr(at - *mean) + PetscSqr(m->sd[k]));
+    if (m->weight[k] < TINY) continue;
+    FPHatShares(knot, n, at, m->sd[k], share, &first, &last);
+    for (PetscInt i = first; i <= last; i++) mass[i] += m->weight[k] * share[i];
+  }
+  for (PetscInt i = 0; i < n; i++) square += mass[i] * PetscSqr(knot[i] - *mean);
+  *shrink = square > 0 ? PetscSqrtReal(true_square / square) : 1;
+  PetscCall(PetscFree(share));
+  PetscFunctionReturn(0);
+}
+
+/* In the plane: the law along the line of the gradient noise as points, close enough for the injected noise to join
+   them; hats keep its mean, and drawing them together its variance. */
 static PetscErrorCode Discretise(Builder *b)
 {
   const FPMixture *m      = &b->mixture;
   FPMixture       *p      = &b->points;
   const PetscInt   d      = b->gen->dim;
-  PetscReal        length = 0;
+  PetscReal        length = 0, low = PETSC_MAX_REAL, high = PETSC_MIN_REAL, step, mean = 0, shrink = 1, *knot, *mass;
+  PetscInt         n;
 
   PetscFunctionBegin;
   p->n   = 0;
   p->dim = d;
   for (PetscInt a = 0; a < d; a++) length = hypot(length, m->along[a]);
   for (PetscInt k = 0; k < m->n; k++) {
-    const PetscReal sd = m->sd[k] * length, joint = sd * m->injected / hypot(sd, m->injected);
-    const PetscReal step = b->spacing * joint;
-    const PetscInt  side = sd > 0 ? (PetscInt)PetscCeilReal(TAIL * sd / step) : 0;
-    PetscReal       sum  = 0, at[3];
-
     if (m->weight[k] < TINY) continue;
-    for (PetscInt i = -side; i <= side; i++) sum += sd > 0 ? exp(-PetscSqr(i * step / sd) / 2) : 1;
-    for (PetscInt i = -side; i <= side; i++) {
-      const PetscReal weight = m->weight[k] * (sd > 0 ? exp(-PetscSqr(i * step / sd) / 2) / sum : 1);
-
-      for (PetscInt a = 0; a < d; a++) at[a] = m->at[a][k] + (sd > 0 ? i * step / length * m->along[a] : 0);
-      if (weight > TINY) PetscCall(FPMixtureAdd(p, weight, at, 0));
-    }
+    low  = PetscMin(low, Place(m, d, k) - TAIL * m->sd[k]);
+    high = PetscMax(high, Place(m, d, k) + TAIL * m->sd[k]);
   }
+  if (!m->line || (high - low) * length < 1e-9 * m->injected) {
+    for (PetscInt k = 0; k < m->n; k++) {
+      const PetscReal at[3] = {m->at[0][k], d > 1 ? m->at[1][k] : 0, 0};
+
+      PetscCall(FPMixtureAdd(p, m->weight[k], at, 0));
+    }
+    PetscFunctionReturn(0);
+  }
+  step = b->spacing * m->injected / length;
+  FPInputCheck((high - low) / step < MOST_POINTS,
+               "engine transfer: the gradient noise is %.3g times as wide as the injected noise that joins its parts, "
+               "accepted are %d; more training_temperature",
+               (double)((high - low) * length / m->injected), MOST_POINTS / 2);
+  n = (PetscInt)PetscCeilReal((high - low) / step) + 2;
+  PetscCall(PetscMalloc1(n, &knot));
+  PetscCall(PetscCalloc1(n, &mass));
+  for (PetscInt i = 0; i < n; i++) knot[i] = low + (i - 0.5) * step;
+  PetscCall(ShareOut(m, d, n, knot, mass, &mean, &shrink));
+  for (PetscInt i = 0; i < n; i++) {
+    const PetscReal t     = mean + (knot[i] - mean) * shrink;
+    const PetscReal at[3] = {m->at[0][0] + t * m->along[0], d > 1 ? m->at[1][0] + t * m->along[1] : 0, 0};
+
+    if (mass[i] > TINY) PetscCall(FPMixtureAdd(p, mass[i], at, 0));
+  }
+  PetscCall(PetscFree(knot));
+  PetscCall(PetscFree(mass));
   PetscFunctionReturn(0);
 }
 

@@ -8,6 +8,7 @@ typedef struct {
   PetscInt   dim, n, room;
   PetscReal *weight, *sd, *at[3]; /* [room]; sd is in units of `along` */
   PetscReal  along[3], injected;
+  PetscBool  line; /* all components lie on one line along `along` */
 } FPMixture;
 PETSC_INTERN PetscErrorCode FPMixtureAdd(FPMixture *mixture, PetscReal weight, const PetscReal at[], PetscReal sd);
 PETSC_INTERN PetscErrorCode FPMixtureFree(FPMixture *mixture);
@@ -49,6 +50,9 @@ typedef struct {
 PETSC_INTERN PetscErrorCode FPHatAxisCreate(FPGenerator gen, PetscInt axis, FPRegion region, FPHatAxis **hats);
 PETSC_INTERN void           FPHatAxisClear(FPHatAxis *hats);
 PETSC_INTERN void           FPHatAxisAdd(FPHatAxis *hats, PetscReal weight, PetscReal mean, PetscReal sd);
+/* The same on n ascending knots without walls, all within them: share[first .. last]. */
+PETSC_INTERN void FPHatShares(const PetscReal knot[], PetscInt n, PetscReal mean, PetscReal sd, PetscReal share[],
+                              PetscInt *first, PetscInt *last);
 PETSC_INTERN PetscErrorCode FPHatAxisDestroy(FPHatAxis **hats);
 
 /* transfer.c: P of one grid, as edges of rate P_ij/step, and its killing. */

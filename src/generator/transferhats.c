@@ -171,6 +171,15 @@ static void Spread(const PetscReal knot[], PetscInt n, PetscReal m, PetscReal sd
   }
 }
 
+void FPHatShares(const PetscReal knot[], PetscInt n, PetscReal mean, PetscReal sd, PetscReal share[], PetscInt *first,
+                 PetscInt *last)
+{
+  if (sd > 0)
+    Spread(knot, n, mean, sd, share, first, last);
+  else
+    Point(knot, n, mean, share, first, last);
+}
+
 /* The image of the law at m, on one segment */
 static void AddImage(FPHatAxis *h, const FPSegment *s, PetscReal weight, PetscReal m, PetscReal sd)
 {
@@ -182,10 +191,7 @@ static void AddImage(FPHatAxis *h, const FPSegment *s, PetscReal weight, PetscRe
   x[0] = s->lower;
   for (PetscInt k = 0; k < s->count; k++) x[k + 1] = h->x[s->first + k];
   x[n - 1] = s->upper;
-  if (sd > 0)
-    Spread(x, n, m, sd, h->share, &first, &last);
-  else
-    Point(x, n, m, h->share, &first, &last);
+  FPHatShares(x, n, m, sd, h->share, &first, &last);
   if (first == 0) below = h->share[0];
   if (last == n - 1) above = h->share[n - 1];
   low  = s->first + PetscMax(first, 1) - 1;

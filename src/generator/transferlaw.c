@@ -359,6 +359,7 @@ PetscErrorCode FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *m)
   m->n        = 0;
   m->dim      = law->dim;
   m->injected = law->injected;
+  m->line     = (PetscBool)(law->scalar || law->kind == LAW_NORMAL);
   for (PetscInt a = 0; a < law->dim; a++) {
     rest[a]     = (1 - law->h * law->training.weight_decay) * z[a];
     m->along[a] = law->h;

@@ -175,9 +175,10 @@ static PetscErrorCode AddDefects(const Autocorrelation *s, FPGenerator gen, cons
                                  const char name[], FPQuantities *q)
 {
   const PetscInt times = s->course.times.n, n = c->n;
-  PetscReal     *v, *weighted, *solver;
+  PetscReal     *v, *weighted, *solver, step;
 
   PetscFunctionBegin;
+  PetscCall(FPGeneratorGetStep(gen, &step));
   PetscCall(PetscMalloc3((size_t)times * n, &v, n, &weighted, times, &solver));
   for (PetscInt k = 0; k < n; k++) weighted[k] = c->pi[k] * c->f[k];
   PetscCall(FPGeneratorEvolveAged(gen, PETSC_FALSE, weighted, times, c->age, s->course.t, v, solver));
@@ -188,6 +189,7 @@ static PetscErrorCode AddDefects(const Autocorrelation *s, FPGenerator gen, cons
         DefectOnCells(c, range, c->u + (size_t)future * n, v + (size_t)t * n, Covariance(c, times + t));
 
     if (s->course.t[t] == 0) continue;
+    if (step > 0 && PetscAbsReal(remainder(s->course.t[t], step)) > 1e-6 * step) continue; /* no law between steps */
     PetscCall(FPQuantitiesAdd(q, defect, doubt / c->variance + 1e-13, "1", "markov_defect_%s[t=%s]", name,
                               s->course.times.value[t]));
   }

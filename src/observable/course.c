@@ -165,11 +165,14 @@ PetscErrorCode FPCourseMover(FPGenerator gen, FPGenerator *mover)
   FPMesh                    mesh;
   PetscInt                  level, dim;
   PetscBool                 potential;
+  PetscReal                 step;
 
   PetscFunctionBegin;
   *mover = NULL;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessHasPotential(process, &potential));
+  PetscCall(FPGeneratorGetStep(gen, &step));
+  if (step > 0) PetscFunctionReturn(0);
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetInfo(gen, &info[0]));
   if (!potential && dim > 1 && !info[0].degenerate) PetscFunctionReturn(0);

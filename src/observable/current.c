@@ -267,6 +267,7 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
   FPGeneratorInfo  info;
   FPProcess        process;
   FPStable         stable;
+  PetscReal        step;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
@@ -305,8 +306,10 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
   PetscCall(CurrentOfUnknowns(gen, J, Jv));
   PetscCall(AddRotation(gen, Jv, q));
   PetscCall(FPBinsAggregate(&obs->scene.bins, gen, dim, Jv, Jb));
-  if (!stable.has) PetscCall(AddBinned(obs, gen, pi, Jb, q));
-  if (!stable.has || dim > 1) PetscCall(AddPattern(obs, gen, Jb, finest, q)); /* a line at rest has none */
+  PetscCall(FPGeneratorGetStep(gen, &step));
+  if (!stable.has && step == 0) PetscCall(AddBinned(obs, gen, pi, Jb, q));
+  if ((!stable.has && step == 0) || dim > 1)
+    PetscCall(AddPattern(obs, gen, Jb, finest, q)); /* a line at rest has none */
   if (finest) {
     const char *name;
 

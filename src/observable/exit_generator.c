@@ -1,5 +1,5 @@
 /* exit_generator.c: times of leaving a region from the generator Q of the process killed at its boundary:
-     mean T = -Q^-1 1, second moment -2 Q^-1 T, survival exp(t Q) 1, slowest rates and quasi-stationary law from the
+     mean T = -Q^-1 1, second moment -2 Q^-1 T (less step T where time goes in steps), survival exp(t Q) 1, slowest rates and quasi-stationary law from the
      spectrum, each at the start by interpolation between cell centres.
    Where edges have a factor for slow modes (fitted.c), a start on a steep slope would leave a quarter too soon: times
    and survival are those of a second chain without it (options.transient). Of rare exits that factor makes the slowest
@@ -472,7 +472,7 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowM
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
   FPGeneratorInfo  info;
-  PetscReal       *one, mean, square, rounding;
+  PetscReal       *one, mean, square, rounding, step;
   PetscInt         n;
 
   PetscFunctionBegin;
@@ -483,7 +483,8 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowM
   PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, one, T));
   PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, T, one));
   mean   = At(s, T) + slow->weight * (1 / slow->better - 1 / slow->rate);
-  square = 2 * At(s, one) + 2 * slow->weight * (1 / PetscSqr(slow->better) - 1 / PetscSqr(slow->rate));
+  PetscCall(FPGeneratorGetStep(killed, &step));
+  square = 2 * At(s, one) - step * mean + 2 * slow->weight * (1 / PetscSqr(slow->better) - 1 / PetscSqr(slow->rate));
   *start = mean;
   if (infinite) {
     PetscCall(FPQuantitiesAdd(q, INFINITY, 0, "time", "mean_time"));
@@ -545,14 +546,16 @@ static PetscErrorCode CreateMover(const FPExit *e, FPGenerator killed, FPGenerat
   PetscInt                  level;
   PetscBool                 potential;
   FPStable                  stable;
+  PetscReal                 step;
 
   PetscFunctionBegin;
   *mover = NULL;
+  PetscCall(FPGeneratorGetStep(killed, &step));
   PetscCall(FPGeneratorGetProcess(killed, &process));
   PetscCall(FPProcessHasPotential(process, &potential));
   PetscCall(FPGeneratorGetInfo(killed, &info));
   PetscCall(FPProcessGetStable(process, &stable));
-  if (stable.has || (!potential && e->dim > 1 && !info.degenerate)) PetscFunctionReturn(0);
+  if (step > 0 || stable.has || (!potential && e->dim > 1 && !info.degenerate)) PetscFunctionReturn(0);
   PetscCall(FPGeneratorGetSetting(killed, &mesh, &level, &same));
   options           = *same;
   options.transient = PETSC_TRUE;

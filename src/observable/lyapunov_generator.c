@@ -310,6 +310,7 @@ static PetscErrorCode Refuse(FPObservable obs, FPGenerator gen, const char **rea
   PetscInt         dim, n, weights;
   PetscBool        mapped;
   FPGeneratorInfo  info;
+  PetscReal        step;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
@@ -326,6 +327,8 @@ static PetscErrorCode Refuse(FPObservable obs, FPGenerator gen, const char **rea
     *reason =
         "of rank-deficient noise the law keeps to a line: gradients across it are not on the grid; particles have it";
   if (mapped) *reason = FP_LYAPUNOV_MAPPED;
+  PetscCall(FPGeneratorGetStep(gen, &step));
+  if (step > 0) *reason = "the transfer operator knows where a step leads, not how it stretches; particles have it";
   PetscFunctionReturn(0);
 }
 

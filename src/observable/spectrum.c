@@ -37,6 +37,8 @@ typedef struct {
 typedef struct {
   PetscInt  pairs, degree;
   PetscReal lag;
+  PetscReal step;   /* of the discrete algorithm whose transfer operator was asked last; 0: an SDE */
+  PetscBool killed; /* and whether it may leave the box */
   /* particles */
   PetscInt         known, size, dim, polynomials, exponent[MAX_BASIS][FP_MAX_DIM];
   ModeBasis        basis[16];
@@ -73,6 +75,26 @@ static PetscErrorCode AddRates(PetscInt count, const PetscReal rate[], const Pet
     PetscCall(FPQuantitiesAdd(q, gap, e, "1/time", "gap"));
     PetscCall(FPQuantitiesAdd(q, 1 / gap, e / (gap * gap), "time", "relaxation_time"));
   }
+  PetscFunctionReturn(0);
+}
+
+/* Of a discrete algorithm: the eigenvalues mu of its transfer operator, |mu| falling, of conjugate pairs that with
+   positive imaginary part; and of one that leaves the box the probability per step to do so. */
+static PetscErrorCode AddMultipliers(const Spectrum *s, PetscInt count, const PetscReal rate[],
+                                     const PetscReal frequency[], const PetscReal error[], FPQuantities *q)
+{
+  PetscFunctionBegin;
+  if (s->step == 0) PetscFunctionReturn(0);
+  for (PetscInt k = 0; k < count; k++) {
+    const PetscReal modulus = exp(-rate[k] * s->step), angle = frequency[k] * s->step;
+    const PetscReal doubt   = modulus * s->step * error[k] + 1e-15;
+
+    PetscCall(FPQuantitiesAdd(q, modulus * cos(angle), doubt, "1", "mu_re[%d]", (int)k));
+    PetscCall(FPQuantitiesAdd(q, frequency[k] * s->step > PETSC_PI - 1e-12 ? 0 : modulus * sin(angle), doubt, "1",
+                              "mu_im[%d]", (int)k));
+  }
+  if (s->killed)
+    PetscCall(FPQuantitiesAdd(q, -expm1(-rate[0] * s->step), s->step * error[0], "1/step", "divergence_rate"));
   PetscFunctionReturn(0);
 }
 
@@ -188,12 +210,19 @@ static PetscErrorCode Generator_Spectrum(FPObservable obs, FPGenerator gen, Pets
 {
   Spectrum        *s = (Spectrum *)obs->data;
   const PetscReal *rate, *frequency, *residual;
+  const FPBox     *box;
   PetscInt         count;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetModes(gen, &count, &rate, &frequency, &residual));
   count = PetscMin(count, s->pairs + 1);
   PetscCall(AddRates(count, rate, frequency, residual, 0, q));
+  PetscCall(FPGeneratorGetStep(gen, &s->step));
+  PetscCall(FPMeshGetBox(obs->scene.mesh, &box));
+  s->killed = PETSC_FALSE;
+  for (PetscInt f = 0; f < 2 * box->dim; f++)
+    s->killed = (PetscBool)(s->killed || box->face[f] == FP_ABSORBING);
+  PetscCall(AddMultipliers(s, count, rate, frequency, residual, q));
   if (finest) {
     PetscCall(KeepModes(s, gen, count));
     PetscCall(WriteModes(obs, gen, count));
@@ -646,7 +675,7 @@ static PetscErrorCode Evaluate_Spectrum(FPObservable obs, const double sums[], F
 }
 
 /* Renumber a coarser grid's modes like those of the finest: those that do not oscillate keep their order. */
-static PetscErrorCode Align_Spectrum(PETSC_UNUSED FPObservable obs, const FPQuantities *finest, FPQuantities *coarse)
+static PetscErrorCode Align_Spectrum(FPObservable obs, const FPQuantities *finest, FPQuantities *coarse)
 {
   Modes        reference, given, wanted, have, followed, out;
   FPQuantities q = {0};
@@ -670,6 +699,7 @@ static PetscErrorCode Align_Spectrum(PETSC_UNUSED FPObservable obs, const FPQuan
     }
   }
   PetscCall(AddRates(out.n, out.rate, out.frequency, error, 0, &q));
+  PetscCall(AddMultipliers((const Spectrum *)obs->data, out.n, out.rate, out.frequency, error, &q));
   PetscCall(FPQuantitiesFree(coarse));
   *coarse = q;
   PetscFunctionReturn(0);
