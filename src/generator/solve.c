@@ -222,6 +222,19 @@ static PetscErrorCode NearestVector(EPS eps, PetscReal re, PetscReal im, Vec xr,
   PetscFunctionReturn(0);
 }
 
+/* By how much more than itself an eigenvalue answers to rounding of a matrix that is not normal */
+static PetscReal Condition(PetscInt n, const PetscReal left[], const PetscReal right[])
+{
+  PetscReal product = 0, first = 0, second = 0;
+
+  for (PetscInt k = 0; k < n; k++) {
+    product += left[k] * right[k];
+    first += left[k] * left[k];
+    second += right[k] * right[k];
+  }
+  return PetscMin(PetscSqrtReal(first * second) / PetscMax(PetscAbsReal(product), 1e-300), 1e8);
+}
+
 /* Mode m of the solver into place k. Conjugate pairs give real and imaginary part as two real vectors. */
 static PetscErrorCode StoreMode(FPGenerator gen, EPS eps, EPS adjoint, PetscInt m, PetscInt k, Vec xr, Vec xi)
 {
@@ -237,7 +250,6 @@ static PetscErrorCode StoreMode(FPGenerator gen, EPS eps, EPS adjoint, PetscInt 
   if (gen->step > 0) {
     gen->mu[2 * k]     = kr;
     gen->mu[2 * k + 1] = ki;
-    gen->residual[k]   = (gen->residual[k] + ROUNDING) / (PetscMax(hypot(kr, ki), PETSC_MACHINE_EPSILON) * gen->step);
   } else {
     gen->residual[k] += ROUNDING * gen->info.largest_rate;
   }
@@ -256,6 +268,8 @@ static PetscErrorCode StoreMode(FPGenerator gen, EPS eps, EPS adjoint, PetscInt 
     PetscCall(VecGetArrayRead(ki < 0 ? xi : xr, &x));
     for (PetscInt i = 0; i < n; i++) left[i] = x[i];
     PetscCall(VecRestoreArrayRead(ki < 0 ? xi : xr, &x));
+    gen->residual[k] = (gen->residual[k] + ROUNDING) * Condition(n, left, right) /
+                       (PetscMax(hypot(kr, ki), PETSC_MACHINE_EPSILON) * gen->step);
   } else {
     PetscCall(EPSGetLeftEigenvector(eps, m, xr, xi));
     PetscCall(VecGetArrayRead(ki < 0 ? xi : xr, &x));
