@@ -102,7 +102,15 @@ static const struct {
              {"ald, 2-chain, gaussian, T = 0.01",
               "ald",
               {GAUSSIAN, CHAIN2, "training_learning_rate", "0.05", "training_batch_size", "4", "training_temperature",
-               "0.01", "ald_dt", "0.05", NULL}}};
+               "0.01", "ald_dt", "0.05", NULL}},
+             {"the same, fractional clock",
+              "fractional",
+              {GAUSSIAN, CHAIN2, "training_learning_rate", "0.05", "training_batch_size", "4", "training_temperature",
+               "0.01", "fractional_dt", "0.05", "fractional_beta", "0.7", NULL}},
+             {"sgd, 2-chain, gaussian, B = 4, fractional",
+              "mine",
+              {GAUSSIAN, CHAIN2, "training_learning_rate", "0.05", "training_batch_size", "4", "mine_preset", "sgd",
+               "mine_clock", "fractional", "mine_beta", "0.7", NULL}}};
 
 /* A stand-in for a small data set: 442 points near a line, in the working directory. */
 static PetscErrorCode WriteRows(const char path[])

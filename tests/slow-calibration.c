@@ -379,10 +379,58 @@ static void test_chain_in_time(void **state)
   Calibrate(&setting);
 }
 
+/* On a fractional clock, where correlations and displacements age. */
+static void test_fractional_in_time(void **state)
+{
+  static const Setting setting = {"OU on a fractional clock, in time",
+                                  "fractional",
+                                  {"evolution", "msd", "autocorrelation"},
+                                  {"model_type",
+                                   "ou",
+                                   "model_drift",
+                                   "0.9",
+                                   "model_diffusion",
+                                   "0.35",
+                                   "fractional_beta",
+                                   "0.6",
+                                   "fractional_clock_scale",
+                                   "1.7",
+                                   "training_learning_rate",
+                                   "0.05",
+                                   "mesh_lower",
+                                   "-4.1",
+                                   "mesh_upper",
+                                   "4.3",
+                                   "mesh_cells",
+                                   "256",
+                                   "particles_count",
+                                   "4096",
+                                   "particles_steps",
+                                   "120",
+                                   "particles_burn_in",
+                                   "0",
+                                   "evolution_times",
+                                   "0.3,1.2,3.1",
+                                   "evolution_start",
+                                   "0.7",
+                                   "msd_times",
+                                   "0.3,1.2,3.1",
+                                   "msd_age",
+                                   "1.3",
+                                   "autocorrelation_times",
+                                   "0.3,1.2,2.3",
+                                   "autocorrelation_age",
+                                   "1.3"}};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou), cmocka_unit_test(test_chain),
-                                     cmocka_unit_test(test_ou_in_time), cmocka_unit_test(test_chain_in_time)};
+                                     cmocka_unit_test(test_ou_in_time), cmocka_unit_test(test_chain_in_time),
+                                     cmocka_unit_test(test_fractional_in_time)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

@@ -1,6 +1,7 @@
 /* msd.c: mean squared displacement E abs(z_t - z_0)^2 in the coordinates, from a given start or, without one, in the
    stationary law; exponent: slope of the straight line fitted to ln msd over ln t (times beyond 0; at least two), 1 for
-   free diffusion, 2 for a straight run; exponent_misfit: root mean square of what the line leaves of ln msd.
+   free diffusion, 2 for a straight run, less where the process is confined, on any clock; exponent_misfit: root mean
+   square of what the line leaves of ln msd.
    Generator: with u = exp(t Q) z and v = exp(t Q) abs(z)^2, E abs(z_t - z_0)^2 = sum p_0 (v - 2 z . u + abs(z)^2).
    Particles: displacement from where they are at the start, or, in the stationary law, at one origin after the other;
    under a fractional clock, which ages, from where they are at the time `age` after it started. */
