@@ -193,7 +193,7 @@ static void Near(const json_t *root, const char *engine, const char *quantity, d
   fail_msg("no %s by %s", quantity, engine);
 }
 
-/* Shares that land below the start, and beyond `far` from the boundary of the ball of radius R around 0. */
+/* Shares that land above the start, and beyond `far` from the boundary of the ball of radius R around 0. */
 static void WalkOnSpheres(int dim, double alpha, double start, double R, double far, int walks, double share[2])
 {
   gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
@@ -210,7 +210,7 @@ static void WalkOnSpheres(int dim, double alpha, double start, double R, double 
       z[1] += dim > 1 ? jump * sin(angle) : 0;
       radius = hypot(z[0], z[1]);
     }
-    share[0] += z[0] < start;
+    share[0] += z[0] > start;
     share[1] += radius > R + far;
   }
   share[0] /= walks;
@@ -246,7 +246,7 @@ static void test_exits(void **state)
       const char *engine = e ? "particles" : "generator";
 
       Near(root, engine, "mean_time", mean, 1e-5 * mean);
-      Near(root, engine, "exit_side[below]", share[0], sqrt(share[0] * (1 - share[0]) / WALKS));
+      Near(root, engine, "landing_above[0]", share[0], sqrt(share[0] * (1 - share[0]) / WALKS));
       Near(root, engine, "overshoot[x=0.5]", share[1], sqrt(share[1] * (1 - share[1]) / WALKS));
     }
     json_decref(root);

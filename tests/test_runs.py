@@ -49,6 +49,10 @@ PROMISES = {
         ("langevin", "stationary", "mean_p", 0.3033, 1e-4),
         ("ald", "stationary", "tv_gibbs", 0.1086, 1e-4),
     ],
+    "levy": [
+        ("levy", "exit", "mean_time", 20.406, 1e-2),
+        ("levy", "exit", "overshoot[x=0.3]", 0.3721, 1e-3),
+    ],
     "invariant": [
         ("langevin", "spectrum", "decay_rate[1]", 0.1000006, 1e-6),
         ("ald", "spectrum", "decay_rate[1]", 0.11564, 1e-5),

@@ -269,7 +269,7 @@ static PetscErrorCode AddReasons(FPObservable obs, const char engine[], PetscBoo
   if (!s->potential)
     none = "the model has no potential";
   else if (s->temperature <= 0)
-    none = "the process has no noise at the minimum, so no temperature belongs to it";
+    none = "the process has no Gaussian noise at the minimum, so no temperature belongs to it";
   else if (!s->bounded)
     none = "entropies of particles are those of bins of a box: give mesh_lower and mesh_upper";
   if (none)

@@ -2,11 +2,11 @@
    median_time from one start; rate and rate[1], the slowest rates of the process killed at the boundary, the first of
    which is the exit rate of those that have stayed long; fraction_negative_curvature, the share of exits whose
    displacement from the centre, a critical point with negative curvature, lies with more than half of its square along
-   those directions; exit_side[below] and exit_side[above], in one dimension, and overshoot[x=..], the shares of exits
-   that land below or above the start, and more than x beyond the boundary, of processes that jump; committor, the
-   probability of meeting region_b before leaving. Generator: exit_generator.c; particles: exit_particles.c. Exact, for
-   dx = a x dt + sqrt(2 D) dB left at |x| = R from 0: mean R^2/(2 D) 2F2(1, 1; 3/2, 2; -a R^2/(2 D)), rate k with
-   1F1(k/(2 a); 1/2; -a R^2/(2 D)) = 0. */
+   those directions; landing_above[i] and overshoot[x=..], of processes that jump, the shares of exits that land where
+   z_i is larger than at the start, and more than x beyond the boundary; committor, the probability of meeting region_b
+   before leaving. Generator: exit_generator.c; particles: exit_particles.c. Exact, for dx = a x dt + sqrt(2 D) dB left
+   at |x| = R from 0: mean R^2/(2 D) 2F2(1, 1; 3/2, 2; -a R^2/(2 D)), rate k with 1F1(k/(2 a); 1/2; -a R^2/(2 D)) = 0.
+ */
 #include "exitimpl.h"
 #include <gsl/gsl_eigen.h>
 #include <math.h>

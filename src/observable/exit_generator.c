@@ -6,11 +6,10 @@
    rate, and with it the time, far more accurate; there the slowest mode, of rate k' and weight c at the start in the
    second chain, is given the rate k of the first: c exp(-k' t) becomes c exp(-k t). Where it leaves: the flux at node k
    is g_k kill_k with g = -Q^-T delta_start, the mean time spent at each node; the share of a cell that lies along
-   negative curvature is the mean over points of the cell. Where jumps land: in a set A apart from the region with
-   probability -Q^-1 r, r = Q' 1_A with Q' of the process that is not killed, plus, where walls kill, the rate
-   sigma^alpha Gamma(alpha) sin(pi alpha/2)/pi distance^-alpha of jumps beyond them. Below the start: r at nodes above
-   it, at nodes below all that kills less the same of what is above. Committor: q = -Q^-1 kill_b with Q of the process
-   killed at both boundaries and kill_b what the second one adds. */
+   negative curvature is the mean over points of the cell. Jumps land in a set A apart from the region with probability
+   -Q^-1 r, r = Q' 1_A with Q' of the process that is not killed, plus, where walls kill, the rate sigma^alpha
+   Gamma(alpha) sin(pi alpha/2)/pi distance^-alpha of jumps beyond them. Committor: q = -Q^-1 kill_b with Q of the
+   process killed at both boundaries and kill_b what the second one adds. */
 #include "exitimpl.h"
 #include "fpspecial.h"
 #include <gsl/gsl_errno.h>
@@ -299,10 +298,10 @@ static PetscErrorCode AddLanding(const FPExit *e, FPGenerator gen, const Stencil
   PetscFunctionReturn(0);
 }
 
-/* rate[n]: of jumps from the unknowns of the killed generator to beyond `distance` from its boundary; side -1, 1: to
-   that side of the start only. In one dimension, or without walls that kill. */
-static PetscErrorCode LandingRates(const FPExit *e, FPGenerator gen, FPGenerator killed, const FPBox *walls, int side,
-                                   PetscReal distance, PetscReal rate[])
+/* rate[n]: of jumps from the unknowns of the killed generator to beyond `distance` from its boundary. In one dimension,
+   or without walls that kill. */
+static PetscErrorCode FarRates(const FPExit *e, FPGenerator gen, FPGenerator killed, const FPBox *walls,
+                               PetscReal distance, PetscReal rate[])
 {
   const PetscInt  *node, *own, *cells;
   const PetscReal *z, *x, *measure, *volume;
@@ -321,10 +320,7 @@ static PetscErrorCode LandingRates(const FPExit *e, FPGenerator gen, FPGenerator
   PetscCall(PetscMalloc4(n, &inside, n, &product, total, &lattice, m, &sigma));
   h = PetscPowReal(volume[0], 1.0 / dim);
   FPExitDistance(e->region, walls, (int)n, z, inside);
-  for (PetscInt k = 0; k < n; k++) {
-    inside[k] = PetscClipInterval((inside[k] - distance) / h + 0.5, 0, 1);
-    if (side * (z[k] - e->z[0]) < 0) inside[k] = 0;
-  }
+  for (PetscInt k = 0; k < n; k++) inside[k] = PetscClipInterval((inside[k] - distance) / h + 0.5, 0, 1);
   PetscCall(FPGeneratorApply(gen, PETSC_TRUE, inside, product));
   for (PetscInt k = 0; k < n; k++) lattice[node[k]] = product[k];
   FPProcessStableScale(process, (int)m, x, sigma);
@@ -337,48 +333,36 @@ static PetscErrorCode LandingRates(const FPExit *e, FPGenerator gen, FPGenerator
 
     rate[k] = PetscMax(0, lattice[own[k]]);
     if (!walls) continue;
-    if (side <= 0) rate[k] += unit * PetscPowReal(x[k] - walls->lower[0] + beyond[0], -stable.alpha);
-    if (side >= 0) rate[k] += unit * PetscPowReal(walls->upper[0] - x[k] + beyond[1], -stable.alpha);
+    rate[k] += unit * PetscPowReal(x[k] - walls->lower[0] + beyond[0], -stable.alpha);
+    rate[k] += unit * PetscPowReal(walls->upper[0] - x[k] + beyond[1], -stable.alpha);
   }
   PetscCall(PetscFree4(inside, product, lattice, sigma));
   PetscFunctionReturn(0);
 }
 
-/* exit_side[below], exit_side[above], overshoot[x=..] */
-static PetscErrorCode AddLandings(FPObservable obs, FPGenerator gen, FPGenerator killed, const Stencil *s,
-                                  FPQuantities *q)
+/* overshoot[x=..] */
+static PetscErrorCode AddOvershoots(FPObservable obs, FPGenerator gen, FPGenerator killed, const Stencil *s,
+                                    FPQuantities *q)
 {
   const FPExit    *e = (const FPExit *)obs->data;
   const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *kill;
-  const FPEdge    *edge;
+  const PetscReal *z, *measure, *volume;
   const FPBox     *walls;
   FPProcess        process;
-  PetscReal       *below, *above, share;
-  PetscInt         n, edges;
+  PetscReal       *rate, *share;
+  PetscInt         n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPExitWalls(process, obs->scene.mesh, &walls));
   PetscCall(FPGeneratorGetNodes(killed, &n, &node, &z, &measure, &volume));
-  PetscCall(FPGeneratorGetEdges(killed, &edges, &edge, &kill));
-  PetscCall(PetscMalloc2(n, &below, n, &above));
-  if (e->dim == 1) {
-    PetscCall(LandingRates(e, gen, killed, walls, -1, 0, below));
-    PetscCall(LandingRates(e, gen, killed, walls, 1, 0, above));
-    for (PetscInt k = 0; k < n; k++)
-      if (z[k] < e->z[0]) below[k] = PetscMax(0, kill[k] - above[k]);
-    PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, below, above));
-    share = At(s, above);
-    PetscCall(FPQuantitiesAdd(q, share, 0, "1", "exit_side[below]"));
-    PetscCall(FPQuantitiesAdd(q, 1 - share, 0, "1", "exit_side[above]"));
-  }
+  PetscCall(PetscMalloc2(n, &rate, n, &share));
   for (PetscInt k = 0; k < e->overshoot.n && (e->dim == 1 || !walls); k++) {
-    PetscCall(LandingRates(e, gen, killed, walls, 0, e->overshoot.value[k], below));
-    PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, below, above));
-    PetscCall(FPQuantitiesAdd(q, At(s, above), 0, "1", "overshoot[x=%g]", (double)e->overshoot.value[k]));
+    PetscCall(FarRates(e, gen, killed, walls, e->overshoot.value[k], rate));
+    PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, rate, share));
+    PetscCall(FPQuantitiesAdd(q, At(s, share), 0, "1", "overshoot[x=%g]", (double)e->overshoot.value[k]));
   }
-  PetscCall(PetscFree2(below, above));
+  PetscCall(PetscFree2(rate, share));
   PetscFunctionReturn(0);
 }
 
@@ -622,7 +606,7 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   PetscCall(BuildStencil(e, killed, mesh, &s));
   if (e->negative) PetscCall(AddNegative(e, killed, &s, q));
   PetscCall(AddLanding(e, killed, &s, q));
-  if (stable.has) PetscCall(AddLandings(obs, gen, killed, &s, q));
+  if (stable.has) PetscCall(AddOvershoots(obs, gen, killed, &s, q));
   if (e->second) PetscCall(AddCommittor(e, gen, killed, q));
   if (finest && obs->scene.results) {
     PetscCall(FPGeneratorStationary(killed, &law));

@@ -26,8 +26,9 @@
 #define EARLY 1e-4 /* least and largest stable numbers that the bins tell apart, to the power 1/beta */
 #define LATE 1e4
 
-/* Accumulator: these, exits up to each of the times, bins: exits, sums of their times; exits beyond each overshoot. */
-enum { COUNT, EXITS, TIME, SQUARE, NEGATIVE, SECOND, BELOW, TIMES };
+/* Accumulator: these, exits up to each of the times, bins: exits, sums of their times; exits beyond each overshoot, and
+   above the start in each coordinate. */
+enum { COUNT, EXITS, TIME, SQUARE, NEGATIVE, SECOND, TIMES };
 
 /* Scratch of a block, by rows of FP_BLOCK: inside (1 or 0), second region visited, levels of both regions before the
    step and after it, variance of both, how far both boundaries are moved, a shifted level, the scale of jumps, then
@@ -46,7 +47,7 @@ enum {
 
 static size_t AccumulatorSize(const FPExit *e)
 {
-  return (size_t)(TIMES + e->times.n + 2 * BINS + e->overshoot.n);
+  return (size_t)(TIMES + e->times.n + 2 * BINS + e->overshoot.n + e->dim);
 }
 
 static FPRegion Region(const FPExit *e, int which)
@@ -182,7 +183,8 @@ static void Record(const FPExit *e, const FPMove *move, int l, double fraction, 
   if (e->negative && FPExitAlongNegative(e, z, 1)) acc[NEGATIVE] += 1;
   for (PetscInt k = 0; k < e->times.n; k++)
     if (time <= e->times.value[k] * (1 + 1e-12)) acc[TIMES + k] += 1;
-  acc[BELOW] += move->after[l] < e->z[0];
+  for (PetscInt i = 0; i < e->dim; i++)
+    acc[TIMES + e->times.n + 2 * BINS + e->overshoot.n + i] += move->after[i * FP_BLOCK + l] > e->z[i];
   for (PetscInt i = 0; i < e->dim; i++) z[i] = move->after[i * FP_BLOCK + l];
   if (e->overshoot.n) FPExitDistance(e->region, e->walls, 1, z, &beyond);
   for (PetscInt k = 0; k < e->overshoot.n; k++)
@@ -424,16 +426,16 @@ static PetscReal Passed(const FPExit *e, PetscReal t)
 static PetscErrorCode AddLandings(const FPExit *e, const double sums[], FPQuantities *q)
 {
   const PetscReal n = sums[COUNT], left = n - sums[EXITS], doubt = 1 / n + left / n;
-  const PetscBool few = (PetscBool)(left > SURVIVORS * n);
+  const PetscBool few    = (PetscBool)(left > SURVIVORS * n);
+  const double   *landed = sums + TIMES + e->times.n + 2 * BINS;
 
   PetscFunctionBegin;
-  if (e->dim == 1) {
-    PetscCall(FPQuantitiesAdd(q, few ? NAN : sums[BELOW] / sums[EXITS], doubt, "1", "exit_side[below]"));
-    PetscCall(FPQuantitiesAdd(q, few ? NAN : 1 - sums[BELOW] / sums[EXITS], doubt, "1", "exit_side[above]"));
-  }
+  for (PetscInt i = 0; i < e->dim; i++)
+    PetscCall(FPQuantitiesAdd(q, few ? NAN : landed[e->overshoot.n + i] / sums[EXITS], doubt, "1", "landing_above[%d]",
+                              (int)i));
   for (PetscInt k = 0; k < e->overshoot.n; k++)
-    PetscCall(FPQuantitiesAdd(q, few ? NAN : sums[TIMES + e->times.n + 2 * BINS + k] / sums[EXITS], doubt, "1",
-                              "overshoot[x=%g]", (double)e->overshoot.value[k]));
+    PetscCall(FPQuantitiesAdd(q, few ? NAN : landed[k] / sums[EXITS], doubt, "1", "overshoot[x=%g]",
+                              (double)e->overshoot.value[k]));
   PetscFunctionReturn(0);
 }
 

@@ -120,11 +120,11 @@ static PetscErrorCode AddNoGibbs(FPObservable obs, FPProcess process, const char
   if (s->gibbs) PetscFunctionReturn(0);
   PetscCall(FPModelHasPotential(s->model, &has));
   PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, "stationary", quantity, "undefined",
-                               !has ? "the model has no potential, so there is no Gibbs law"
-                               : !s->bounded
-                                   ? "laws are compared on bins of a box: give mesh_lower and mesh_upper"
-                                   : "the process has no noise at the minimum, so no Gibbs law belongs to it"));
+  PetscCall(FPResultsAddStatus(
+      obs->scene.results, name, engine, "stationary", quantity, "undefined",
+      !has          ? "the model has no potential, so there is no Gibbs law"
+      : !s->bounded ? "laws are compared on bins of a box: give mesh_lower and mesh_upper"
+                    : "the process has no Gaussian noise at the minimum, so no Gibbs law belongs to it"));
   PetscFunctionReturn(0);
 }
 
