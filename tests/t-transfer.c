@@ -2,6 +2,7 @@
    collocation. One weight, y = p x + xi, x ~ N(0, s), Var xi = v, h = eta s: e' = (1 - eta X) e + eta Z is linear, so
    mu_n = E (1 - eta X)^n, and moments are recursions. */
 #include "lab.h"
+#include "scene.h"
 #include <math.h>
 
 #define WEIGHT "model_type chain model_depth 1 data_type gaussian data_teacher 0.7 "
@@ -306,13 +307,120 @@ static void test_fourth(void **state)
   LabClose(&lab);
 }
 
+/* Gaussian data on two weights, B = 1, label noise 1/2, learning rate 0.3: 3.5e-4 of the particles diverge per step
+   (simulated elsewhere), where the boundary is far beyond the law. */
+static void test_runaway(void **state)
+{
+  Lab    lab;
+  double rate, error, v[FP_MAX_LEVELS];
+
+  (void)state;
+  LabOpen(&lab, "sgd",
+          "model_type chain model_depth 2 model_coordinates balanced data_type gaussian data_teacher 1 "
+          "data_second_moment 1 data_label_noise 0.5 training_learning_rate 0.3 training_batch_size 1 mesh_lower 0.01 "
+          "mesh_upper 40 mesh_cells 192 mesh_map log mesh_faces reflecting,absorbing");
+  LabSolve(&lab, 1);
+  for (PetscInt l = 0; l < lab.levels; l++) v[l] = 1 - Multiplier(&lab, l, 0);
+  LabBound(&lab, v, 0, &rate, &error);
+  check(error < 0.05e-4, "%g +- %g diverge per step", rate, error);
+  check(fabs(rate - 3.5e-4) < 0.1e-4, "%g diverge per step", rate);
+  LabClose(&lab);
+}
+
+static PetscReal Asked(const char observable[], const char process[], const char keys[], const char quantity[])
+{
+  Scene        s;
+  FPScene      scene;
+  FPObservable o;
+  FPQuantities q = {0};
+  const FPBox *box;
+  PetscReal    value;
+
+  SceneOpen(&s, process, "%s", keys);
+  scene = (FPScene){.model = s.model, .mesh = s.mesh, .processes = 1, .process = &s.process};
+  must(FPMeshGetBox(s.mesh, &box));
+  must(FPBinsCreate(box, &scene.bins));
+  must(FPObservableCreate(s.config, observable, &o));
+  must(FPObservableRead(o, s.config, s.model, s.mesh, PETSC_TRUE));
+  must(FPObservableSetScene(o, &scene));
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
+  must(FPObservableGenerator(o, s.gen, PETSC_FALSE, &q));
+  value = SceneValue(&q, quantity, NULL);
+  must(FPObservableDestroy(&o));
+  must(FPQuantitiesFree(&q));
+  SceneClose(&s);
+  return value;
+}
+
+/* Of one weight rho_k = (1 - h)^k: integrated time eta (1/h - 1/2); between steps the mean of two. MSD 2 Var (1 - rho).
+ */
+static void test_correlations(void **state)
+{
+  const char  *keys = "model_type=chain model_depth=1 data_type=gaussian data_teacher=0.7 data_second_moment=1.3 "
+                      "data_label_noise=0.6 training_learning_rate=0.2 training_batch_size=3 mesh_lower=-1.3 "
+                      "mesh_upper=2.7 mesh_cells=256 autocorrelation_times=0,0.2,0.7 msd_times=0,0.2,0.7";
+  const double h = 0.26, rho = 0.5 * (pow(1 - h, 3) + pow(1 - h, 4));
+  const double variance = 0.2 * 0.36 / 3 / (2 - h * (1 + 2.0 / 3));
+  double       got;
+
+  (void)state;
+  got = Asked("autocorrelation", "sgd", keys, "integrated_time_p");
+  check(fabs(got - 0.2 * (1 / h - 0.5)) < 1e-8, "integrated time %.12g, exact %.12g", got, 0.2 * (1 / h - 0.5));
+  got = Asked("autocorrelation", "sgd", keys, "p[t=0.7]");
+  check(fabs(got - rho) < 1e-8, "correlation %.12g, exact %.12g", got, rho);
+  got = Asked("msd", "sgd", keys, "msd[t=0.7]");
+  check(fabs(got - 2 * variance * (1 - rho)) < 1e-2 * got, "msd %.12g, exact %.12g", got, 2 * variance * (1 - rho));
+}
+
+/* Signs with h = 1: steps are independent, so exits from (a, b) are geometric: mean eta/q, variance eta^2 (1 - q)/q^2,
+   rate -ln(1 - q)/eta, q the probability outside. */
+static void test_exit(void **state)
+{
+  const char *keys =
+      "model_type=chain model_depth=1 data_type=rademacher data_teacher=0.2 data_second_moment=2 "
+      "data_label_noise=0.9 training_learning_rate=0.5 training_batch_size=2 mesh_lower=-4 mesh_upper=4.3 "
+      "mesh_cells=100 exit_region=box exit_center=0.13 exit_radius=0.64";
+  const double sd = 0.5 * 0.9, q = 0.5 * erfc(0.71 / sd * M_SQRT1_2) + 0.5 * erfc(0.57 / sd * M_SQRT1_2);
+
+  (void)state;
+  check(fabs(Asked("exit", "sgd", keys, "mean_time") - 0.5 / q) < 1e-9, "mean time");
+  check(fabs(Asked("exit", "sgd", keys, "variance_time") - 0.25 * (1 - q) / q / q) < 1e-9, "variance");
+  check(fabs(Asked("exit", "sgd", keys, "rate") + log(1 - q) / 0.5) < 1e-9, "rate");
+}
+
+/* What no step is known of stops before any work. */
+static void test_refused(void **state)
+{
+  static const char *const keys[][2] = {
+      {"sgd", "data_type=gaussian data_teacher=1 model_type=chain model_depth=1"},
+      {"gd", "data_type=gaussian data_teacher=1 model_type=chain model_depth=1 data_label_noise=1"},
+      {"sgd", "data_type=gaussian data_teacher=1 model_type=chain model_depth=2 data_label_noise=1"},
+      {"sgd", "data_type=gaussian data_teacher=1,0,0,1 model_type=symmetric model_rank=1 data_label_noise=1 "
+              "training_temperature=0.1"}};
+
+  (void)state;
+  for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
+    Scene          s;
+    PetscErrorCode ierr;
+
+    SceneOpen(&s, keys[k][0], "%s training_learning_rate=0.1 mesh_lower=%s mesh_upper=%s mesh_cells=%s", keys[k][1],
+              k < 2 ? "-2" : "-2,-2", k < 2 ? "2" : "2,2", k < 2 ? "32" : "32,32");
+    must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
+    ierr = FPTransferCheck(s.process, &s.options);
+    must(PetscPopErrorHandler());
+    check(ierr == PETSC_ERR_USER_INPUT, "%s %s: %d", keys[k][0], keys[k][1], (int)ierr);
+    SceneClose(&s);
+  }
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_linear),     cmocka_unit_test(test_signs),
-                                     cmocka_unit_test(test_svag),       cmocka_unit_test(test_rows),
-                                     cmocka_unit_test(test_balanced),   cmocka_unit_test(test_evolve),
-                                     cmocka_unit_test(test_divergence), cmocka_unit_test(test_fourth)};
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_linear),     cmocka_unit_test(test_signs),    cmocka_unit_test(test_svag),
+      cmocka_unit_test(test_rows),       cmocka_unit_test(test_balanced), cmocka_unit_test(test_evolve),
+      cmocka_unit_test(test_divergence), cmocka_unit_test(test_runaway),  cmocka_unit_test(test_correlations),
+      cmocka_unit_test(test_exit),       cmocka_unit_test(test_refused),  cmocka_unit_test(test_fourth)};
+  int failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
   failed = cmocka_run_group_tests(tests, NULL, NULL);

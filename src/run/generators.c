@@ -4,6 +4,7 @@
 #include <petsctime.h>
 
 #define MOST_TAIL 0.02 /* of the law beyond the box, without a warning */
+#define KILLED 1e-12   /* of the mass per step: something is */
 #define LEAVES 1e-9    /* probability of a step out of the box that is worth a warning */
 
 typedef struct {
@@ -68,13 +69,14 @@ static PetscErrorCode AddDivergence(FPRunObjects *run, const char process[], FPG
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(FPGeneratorGetMultipliers(gen, &mu));
   for (PetscInt k = 0; k < n; k++) rate += pi[k] * beyond[k];
+  if (mu[0] < 1 - KILLED) rate = 1 - mu[0]; /* the other walls may mirror */
   if (rate > LEAVES)
     PetscCall(FPResultsWarn(
         run->results,
-        mu[0] < 1 - 1e-12 ? "%s leaves the box with probability %.3g per step, where it is killed: its law is the "
-                            "quasi-stationary one, and divergence_rate its rate"
-                          : "%s leaves the box with probability %.3g per step and is mirrored at the walls: the "
-                            "law is that of the box; mesh_faces: absorbing gives the divergence rate",
+        mu[0] < 1 - KILLED ? "%s leaves the box with probability %.3g per step, where it is killed: its law is the "
+                             "quasi-stationary one, and divergence_rate its rate"
+                           : "%s leaves the box with probability %.3g per step and is mirrored at the walls: the "
+                             "law is that of the box; mesh_faces: absorbing gives the divergence rate",
         process, (double)rate));
   PetscFunctionReturn(0);
 }
