@@ -436,6 +436,7 @@ PetscErrorCode FPGeneratorDestroy(FPGenerator *gen)
   PetscCall(PetscFree3(g->rate, g->frequency, g->residual));
   PetscCall(PetscFree2(g->right, g->left));
   PetscCall(PetscFree(g->stationary));
+  PetscCall(PetscFree(g->layer));
   PetscCall(FPGeneratorForget(g));
   PetscCall(FPJumpsDestroy(&g->jumps));
   PetscCall(PetscFree(*gen));

@@ -41,6 +41,7 @@ struct _p_FPGenerator {
   PetscReal *beyond;       /* [n], discrete: probability of a step out of the box, before walls mirror it; else NULL */
   PetscReal *logpi;        /* [n], reversible chains: log of the stationary probability */
   FPJumps    jumps;        /* stable noise: to every node, beside the edges; else NULL */
+  PetscReal *layer; /* [n], killed jumps on a line: what a node's share of products of two modes lacks; else NULL */
   /* modes */
   PetscInt   modes;
   PetscReal *rate, *frequency, *residual, *right, *left; /* right, left: [modes][n] */
@@ -88,6 +89,7 @@ PETSC_INTERN PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symm
 PETSC_INTERN PetscInt       FPGeneratorNearest(FPGenerator gen, const PetscReal point[]); /* unknown */
 /* stable.c: nodes, jumps and edges of a process with stable noise; the two above for it; y += factor Q x, or Q^T x, of
    its jumps without their killing, which is in gen->kill; nothing where there are none. */
+PETSC_INTERN PetscErrorCode FPGeneratorCorrectRates(FPGenerator gen); /* for layers beside killing boundaries */
 PETSC_INTERN PetscErrorCode FPGeneratorFindTailMass(FPGenerator gen); /* info.tail_mass, from the stationary law */
 /* jumpflux.c: jumps under a law pi, added to the flux through upper faces, [dim][lattice], to the entropy production
    but for pairs that have an edge, and to the traffic. */

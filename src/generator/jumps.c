@@ -20,6 +20,23 @@ PetscReal FPJumpsCutRate(PetscReal alpha, PetscReal t)
   return (delta - t) / (1 - delta + PetscMax(t, LEAST));
 }
 
+/* Beside a killing boundary at the distance t modes behave as u_k = h_k - (delta - t) g_k, h_k = (1 + a)_k/k! and g_k =
+   (a)_k/k! with a = alpha/2, u_k Gamma(1 + a) ~ (k + t)^a. The finite part of the sum of u_k^2, by Gauss's formula for
+   2F1 at 1, is what sums of two modes are off by, so eigenvalues are by that times spacing^{1 + alpha}. Those of u_k
+   are 0 for every t: sums of one mode, and mean exit times, are off by less. The term R k^{alpha - 2} of u_k^2 has a
+   finite part with a pole at alpha = 1, which its partial sum takes away: of all nodes, or where it grows with them and
+   is a matter of spacing^2, of the first. */
+PetscReal FPJumpsLayer(PetscReal alpha, PetscReal t, PetscReal count)
+{
+  const PetscReal a = alpha / 2, delta = FPJumpsDelta(alpha), q = delta - t, unit = PetscSqr(tgamma(1 + a));
+  const PetscReal e = a * (a - 1) * ((a + 1) * (3 * a + 2) / 24 - q * a / 2), R = a * a * t * t + 2 * e;
+  const PetscReal hh = tgamma(-1 - alpha) / PetscSqr(tgamma(-a)), hg = tgamma(-alpha) / (tgamma(-a) * tgamma(1 - a));
+  const PetscReal gg = tgamma(1 - alpha) / PetscSqr(tgamma(1 - a));
+
+  return -(hh - 2 * q * hg + q * q * gg + R * PetscPowReal(count, PetscMin(alpha - 1, 0)) / (unit * (alpha - 1))) /
+         PetscSqr(1 - q);
+}
+
 PetscInt FPJumpsLength(PetscInt least)
 {
   for (PetscInt length = least + least % 2;; length += 2) {

@@ -30,6 +30,9 @@ PETSC_INTERN PetscErrorCode FPJumpsCreate(const FPJumpsSetting *setting, FPJumps
    h^-alpha, of a node whose distance from the wall is t instead. */
 PETSC_INTERN PetscReal FPJumpsDelta(PetscReal alpha);
 PETSC_INTERN PetscReal FPJumpsCutRate(PetscReal alpha, PetscReal t);
+/* A line: what the cell of that node lacks, in spacings, so that sums over `count` nodes of products of two modes are
+   their integrals. */
+PETSC_INTERN PetscReal FPJumpsLayer(PetscReal alpha, PetscReal t, PetscReal count);
 /* y = Q x (functions), or Q^T x (measures); x and y, of n numbers, may be the same. */
 PETSC_INTERN PetscErrorCode FPJumpsApply(FPJumps jumps, PetscBool transposed, const PetscReal x[], PetscReal y[]);
 PETSC_INTERN PetscReal      FPJumpsRate(FPJumps jumps, PetscInt i, PetscInt j); /* of jumps i -> j, i != j */

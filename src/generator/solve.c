@@ -485,13 +485,16 @@ static PetscErrorCode SolveModes(FPGenerator gen, Mat A, PetscInt wanted, EPS *e
 
   PetscFunctionBegin;
   PetscCall(PetscObjectTypeCompare((PetscObject)A, MATSHELL, &shell));
-  if (shell && gen->logpi && gen->absorbing) {
+  if (shell && gen->logpi && gen->absorbing && gen->dim > 1) {
     PetscCall(CreateBlockSolver(gen, A, wanted, eps));
     PetscCall(StartVector(gen, A, *eps));
-    PetscCall(EPSSolve(*eps));
-    PetscCall(EPSGetConverged(*eps, &converged));
+    PetscCall(PetscPushErrorHandler(PetscReturnErrorHandler, NULL)); /* a basis may become dependent */
+    ierr = EPSSolve(*eps);
+    PetscCall(PetscPopErrorHandler());
+    if (!ierr) PetscCall(EPSGetConverged(*eps, &converged));
     if (converged >= wanted) PetscFunctionReturn(0);
     PetscCall(EPSDestroy(eps));
+    ierr = 1;
   }
   for (PetscInt attempt = 0; ierr && attempt < ATTEMPTS; attempt++) {
     PetscCall(CreateSolver(gen, A, wanted, 5 * attempt, eps));
@@ -532,6 +535,7 @@ PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs)
   PetscCall(StoreModes(gen, eps, adjoint, A, wanted));
   PetscCall(StoreStationary(gen, eps, A));
   WeighStencils(gen);
+  PetscCall(FPGeneratorCorrectRates(gen));
   PetscCall(FPGeneratorFindTailMass(gen));
   PetscCall(EPSDestroy(&eps));
   PetscCall(EPSDestroy(&adjoint));

@@ -17,6 +17,7 @@
 #define TOLERANCE 1e-12 /* of iterative solves */
 #define HAIR 1e-12      /* of jump rates that cancel against drift */
 #define RESTART 80
+#define POLE 1e-4 /* of the index from 1, where terms of a formula cancel */
 #define TAIL_POINTS 400
 #define ASIDE 0.1 /* of the width: sources of jumps beyond the walls are farther inside */
 
@@ -195,6 +196,36 @@ static PetscErrorCode BuildLocal(FPGenerator gen, const FPStable *stable, Local 
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode FindLayers(FPGenerator gen, PetscReal alpha, const PetscReal cut[])
+{
+  const PetscReal index = PetscAbsReal(alpha - 1) < POLE ? 1 + POLE : alpha;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(gen->n, &gen->layer));
+  for (PetscInt c = 0; c < 2; c++)
+    for (PetscInt k = 0; k < gen->n; k++)
+      if (cut[c * gen->n + k] < 1 && alpha < 2) gen->layer[k] += FPJumpsLayer(index, cut[c * gen->n + k], gen->n / 2.0);
+  PetscFunctionReturn(0);
+}
+
+/* First-order perturbation of the masses of nodes. */
+PetscErrorCode FPGeneratorCorrectRates(FPGenerator gen)
+{
+  PetscFunctionBegin;
+  for (PetscInt m = 0; m < gen->modes && gen->layer; m++) {
+    const PetscReal *right = gen->right + (size_t)m * gen->n, *left = gen->left + (size_t)m * gen->n;
+    PetscReal        whole = 0, lacking = 0;
+
+    if (gen->frequency[m] > 0) continue;
+    for (PetscInt k = 0; k < gen->n; k++) {
+      whole += left[k] * right[k];
+      lacking += gen->layer[k] * left[k] * right[k];
+    }
+    gen->rate[m] /= 1 + lacking / whole;
+  }
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPGeneratorBuildStable(FPGenerator gen)
 {
   FPStable stable;
@@ -209,6 +240,7 @@ PetscErrorCode FPGeneratorBuildStable(FPGenerator gen)
   FPInputCheck(gen->n >= 4, "the region holds %" PetscInt_FMT " cells of the grid, too few; choose more cells", gen->n);
   PetscCall(CreateJumps(gen, &stable, &local));
   PetscCall(BuildLocal(gen, &stable, &local));
+  if (gen->dim == 1) PetscCall(FindLayers(gen, stable.alpha, local.cut));
   gen->home = FPGeneratorNearest(gen, gen->start);
   if (gen->region || stable.boundary == FP_BOUNDARY_KILLED) gen->absorbing = PETSC_TRUE;
   gen->info.closed_classes = gen->region ? 0 : 1;
