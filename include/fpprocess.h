@@ -32,6 +32,12 @@ PETSC_EXTERN PetscErrorCode FPProcessGetTraining(FPProcess   process,
 PETSC_EXTERN PetscErrorCode FPProcessGetAlgorithm(FPProcess process, FPAlgorithm *algorithm, PetscInt *order);
 /* "gradient", "modified", ...: the types of the two axes; either may be NULL */
 PETSC_EXTERN PetscErrorCode FPProcessGetAxes(FPProcess process, const char **drift, const char **noise);
+/* gd or an SDE, without any noise */
+PETSC_EXTERN PetscErrorCode FPProcessIsDeterministic(FPProcess process, PetscBool *deterministic);
+/* Covariance [d][d][n], n <= FP_BLOCK, of the oscillations about z that the drift averages over (central_flow,
+   rod_flow). Only where there is one. */
+PETSC_EXTERN PetscErrorCode FPProcessHasOscillation(FPProcess process, PetscBool *has);
+PETSC_EXTERN void           FPProcessOscillation(FPProcess process, int n, const double *z, double *Sigma);
 /* The clock: p(t) = E_beta(scale t^beta L) p(0) in place of exp(t L) p(0), E_beta the Mittag-Leffler function; the
    process runs in the time inf{s : S(s) > t} of a stable subordinator, E exp(-q S(s)) = exp(-s q^beta/scale). The
    ordinary clock has beta = scale = 1. */

@@ -44,6 +44,7 @@ static inline void AskExact(Asked *a, const char observable[], const char proces
                     .use_particles = PETSC_TRUE};
   must(FPParticleOptionsRead(s->config, &scene.particles));
   must(FPObservableCreate(s->config, observable, &o));
+  must(FPObservableRead(o, s->config, s->model, s->mesh, PETSC_FALSE));
   must(FPObservableSetScene(o, &scene));
   must(FPObservableExact(o));
   must(FPObservableDestroy(&o));

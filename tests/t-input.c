@@ -79,7 +79,7 @@ static const Case cases[] = {
     {"ald3 where D < 0", "no diffusion of this order", .data = FILE_DATA, .rows = "bmi,progress\n0.5,1.25\n1.5,2\n",
      .model = "model: {type: chain, depth: 2, coordinates: balanced}\n", .training = "training: {learning_rate: 0.1}\n",
      .process = "processes: [ald3]\n", .mesh = "mesh: {lower: [0.4], upper: [2], cells: [64]}\n"},
-    {"unknown drift", "gradient, modified, refined", .process = "processes: [ald]\nald: {drift: third}\n"},
+    {"unknown drift", "gradient, modified, refined, central_flow, rod_flow|central_flow", .process = "processes: [ald]\nald: {drift: third}\n"},
     {"temperature matched to ald3", "no multiple of C",
      .model   = "model: {type: chain, depth: 2, coordinates: balanced}\n",
      .process = "processes: [langevin]\nlangevin: {temperature: matched, matched_to: ald3}\n",

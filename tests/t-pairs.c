@@ -117,28 +117,42 @@ static const Setting settings[] = {
       "mesh_lower", "-1.7,-1.8", "mesh_upper", "1.6,1.5", "mesh_cells", "32,24"}},
 };
 
-static const char *const processes[] = {"sgd", "gd", "svag", "langevin", "ald", "ald2", "fractional", "levy"};
+static const char *const processes[] = {"sgd",        "gd",           "svag", "langevin", "ald", "ald2",
+                                        "fractional", "central_flow", "ald3", "rod_flow", "levy"};
 
-/* Jumps need a box, generators of them at most two dimensions, and coordinates that are no map. */
-static size_t Processes(const Setting *s)
+/* central_flow needs a potential, ald3 and rod_flow one coordinate; jumps a box, generators of them at most two
+   dimensions, and coordinates that are no map. */
+static PetscBool Exists(const Setting *s, size_t p)
 {
-  const PetscBool jumps = (PetscBool)(s->mesh && s->dim <= 2 && strcmp(s->title, "chain, invariant") != 0);
+  if (!strcmp(processes[p], "levy")) return (PetscBool)(s->mesh && s->dim <= 2 && strcmp(s->title, "chain, invariant"));
+  if (!strcmp(processes[p], "central_flow")) return s->potential;
+  return (PetscBool)(s->dim == 1 || (strcmp(processes[p], "ald3") && strcmp(processes[p], "rod_flow")));
+}
 
-  return sizeof(processes) / sizeof(processes[0]) - (jumps ? 0 : 1);
+/* Flows without injected noise have no generator. */
+static PetscBool Still(const Setting *s, size_t p)
+{
+  PetscBool warm = PETSC_FALSE;
+
+  for (PetscInt k = 0; s->keys[k]; k++) warm = (PetscBool)(warm || !strcmp(s->keys[k], "training_temperature"));
+  return (PetscBool)(!warm && strstr(processes[p], "flow"));
 }
 
 static FPConfig MakeConfig(const Setting *setting)
 {
   FPConfig config;
-  char     start[64], list[128] = "";
+  char     start[64], names[256] = "";
 
   must(FPConfigCreate(&config));
-  for (size_t p = 0; p < Processes(setting); p++)
-    (void)snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", p ? "," : "", processes[p]);
-  must(FPConfigSet(config, "processes", list));
+  for (size_t p = 0; p < sizeof(processes) / sizeof(processes[0]); p++) {
+    if (!Exists(setting, p)) continue;
+    must(PetscStrlcat(names, names[0] ? "," : "", sizeof(names)));
+    must(PetscStrlcat(names, processes[p], sizeof(names)));
+  }
+  must(FPConfigSet(config, "processes", names));
   must(FPConfigSet(config, "observables",
                    "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing,msd,"
-                   "autocorrelation,sharpness,tails,flat"));
+                   "autocorrelation,sharpness,tails,flat,orbit"));
   must(FPConfigSet(config, "evolution_times", "0,0.4,3.02"));
   if (setting->maps) must(FPConfigSet(config, "data_shift_second_moment", "1.4"));
   must(PetscStrncpy(start, "0.31,-0.27,0.42,0.22,-0.35,0.4,0.38,0.29", sizeof(start)));
@@ -153,6 +167,7 @@ static FPConfig MakeConfig(const Setting *setting)
   must(FPConfigSet(config, "mixing_start", start));
   must(FPConfigSet(config, "sharpness_times", "0.4,3.02"));
   must(FPConfigSet(config, "sharpness_start", start));
+  must(FPConfigSet(config, "orbit_start", start));
   must(FPConfigSet(config, "msd_times", "0.4,3.02"));
   must(FPConfigSet(config, "autocorrelation_times", "0.4,1.52"));
   must(FPConfigSet(config, "spectrum_pairs", "3"));
@@ -321,14 +336,17 @@ static void RunSetting(const Setting *s)
   root = json_load_file(path, 0, NULL);
   assert_non_null(root);
   CheckRows(s, root);
-  for (size_t p = 0; p < Processes(s); p++) {
+  for (size_t p = 0; p < sizeof(processes) / sizeof(processes[0]); p++) {
+    if (!Exists(s, p)) continue;
     CheckPromises(s, root, processes[p], "particles");
-    if (s->mesh && p >= 3) CheckPromises(s, root, processes[p], "generator");
+    if (s->mesh && p >= 3 && !Still(s, p)) CheckPromises(s, root, processes[p], "generator");
   }
   CheckNoise(s, root);
   Promise(root, s->title, "sgd", "particles", "reduction", "difference_loss");
   Promise(root, s->title, "model", "exact", "free_energy", "learning_coefficient");
-  for (size_t p = 0; p < Processes(s); p++) {
+  for (size_t p = 0; p < sizeof(processes) / sizeof(processes[0]); p++) {
+    if (!Exists(s, p)) continue;
+    Promise(root, s->title, processes[p], "exact", "orbit", "period");
     Promise(root, s->title, processes[p], "exact", "lyapunov", "exponent_at[minimum]");
     Promise(root, s->title, processes[p], "particles", "lyapunov", "exponent_orbit");
   }

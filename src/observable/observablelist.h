@@ -26,3 +26,5 @@ FP_OBSERVABLE("tails", FPObservableCreate_Tails,
               "how heavy tails look: Hill's estimator of gradient noise and of weights, over k")
 FP_OBSERVABLE("flat", FPObservableCreate_Flat,
               "along the flat directions of a critical point: conditional law, projected process, its gap and mixing")
+FP_OBSERVABLE("orbit", FPObservableCreate_Orbit,
+              "of a process without noise: fixed points and cycles, multipliers, exponent, time averages")

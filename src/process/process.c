@@ -143,6 +143,28 @@ PetscErrorCode FPProcessGetAlgorithm(FPProcess process, FPAlgorithm *algorithm, 
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPProcessIsDeterministic(FPProcess process, PetscBool *deterministic)
+{
+  const FPAlgorithm kind = process->algorithm.kind;
+
+  PetscFunctionBegin;
+  *deterministic = (PetscBool)((kind == FP_GD || kind == FP_SDE) && process->channels == 0 &&
+                               !process->noise.stable.has && process->training.temperature == 0);
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPProcessHasOscillation(FPProcess process, PetscBool *has)
+{
+  PetscFunctionBegin;
+  *has = (PetscBool)(process->drift.oscillation && !process->mapped && !process->section);
+  PetscFunctionReturn(0);
+}
+
+void FPProcessOscillation(FPProcess process, int n, const double *z, double *Sigma)
+{
+  process->drift.oscillation(process, n, z, Sigma);
+}
+
 PetscErrorCode FPProcessGetAxes(FPProcess process, const char **drift, const char **noise)
 {
   PetscFunctionBegin;

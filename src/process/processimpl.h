@@ -8,6 +8,8 @@ typedef struct {
   void (*drift)(FPProcess process, int n, const double *w, double *b); /* Ito drift */
   /* U with b = -metric grad U, for a model with a potential */
   void (*energy)(FPProcess process, int n, const double *w, double *U);
+  /* Covariance [d][d][n] of oscillations about w that the drift is averaged over; NULL: none */
+  void (*oscillation)(FPProcess process, int n, const double *w, double *Sigma);
 } FPDrift;
 
 typedef struct {

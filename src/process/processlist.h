@@ -18,6 +18,8 @@
 FP_DRIFT("gradient", FPDriftCreate_Gradient)
 FP_DRIFT("modified", FPDriftCreate_Modified)
 FP_DRIFT("refined", FPDriftCreate_Refined)
+FP_DRIFT("central_flow", FPDriftCreate_CentralFlow)
+FP_DRIFT("rod_flow", FPDriftCreate_RodFlow)
 
 FP_NOISE("none", FPNoiseCreate_None)
 FP_NOISE("isotropic", FPNoiseCreate_Isotropic)
@@ -42,6 +44,10 @@ FP_PRESET("langevin", "sde", "gradient", "isotropic", "ordinary", "overdamped La
 FP_PRESET("ald", "sde", "gradient", "gradient", "ordinary", "anisotropic Langevin dynamics, first-order SDE of SGD")
 FP_PRESET("ald2", "sde", "modified", "gradient", "ordinary", "second-order modified equation of SGD")
 FP_PRESET("ald3", "sde", "refined", "refined", "ordinary", "third-order modified equation of SGD, in one coordinate")
+FP_PRESET("central_flow", "sde", "central_flow", "none", "ordinary",
+          "time average of gradient descent at the edge of stability")
+FP_PRESET("rod_flow", "sde", "rod_flow", "none", "ordinary",
+          "the same as a rod between its turning points, in one coordinate")
 FP_PRESET("fractional", "sde", "gradient", "gradient", "fractional",
           "ald whose clock stands still for times of infinite mean: memory, subdiffusion")
 FP_PRESET("levy", "sde", "gradient", "stable", "ordinary",

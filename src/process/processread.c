@@ -17,7 +17,7 @@ static const Preset presets[] = {
 static const FPParameter axes[][5] = {
 #define FP_PRESET(NAME, ALGORITHM, DRIFT, NOISE, CLOCK, HELP)                                                          \
   {{"preset", FP_STRING, FIELD(preset), NAME, 0, 0, NULL, NULL, "what the block starts from"},                         \
-   {"drift", FP_STRING, FIELD(drift), DRIFT, 0, 0, NULL, NULL, "gradient, modified, refined"},                         \
+   {"drift", FP_STRING, FIELD(drift), DRIFT, 0, 0, NULL, NULL, "gradient, modified, refined, central_flow, rod_flow"}, \
    {"noise", FP_STRING, FIELD(noise), NOISE, 0, 0, NULL, NULL, "none, isotropic, gradient, refined, stable"},          \
    {"clock", FP_STRING, FIELD(clock), CLOCK, 0, 0, NULL, NULL, "ordinary, fractional"},                                \
    {.name = NULL}},
@@ -60,7 +60,8 @@ static const FPParameter preset_only[] = {
 static const char reserved[] =
     " data model training processes mesh engines generator transfer particles crosscheck observables "
     "sample flat spectrum stationary current exit mixing evolution msd autocorrelation lyapunov tails noise "
-    "reduction sharpness free preset drift clock inertia temperature matched alpha scale boundary beta mu beta1 "
+    "reduction sharpness orbit collapse free preset drift clock inertia temperature matched alpha scale boundary beta "
+    "mu beta1 "
     "beta2 epsilon dt type path inputs targets standardize whiten teacher depth rank coordinates "
     "diffusion center lower upper cells map faces refine file verify nodes order count steps seed "
     "threads threshold pairs at region radius normal offset level inside start times spread out over "
@@ -237,9 +238,9 @@ PetscErrorCode FPProcessReadKeys(FPConfig config, FPProcess process, FPProcessKe
 PetscErrorCode FPProcessList(FILE *out)
 {
   PetscFunctionBegin;
-  fprintf(out, "%-10s %-10s %-10s %-10s %-10s %s\n", "preset", "algorithm", "drift", "noise", "clock", "");
+  fprintf(out, "%-12s %-10s %-12s %-10s %-10s %s\n", "preset", "algorithm", "drift", "noise", "clock", "");
   for (PetscInt k = 0; k < PRESETS; k++)
-    fprintf(out, "%-10s %-10s %-10s %-10s %-10s %s\n", presets[k].name, presets[k].axis[FP_AXIS_ALGORITHM],
+    fprintf(out, "%-12s %-10s %-12s %-10s %-10s %s\n", presets[k].name, presets[k].axis[FP_AXIS_ALGORITHM],
             presets[k].axis[FP_AXIS_DRIFT], presets[k].axis[FP_AXIS_NOISE], presets[k].axis[FP_AXIS_CLOCK],
             presets[k].help);
   fprintf(out, "\nkeys of the section of a process NAME (a preset, or a name of yours with a preset), defaults as for "

@@ -366,13 +366,12 @@ static PetscErrorCode DrawParticles(FPRunObjects *run, PetscInt p, FPSample *sam
 PetscErrorCode FPRunDraw(FPRunObjects *run, PetscInt p, FPSample *sample)
 {
   FPAlgorithm algorithm;
-  FPTraining  training;
-  PetscBool   grid = (PetscBool)(run->mesh && run->use_generator);
+  PetscBool   grid = (PetscBool)(run->mesh && run->use_generator), deterministic;
 
   PetscFunctionBegin;
   PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, NULL));
-  PetscCall(FPProcessGetTraining(run->process[p], &training));
-  FPInputCheck(algorithm != FP_GD || training.temperature > 0,
+  PetscCall(FPProcessIsDeterministic(run->process[p], &deterministic));
+  FPInputCheck(!deterministic,
                "command line: -process %s is deterministic without a temperature: it has no law to sample",
                run->options.processes.value[p]);
   FPInputCheck(!run->sampling.quasi || (algorithm == FP_SDE ? grid : run->sampling.killed != NULL),

@@ -110,12 +110,13 @@ static PetscErrorCode CheckGenerators(FPRunObjects *run)
   PetscFunctionBegin;
   for (PetscInt p = 0; p < run->processes; p++) {
     PetscReal   bytes;
-    PetscBool   symmetric, discrete;
+    PetscBool   symmetric, discrete, flow;
     const char *what;
     FPStable    stable;
 
     PetscCall(FPRunIsDiscrete(run, p, &discrete));
-    if (!(discrete ? run->use_transfer : run->use_generator)) continue;
+    PetscCall(FPProcessIsDeterministic(run->process[p], &flow));
+    if (discrete ? !run->use_transfer : flow || !run->use_generator) continue;
     what = discrete ? "transfer operator" : "generator";
     FPInputCheck(run->mesh, "engines: the %s needs a mesh (mesh_lower, mesh_upper, mesh_cells)", what);
     PetscCall(FPProcessHasPotential(run->process[p], &symmetric));
@@ -369,11 +370,12 @@ static PetscErrorCode Work(FPRunObjects *run)
   PetscFunctionBegin;
   for (PetscInt pass = 0; pass < 2; pass++) {
     for (PetscInt p = 0; p < run->processes; p++) {
-      PetscBool has, discrete;
+      PetscBool has, discrete, flow;
 
       PetscCall(FPRunIsDiscrete(run, p, &discrete));
+      PetscCall(FPProcessIsDeterministic(run->process[p], &flow));
       PetscCall(FPProcessHasPotential(run->process[p], &has));
-      if ((discrete ? run->use_transfer : run->use_generator) && has == (PetscBool)pass)
+      if ((discrete ? run->use_transfer : run->use_generator && !flow) && has == (PetscBool)pass)
         PetscCall(FPRunGenerator(run, p));
     }
   }

@@ -5,7 +5,7 @@
 #include "fpobservable.h"
 
 #define FP_MAX_PROCESSES 16
-#define FP_MAX_OBSERVABLES 16
+#define FP_MAX_OBSERVABLES 24
 #define FP_MAX_LEVELS 3
 
 typedef struct {

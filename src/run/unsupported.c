@@ -10,13 +10,8 @@ typedef struct {
 
 static PetscErrorCode Deterministic(const FPRunObjects *run, PetscInt p, PetscBool *applies)
 {
-  FPAlgorithm algorithm;
-  FPTraining  training;
-
   PetscFunctionBegin;
-  PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, NULL));
-  PetscCall(FPProcessGetTraining(run->process[p], &training));
-  *applies = (PetscBool)(algorithm == FP_GD && training.temperature == 0);
+  PetscCall(FPProcessIsDeterministic(run->process[p], applies));
   PetscFunctionReturn(0);
 }
 
@@ -100,6 +95,10 @@ static const Unsupported Table[] = {
     {"current", "transfer", "every process",
      "entropy_production_binned: a jump has no diffusion; entropy_production is that of the chain", NULL},
     {"lyapunov", "transfer", "every process", "the operator knows where a step leads, not how it stretches", NULL},
+    {"*", "generator", "SDEs without noise", "the law of a flow is a point: observable orbit says where it ends", NULL},
+    {"orbit", "every", "processes with noise", "a process with noise has a law, not an orbit", NULL},
+    {"orbit", "every", "coordinates invariant",
+     "the map acts on the weights: model_coordinates = weights or balanced has its orbits", NULL},
     {"*", "generator", "more than 3 coordinates", "grids have 1 to 3 dimensions; particles run without a mesh", NULL},
     {"evolution", "particles", "every process",
      "kl_stationary: particles on their way know no stationary law; entropy_binned is compared", NULL},
