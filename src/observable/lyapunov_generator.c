@@ -300,6 +300,36 @@ static PetscErrorCode TwoDimensions(FPProcess process, FPGenerator gen, Tangents
   PetscFunctionReturn(0);
 }
 
+/* Jumps stretch tangent vectors by their scale's slope, and turn them: what the drift's slope tells is all there is in
+   one dimension where the scale is constant. */
+static PetscErrorCode RefuseJumps(FPGenerator gen, const char **reason)
+{
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal       *sigma;
+  PetscInt         n, dim;
+  const PetscInt  *cells;
+  PetscReal        ratio;
+  FPProcess        process;
+  FPStable         stable;
+  PetscBool        same = PETSC_TRUE;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetStable(process, &stable));
+  if (!stable.has) PetscFunctionReturn(0);
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(PetscMalloc1(n, &sigma));
+  FPProcessStableScale(process, (int)n, z, sigma);
+  for (PetscInt k = 0; k < n; k++) same = (PetscBool)(same && sigma[k] == sigma[0]);
+  PetscCall(PetscFree(sigma));
+  if (dim > 1 || !same)
+    *reason = "jumps stretch and turn tangent vectors, which this grid does not know; particles have it";
+  if (stable.boundary == FP_BOUNDARY_KILLED) *reason = "a process that is killed at walls has no orbit that goes on";
+  PetscFunctionReturn(0);
+}
+
 /* Why there is none on this grid, or NULL. */
 static PetscErrorCode Refuse(FPObservable obs, FPGenerator gen, const char **reason)
 {
@@ -327,6 +357,7 @@ static PetscErrorCode Refuse(FPObservable obs, FPGenerator gen, const char **rea
     *reason =
         "of rank-deficient noise the law keeps to a line: gradients across it are not on the grid; particles have it";
   if (mapped) *reason = FP_LYAPUNOV_MAPPED;
+  PetscCall(RefuseJumps(gen, reason));
   PetscCall(FPGeneratorGetStep(gen, &step));
   if (step > 0) *reason = "the transfer operator knows where a step leads, not how it stretches; particles have it";
   PetscFunctionReturn(0);

@@ -151,6 +151,8 @@ static const Unsupported Table[] = {
     {"lyapunov", "generator", "absorbing faces", "a process that is killed at walls has no orbit that goes on", NULL},
     {"lyapunov", "generator", "rank-deficient D in 2-D",
      "the law keeps to a line: gradients across it are not on the grid", NULL},
+    {"lyapunov", "generator", "noise stable, 2-D or not constant",
+     "jumps stretch and turn tangent vectors, which this grid does not know; particles have it", NULL},
     {"lyapunov", "generator", "3 coordinates", "directions of tangent vectors would need a grid of five dimensions",
      NULL},
     {"lyapunov", "generator", "over 2500 cells in 2-D", "16 unknowns for each cell are too many; particles have it",
