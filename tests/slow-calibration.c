@@ -339,7 +339,7 @@ static void test_chain_in_time(void **state)
                                    "mesh_upper",
                                    "1.8,1.9",
                                    "mesh_cells",
-                                   "192,192",
+                                   "224,224",
                                    "particles_count",
                                    "4096",
                                    "particles_steps",

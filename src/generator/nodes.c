@@ -141,7 +141,7 @@ void FPGeneratorPointInCell(FPGenerator gen, PetscInt k, const PetscReal u[], Pe
 
     FPMeshMap(gen->mesh, a, i * gen->h[a], &lower, &slope);
     FPMeshMap(gen->mesh, a, (i + 1) * gen->h[a], &upper, &slope);
-    point[a] = gen->z[a * n + k] + (u[a] - 0.5) * (upper - lower);
+    point[a] = lower + u[a] * (upper - lower);
     rest /= gen->cells[a];
   }
 }

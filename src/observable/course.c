@@ -6,6 +6,7 @@
 
 #define ON_LINE 0.01     /* cells */
 #define GAUSSIAN_REACH 8 /* standard deviations */
+#define LATEST 1e12      /* beyond, rounding of the fastest rates is all that is left */
 #define UNIFORM 4        /* lengths of the box: a Gaussian this wide, mirrored, is uniform to e^-79 */
 
 static PetscErrorCode ReadTimes(FPCourse *course, const char section[])
@@ -19,8 +20,8 @@ static PetscErrorCode ReadTimes(FPCourse *course, const char section[])
     char       *end;
 
     course->t[k] = strtod(word, &end);
-    FPInputCheck(end != word && !*end && isfinite(course->t[k]) && course->t[k] >= 0,
-                 "%s_times: '%s' is no time; numbers from 0 on are accepted", section, word);
+    FPInputCheck(end != word && !*end && course->t[k] >= 0 && course->t[k] <= LATEST,
+                 "%s_times: '%s' is no time; numbers from 0 to %g are accepted", section, word, LATEST);
     FPInputCheck(k == 0 || course->t[k] > course->t[k - 1], "%s_times: %s after %s; ascending times are accepted",
                  section, word, course->times.value[k - 1]);
     FPInputCheck(strlen(word) < 20, "%s_times: '%s' is longer than 19 characters", section, word);

@@ -182,6 +182,36 @@ static PetscErrorCode CheckStart(const FPExit *e, FPMesh mesh)
   PetscFunctionReturn(0);
 }
 
+/* Reflecting walls keep what the region does not let out before. */
+static PetscErrorCode CheckWayOut(const FPExit *e, FPMesh mesh)
+{
+  const FPBox *box;
+  PetscInt     cells[FP_MAX_AXES], total = 1;
+  PetscReal    ratio;
+  PetscBool    out = PETSC_FALSE;
+
+  PetscFunctionBegin;
+  if (!mesh) PetscFunctionReturn(0);
+  PetscCall(FPMeshGetBox(mesh, &box));
+  PetscCall(FPMeshGetCells(mesh, 0, cells, &ratio));
+  for (PetscInt f = 0; f < 2 * e->dim; f++) out = (PetscBool)(out || box->face[f] == FP_ABSORBING);
+  for (PetscInt a = 0; a < e->dim; a++) total *= cells[a] + 1;
+  for (PetscInt k = 0; k < total && !out; k++) { /* the corners of the cells */
+    PetscInt rest = k;
+    double   z[FP_MAX_AXES], slope, level;
+
+    for (PetscInt a = 0; a < e->dim; a++) {
+      FPMeshMap(mesh, a, (PetscReal)(rest % (cells[a] + 1)) / cells[a], &z[a], &slope);
+      rest /= cells[a] + 1;
+    }
+    FPRegionLevel(e->region, 1, z, &level);
+    out = (PetscBool)(level >= 0);
+  }
+  FPInputCheck(out, "exit_region holds the whole mesh, whose walls reflect: nothing leaves it; choose a smaller region "
+                    "or absorbing mesh_faces");
+  PetscFunctionReturn(0);
+}
+
 /* A grid needs some cells in the region: counted on the coarsest one of a run with an engine on grids. */
 static PetscErrorCode CheckCells(const FPExit *e, FPConfig config, FPMesh mesh)
 {
@@ -237,6 +267,7 @@ static PetscErrorCode Read_Exit(FPObservable obs, FPConfig config, FPModel model
   if (!e->region) PetscFunctionReturn(0);
   PetscCall(ReadStart(e, config));
   if (wanted) PetscCall(CheckStart(e, mesh));
+  if (wanted) PetscCall(CheckWayOut(e, mesh));
   if (wanted) PetscCall(CheckCells(e, config, mesh));
   PetscCall(FindSaddle(e));
   if (e->negative) PetscCall(NegativeDirections(e));

@@ -1,8 +1,8 @@
 /* exit_generator.c: times of leaving a region from the generator Q of the process killed at its boundary:
-     mean T = -Q^-1 1, second moment -2 Q^-1 T (less step T where time goes in steps), survival exp(t Q) 1, slowest rates and quasi-stationary law from the
-     spectrum, each at the start by interpolation between cell centres.
-   Where edges have a factor for slow modes (fitted.c), a start on a steep slope would leave a quarter too soon: times
-   and survival are those of a second chain without it (options.transient). Of rare exits that factor makes the slowest
+     mean T = -Q^-1 1, second moment -2 Q^-1 T (less step T where time goes in steps), survival exp(t Q) 1, slowest
+   rates and quasi-stationary law from the spectrum, each at the start by interpolation between cell centres. Where
+   edges have a factor for slow modes (fitted.c), a start on a steep slope would leave a quarter too soon: times and
+   survival are those of a second chain without it (options.transient). Of rare exits that factor makes the slowest
    rate, and with it the time, far more accurate; there the slowest mode, of rate k' and weight c at the start in the
    second chain, is given the rate k of the first: c exp(-k' t) becomes c exp(-k t). Where it leaves: the flux at node k
    is g_k kill_k with g = -Q^-T delta_start, the mean time spent at each node; the share of a cell that lies along
@@ -466,7 +466,7 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowM
   for (PetscInt k = 0; k < n; k++) one[k] = 1;
   PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, one, T));
   PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, T, one));
-  mean   = At(s, T) + slow->weight * (1 / slow->better - 1 / slow->rate);
+  mean = At(s, T) + slow->weight * (1 / slow->better - 1 / slow->rate);
   PetscCall(FPGeneratorGetStep(killed, &step));
   square = 2 * At(s, one) - step * mean + 2 * slow->weight * (1 / PetscSqr(slow->better) - 1 / PetscSqr(slow->rate));
   *start = mean;

@@ -87,7 +87,7 @@ static PetscErrorCode AddMultipliers(const Spectrum *s, PetscInt count, const Pe
   if (s->step == 0) PetscFunctionReturn(0);
   for (PetscInt k = 0; k < count; k++) {
     const PetscReal modulus = exp(-rate[k] * s->step), angle = frequency[k] * s->step;
-    const PetscReal doubt   = modulus * s->step * error[k] + 1e-15;
+    const PetscReal doubt = modulus * s->step * error[k] + 1e-15;
 
     PetscCall(FPQuantitiesAdd(q, modulus * cos(angle), doubt, "1", "mu_re[%d]", (int)k));
     PetscCall(FPQuantitiesAdd(q, frequency[k] * s->step > PETSC_PI - 1e-12 ? 0 : modulus * sin(angle), doubt, "1",
@@ -220,8 +220,7 @@ static PetscErrorCode Generator_Spectrum(FPObservable obs, FPGenerator gen, Pets
   PetscCall(FPGeneratorGetStep(gen, &s->step));
   PetscCall(FPMeshGetBox(obs->scene.mesh, &box));
   s->killed = PETSC_FALSE;
-  for (PetscInt f = 0; f < 2 * box->dim; f++)
-    s->killed = (PetscBool)(s->killed || box->face[f] == FP_ABSORBING);
+  for (PetscInt f = 0; f < 2 * box->dim; f++) s->killed = (PetscBool)(s->killed || box->face[f] == FP_ABSORBING);
   PetscCall(AddMultipliers(s, count, rate, frequency, residual, q));
   if (finest) {
     PetscCall(KeepModes(s, gen, count));

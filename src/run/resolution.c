@@ -4,7 +4,7 @@
    and far below one cell nothing moves. Where D vanishes at the minimum, or coordinates are curved, nothing is said. */
 #include "runimpl.h"
 
-#define WIDE 1.5 /* widths of the law in one cell, beyond which a warning is due */
+#define WIDE 0.7 /* widths of the law in one cell, beyond which a warning is due */
 #define USELESS 30.0
 
 static PetscErrorCode CellsPerLaw(FPRunObjects *run, PetscInt p, PetscReal *ratio)

@@ -3,6 +3,9 @@
 #include <petsctime.h>
 #include <stdio.h>
 
+#define MOST_STEPS 1e14
+#define STEPS_PER_DAY 1e13 /* of particles, on one core */
+
 #define FP_OBSERVABLE(name, create, help) name " "
 static const char Observables[] =
 #include "../observable/observablelist.h"
@@ -169,13 +172,43 @@ static PetscErrorCode CheckJumps(FPRunObjects *run)
 }
 
 /* Particles need a step, and have no answer to an absorbing face. */
+/* Steps of particles, weighed by what they cost: legal keys can ask for more than a life has time for. */
+static PetscErrorCode CheckLength(FPRunObjects *run, PetscInt p)
+{
+  FPAlgorithm algorithm;
+  FPTraining  training;
+  PetscReal   step, steps;
+  PetscInt    count, order;
+  const char *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetName(run->process[p], &name));
+  PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, &order));
+  PetscCall(FPProcessGetTraining(run->process[p], &training));
+  PetscCall(FPParticlesCount(&run->particles, &count));
+  steps = (PetscReal)count * ((PetscReal)run->particles.steps + (PetscReal)run->particles.burn_in);
+  if (algorithm == FP_SDE) {
+    PetscCall(FPProcessGetParticleStep(run->process[p], &step));
+    steps *= 3 * training.learning_rate / step; /* with the step and with half of it */
+  } else if (algorithm != FP_GD)
+    steps *= (PetscReal)order * training.batch_size;
+  FPInputCheck(steps < MOST_STEPS,
+               "particles_steps, particles_count: %.2g steps of particles of %s, more than %g, about %.2g days of one "
+               "core; accepted are fewer, a smaller batch or, of an SDE, a longer %s_dt",
+               (double)steps, name, MOST_STEPS, (double)(steps / STEPS_PER_DAY), name);
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode CheckParticles(FPRunObjects *run)
 {
   const FPBox *box;
   PetscReal    dt;
 
   PetscFunctionBegin;
-  for (PetscInt p = 0; p < run->processes; p++) PetscCall(FPProcessGetParticleStep(run->process[p], &dt));
+  for (PetscInt p = 0; p < run->processes; p++) {
+    PetscCall(FPProcessGetParticleStep(run->process[p], &dt));
+    PetscCall(CheckLength(run, p));
+  }
   if (!run->mesh) PetscFunctionReturn(0);
   PetscCall(FPMeshGetBox(run->mesh, &box));
   for (PetscInt f = 0; f < 2 * box->dim; f++)
