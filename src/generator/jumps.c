@@ -223,13 +223,9 @@ static PetscErrorCode Convolve(FPJumps g, PetscBool transposed, const PetscReal 
   for (PetscInt l = 0; l < (px / 2 + 1) * py; l++) g->hat[l] *= g->symbol[l];
   fftw_execute(g->backward);
   if (g->setting.boundary == FP_BOUNDARY_CONFINED) {
-    PetscReal *back;
-
-    PetscCall(PetscMalloc1(g->box, &back));
-    for (PetscInt k = 0; k < ny; k++) PetscCall(PetscArraycpy(back + k * nx, g->real + (size_t)k * px, nx));
-    PetscCall(FPJumpsAddWalls(g, transposed, from, back));
-    PetscCall(PetscArraycpy(to, back, g->box));
-    PetscCall(PetscFree(back));
+    for (PetscInt k = 0; k < ny; k++) PetscCall(PetscArraycpy(g->back + k * nx, g->real + (size_t)k * px, nx));
+    PetscCall(FPJumpsAddWalls(g, transposed, from, g->back));
+    PetscCall(PetscArraycpy(to, g->back, g->box));
   } else
     for (PetscInt k = 0; k < ny; k++) PetscCall(PetscArraycpy(to + k * nx, g->real + (size_t)k * px, nx));
   PetscFunctionReturn(0);
@@ -362,6 +358,8 @@ PetscErrorCode FPJumpsCreate(const FPJumpsSetting *setting, FPJumps *jumps)
   PetscCall(CopySetting(g, setting));
   PetscCall(Weights(g));
   PetscCall(SetUpProducts(g));
+  if (g->setting.boundary == FP_BOUNDARY_CONFINED) PetscCall(PetscMalloc1(g->box, &g->back));
+  PetscCall(FPJumpsWallsCreate(g));
   PetscCall(Totals(g, setting->cut));
   PetscFunctionReturn(0);
 }
@@ -442,6 +440,8 @@ PetscErrorCode FPJumpsDestroy(FPJumps *jumps)
   fftw_free(g->real);
   fftw_free(g->hat);
   PetscCall(PetscFree3(g->symbol, g->from, g->to));
+  PetscCall(PetscFree(g->back));
+  PetscCall(FPJumpsWallsDestroy(g));
   PetscCall(PetscFree4(g->weight, g->face[0], g->face[1], g->corner));
   PetscCall(PetscFree2(g->tail[0], g->tail[1]));
   PetscCall(PetscFree5(g->rate, g->total, g->self, g->out, g->kill));

@@ -1,6 +1,6 @@
 /* jumpsconfined.c: products with the jumps that walls stop: what leaves the box along an axis ends on the node of the
    wall, per coordinate. In the plane the jumps of a column that end at a wall are a convolution along the wall, one for
-   each distance from it, by transforms of that length; jumps beyond two walls end in the corner. */
+   each distance from it, by transforms of that length, planned once; jumps beyond two walls end in the corner. */
 #include "jumpsimpl.h"
 
 /* Jumps along one axis alone: those beyond the wall end at its node in the same row. */
@@ -23,14 +23,7 @@ static void AlongAxis(FPJumps g, PetscInt a, PetscBool transposed, const PetscRe
   }
 }
 
-typedef struct {
-  PetscInt      length, half;
-  PetscReal    *real, *symbol; /* symbol[cells[a]][half]: transforms of the kernels, by distance from the wall */
-  fftw_complex *hat, *sum;     /* one transform; sum[2][half] */
-  fftw_plan     forward, backward;
-} Wall;
-
-static PetscErrorCode WallCreate(FPJumps g, PetscInt a, Wall *w)
+static PetscErrorCode WallCreate(FPJumps g, PetscInt a, FPJumpsWall *w)
 {
   const FPJumpsSetting *s     = &g->setting;
   const PetscInt        along = s->cells[1 - a], step = a ? 1 : s->cells[0], away = a ? s->cells[0] : 1;
@@ -56,7 +49,7 @@ static PetscErrorCode WallCreate(FPJumps g, PetscInt a, Wall *w)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode WallDestroy(Wall *w)
+static PetscErrorCode WallDestroy(FPJumpsWall *w)
 {
   PetscFunctionBegin;
   fftw_destroy_plan(w->forward);
@@ -69,7 +62,7 @@ static PetscErrorCode WallDestroy(Wall *w)
 }
 
 /* hat = transform of the line of nodes at `at` along axis a */
-static void Transform(FPJumps g, PetscInt a, Wall *w, const PetscReal in[], PetscInt at)
+static void Transform(FPJumps g, PetscInt a, FPJumpsWall *w, const PetscReal in[], PetscInt at)
 {
   const PetscInt along = g->setting.cells[1 - a], step = a ? 1 : g->setting.cells[0],
                  away = a ? g->setting.cells[0] : 1;
@@ -78,7 +71,7 @@ static void Transform(FPJumps g, PetscInt a, Wall *w, const PetscReal in[], Pets
   fftw_execute(w->forward);
 }
 
-static void AddBack(FPJumps g, PetscInt a, Wall *w, PetscInt at, PetscReal out[])
+static void AddBack(FPJumps g, PetscInt a, FPJumpsWall *w, PetscInt at, PetscReal out[])
 {
   const PetscInt along = g->setting.cells[1 - a], step = a ? 1 : g->setting.cells[0],
                  away = a ? g->setting.cells[0] : 1;
@@ -87,7 +80,8 @@ static void AddBack(FPJumps g, PetscInt a, Wall *w, PetscInt at, PetscReal out[]
   for (PetscInt l = 0; l < along; l++) out[at * away + l * step] += w->real[l];
 }
 
-static void AlongWalls(FPJumps g, PetscInt a, Wall *w, PetscBool transposed, const PetscReal in[], PetscReal out[])
+static void AlongWalls(FPJumps g, PetscInt a, FPJumpsWall *w, PetscBool transposed, const PetscReal in[],
+                       PetscReal out[])
 {
   const PetscInt last = g->setting.cells[a] - 1, half = w->half;
 
@@ -134,20 +128,31 @@ static void IntoCorners(FPJumps g, PetscBool transposed, const PetscReal in[], P
   }
 }
 
+PetscErrorCode FPJumpsWallsCreate(FPJumps g)
+{
+  PetscFunctionBegin;
+  for (PetscInt a = 0; a < g->setting.dim && g->setting.boundary == FP_BOUNDARY_CONFINED && !g->setting.independent;
+       a++)
+    PetscCall(WallCreate(g, a, &g->wall[a]));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPJumpsWallsDestroy(FPJumps g)
+{
+  PetscFunctionBegin;
+  for (PetscInt a = 0; a < 2; a++)
+    if (g->wall[a].symbol) PetscCall(WallDestroy(&g->wall[a]));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPJumpsAddWalls(FPJumps g, PetscBool transposed, const PetscReal in[], PetscReal out[])
 {
   PetscFunctionBegin;
-  for (PetscInt a = 0; a < g->setting.dim; a++) {
-    Wall wall;
-
-    if (g->setting.independent) {
+  for (PetscInt a = 0; a < g->setting.dim; a++)
+    if (g->setting.independent)
       AlongAxis(g, a, transposed, in, out);
-      continue;
-    }
-    PetscCall(WallCreate(g, a, &wall));
-    AlongWalls(g, a, &wall, transposed, in, out);
-    PetscCall(WallDestroy(&wall));
-  }
+    else
+      AlongWalls(g, a, &g->wall[a], transposed, in, out);
   if (!g->setting.independent) IntoCorners(g, transposed, in, out);
   PetscFunctionReturn(0);
 }

@@ -6,6 +6,14 @@
 #include <complex.h>
 #include <fftw3.h>
 
+/* jumpsconfined.c: transforms along one wall of the plane, for jumps that end there */
+typedef struct {
+  PetscInt      length, half;
+  PetscReal    *real, *symbol; /* symbol[cells[a]][half]: transforms of the kernels, by distance from the wall */
+  fftw_complex *hat, *sum;     /* one transform; sum[2][half] */
+  fftw_plan     forward, backward;
+} FPJumpsWall;
+
 struct _p_FPJumps {
   FPJumpsSetting setting; /* rate, live and cut point to copies, or are NULL */
   PetscInt       box, n;
@@ -25,8 +33,12 @@ struct _p_FPJumps {
   PetscReal    *real, *symbol, *from, *to; /* [pad[1]][pad[0]]; [pad[1]][pad[0]/2 + 1], over pad[0] pad[1]; [box] */
   fftw_complex *hat;
   fftw_plan     forward, backward;
+  PetscReal    *back;    /* [box]: what comes back of one product, with walls that stop jumps */
+  FPJumpsWall   wall[2]; /* across the axes, isotropic walls that stop jumps */
 };
 
+PETSC_INTERN PetscErrorCode FPJumpsWallsCreate(FPJumps jumps);
+PETSC_INTERN PetscErrorCode FPJumpsWallsDestroy(FPJumps jumps);
 /* jumpsconfined.c: out += rates of jumps that end at the walls times in, or the transposed; [box]. */
 PETSC_INTERN PetscErrorCode FPJumpsAddWalls(FPJumps jumps, PetscBool transposed, const PetscReal in[], PetscReal out[]);
 
