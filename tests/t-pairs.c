@@ -152,7 +152,7 @@ static FPConfig MakeConfig(const Setting *setting)
   must(FPConfigSet(config, "processes", names));
   must(FPConfigSet(config, "observables",
                    "spectrum,stationary,current,noise,reduction,free_energy,lyapunov,evolution,exit,mixing,msd,"
-                   "autocorrelation,sharpness,tails,flat,orbit"));
+                   "autocorrelation,sharpness,tails,flat,orbit,collapse"));
   must(FPConfigSet(config, "evolution_times", "0,0.4,3.02"));
   if (setting->maps) must(FPConfigSet(config, "data_shift_second_moment", "1.4"));
   must(PetscStrncpy(start, "0.31,-0.27,0.42,0.22,-0.35,0.4,0.38,0.29", sizeof(start)));
@@ -347,6 +347,7 @@ static void RunSetting(const Setting *s)
   for (size_t p = 0; p < sizeof(processes) / sizeof(processes[0]); p++) {
     if (!Exists(s, p)) continue;
     Promise(root, s->title, processes[p], "exact", "orbit", "period");
+    Promise(root, s->title, processes[p], "exact", "collapse", "thresholds");
     Promise(root, s->title, processes[p], "exact", "lyapunov", "exponent_at[minimum]");
     Promise(root, s->title, processes[p], "particles", "lyapunov", "exponent_orbit");
   }

@@ -29,13 +29,13 @@ typedef struct {
   PetscInt    dim, depth;
 } Subject;
 
-static PetscErrorCode Study(FPObservable obs, PetscInt p, Subject *s)
+static PetscErrorCode Study(FPProcess process, FPModel model, Subject *s)
 {
   PetscReal metric;
 
   PetscFunctionBegin;
-  s->process = obs->scene.process[p];
-  s->model   = obs->scene.model;
+  s->process = process;
+  s->model   = model;
   PetscCall(FPProcessGetName(s->process, &s->name));
   PetscCall(FPProcessGetAlgorithm(s->process, &s->algorithm, NULL));
   PetscCall(FPProcessGetTraining(s->process, &s->training));
@@ -186,6 +186,34 @@ static const char *NoPoint(const Subject *s)
   return NULL;
 }
 
+PetscErrorCode FPLyapunovOrigin(FPProcess process, FPModel model, PetscReal eta, PetscReal *value, PetscReal *error,
+                                const char **reason)
+{
+  const FPCriticalPoint origin = {.name = "origin"};
+  Directions            directions;
+  Subject               s;
+
+  PetscFunctionBegin;
+  PetscCall(Study(process, model, &s));
+  s.training.learning_rate = eta;
+  *reason                  = NoPoint(&s);
+  if (!*reason && s.algorithm == FP_GD) *reason = "without gradient noise the saddle repels at every learning rate";
+  if (!*reason && s.depth != 2)
+    *reason = "only depth 2 has a linear saddle at the origin: one deeper attracts nothing at any learning rate";
+  if (*reason) PetscFunctionReturn(0);
+  PetscCall(ChainDirections(&s, &origin, &directions, reason));
+  *value = -PETSC_MAX_REAL;
+  *error = 0;
+  for (PetscInt k = 0; k < directions.n; k++) {
+    PetscReal v, e;
+
+    PetscCall(DirectionExponent(&s, &directions, k, &v, &e));
+    if (v > *value) *error = e;
+    *value = PetscMax(*value, v);
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode AtPoints(FPObservable obs, const Subject *s)
 {
   const FPCriticalPoint *points;
@@ -225,7 +253,7 @@ static PetscErrorCode Exact_Lyapunov(FPObservable obs)
   for (PetscInt p = 0; p < obs->scene.processes; p++) {
     Subject subject;
 
-    PetscCall(Study(obs, p, &subject));
+    PetscCall(Study(obs->scene.process[p], obs->scene.model, &subject));
     PetscCall(AtPoints(obs, &subject));
   }
   PetscFunctionReturn(0);

@@ -43,6 +43,11 @@ PETSC_INTERN PetscErrorCode FPBatchMeanLog(const FPBatchMean *law, PetscReal a, 
 /* E ln |u + xi|, xi ~ N(0, 1) */
 PETSC_INTERN PetscReal FPNormalLog(PetscReal u);
 
+/* lyapunov.c: largest exponent at the origin of a chain of depth 2, were the learning rate eta; *reason: why there is
+   none, or NULL. */
+PETSC_INTERN PetscErrorCode FPLyapunovOrigin(FPProcess process, FPModel model, PetscReal eta, PetscReal *value,
+                                             PetscReal *error, const char **reason);
+
 /* noise.c: gradients of one sample each at weights w[d], for one group of FP_GROUPS: use() gets g[d][FP_BLOCK] `blocks`
    times. Other groups and more blocks draw other samples, the same everywhere. */
 PETSC_INTERN PetscErrorCode FPGradientsDraw(FPModel model, const PetscReal w[], PetscInt group, PetscInt blocks,

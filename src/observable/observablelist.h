@@ -28,3 +28,5 @@ FP_OBSERVABLE("flat", FPObservableCreate_Flat,
               "along the flat directions of a critical point: conditional law, projected process, its gap and mixing")
 FP_OBSERVABLE("orbit", FPObservableCreate_Orbit,
               "of a process without noise: fixed points and cycles, multipliers, exponent, time averages")
+FP_OBSERVABLE("collapse", FPObservableCreate_Collapse,
+              "learning rates at which the saddle of a 2-chain starts and ceases to attract")
