@@ -327,6 +327,47 @@ static void test_runaway(void **state)
   LabClose(&lab);
 }
 
+static double Covariance(const double *z, const double *which)
+{
+  return z[(int)which[0]] * z[(int)which[1]];
+}
+
+/* Two coordinates, noise of full rank: S = K S K^T + N, K = 1 - eta A, N = 2 eta D + 2 eta T, by iteration; mu are
+   those of K, and turn. */
+static void test_plane(void **state)
+{
+  const double     K[2][2] = {{1 - 0.3 * 0.9, 0.3 * 0.8}, {-0.3 * 0.5, 1 - 0.3 * 1.1}};
+  const double     N[2][2] = {{0.6 * (0.3 + 0.25), 0.6 * 0.1}, {0.6 * 0.1, 0.6 * (0.2 + 0.25)}};
+  const double     det     = K[0][0] * K[1][1] - K[0][1] * K[1][0];
+  const PetscReal *rate, *frequency, *residual;
+  PetscInt         count;
+  double           S[2][2] = {{0}};
+  Lab              lab;
+
+  (void)state;
+  for (int step = 0; step < 400; step++) {
+    double next[2][2];
+
+    for (int i = 0; i < 2; i++)
+      for (int j = 0; j < 2; j++) {
+        next[i][j] = N[i][j];
+        for (int k = 0; k < 4; k++) next[i][j] += K[i][k / 2] * S[k / 2][k % 2] * K[j][k % 2];
+      }
+    memcpy(S, next, sizeof(S));
+  }
+  LabOpen(&lab, "sgd",
+          "model_type ou model_drift 0.9,-0.8,0.5,1.1 model_diffusion 0.3,0.1,0.1,0.2 training_learning_rate 0.3 "
+          "training_temperature 0.25 mesh_lower -4.2,-4.4 mesh_upper 4.4,4.2 mesh_cells 32,32");
+  LabSolve(&lab, 2);
+  LabMeanWithin(&lab, "covariance 1 1", Covariance, (const double[2]){0, 0}, S[0][0], 0.05);
+  LabMeanWithin(&lab, "covariance 1 2", Covariance, (const double[2]){0, 1}, S[0][1], 0.2);
+  LabMeanWithin(&lab, "covariance 2 2", Covariance, (const double[2]){1, 1}, S[1][1], 0.05);
+  must(FPGeneratorGetModes(lab.gen[0], &count, &rate, &frequency, &residual));
+  check(fabs(rate[1] + log(det) / 0.6) < 1e-4, "rate %g, exact %g", rate[1], -log(det) / 0.6);
+  check(fabs(frequency[1] - acos((K[0][0] + K[1][1]) / 2 / sqrt(det)) / 0.3) < 1e-4, "frequency %g", frequency[1]);
+  LabClose(&lab);
+}
+
 static PetscReal Asked(const char observable[], const char process[], const char keys[], const char quantity[])
 {
   Scene        s;
@@ -419,7 +460,8 @@ int main(int argc, char **argv)
       cmocka_unit_test(test_linear),     cmocka_unit_test(test_signs),    cmocka_unit_test(test_svag),
       cmocka_unit_test(test_rows),       cmocka_unit_test(test_balanced), cmocka_unit_test(test_evolve),
       cmocka_unit_test(test_divergence), cmocka_unit_test(test_runaway),  cmocka_unit_test(test_correlations),
-      cmocka_unit_test(test_exit),       cmocka_unit_test(test_refused),  cmocka_unit_test(test_fourth)};
+      cmocka_unit_test(test_exit),       cmocka_unit_test(test_plane),    cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_fourth)};
   int failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

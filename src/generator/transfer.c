@@ -185,7 +185,7 @@ static PetscErrorCode BuildRow(Builder *b, PetscInt k, PetscReal *beyond)
     for (PetscInt a = 0; a < gen->dim; a++) {
       FPHatAxisClear(b->hats[a]);
       b->hats[a]->beyond = 0;
-      FPHatAxisAdd(b->hats[a], 1, b->points.at[a][i], m->injected);
+      FPHatAxisAdd(b->hats[a], 1, b->points.at[a][i], m->normal[a]);
       inside *= 1 - b->hats[a]->beyond;
     }
     *beyond += b->points.weight[i] * (1 - inside);

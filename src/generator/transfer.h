@@ -1,5 +1,5 @@
 /* transfer.h: what the files of the transfer operator share. One step of a discrete algorithm from z leads to a mixture
-   of normal laws, component k of which is N(at_k, sd_k^2 along along^T + injected^2 I). */
+   of normal laws, component k of which is N(at_k, sd_k^2 along along^T + diag(normal^2)), normal >= injected. */
 #ifndef FPTRANSFER_H
 #define FPTRANSFER_H
 #include "generatorimpl.h"
@@ -7,7 +7,7 @@
 typedef struct {
   PetscInt   dim, n, room;
   PetscReal *weight, *sd, *at[3]; /* [room]; sd is in units of `along` */
-  PetscReal  along[3], injected;
+  PetscReal  along[3], normal[3], injected;
   PetscBool  line; /* all components lie on one line along `along` */
 } FPMixture;
 PETSC_INTERN PetscErrorCode FPMixtureAdd(FPMixture *mixture, PetscReal weight, const PetscReal at[], PetscReal sd);

@@ -127,10 +127,10 @@ static PetscErrorCode CheckNormal(const struct _p_FPStepLaw *law, const char nam
       "spectrum are not smooth, and no grid converges; give training_temperature > 0",
       name);
   FPInputCheck(law->dim == 1,
-               "engine transfer: the noise of %s in %" PetscInt_FMT
-               " coordinates has a single direction without injected noise; give training_temperature > 0, or "
-               "model_coordinates: balanced",
-               name, law->dim);
+               "engine transfer: in %" PetscInt_FMT
+               " coordinates it takes injected noise to join the parts of a step of %s; give training_temperature > 0, "
+               "or model_coordinates: balanced",
+               law->dim, name);
   FPInputCheck(law->kind == LAW_NORMAL || law->sigma > 0,
                "engine transfer: %s without label noise and injected noise comes to rest at a minimum: no law is left; "
                "give data_label_noise > 0 or training_temperature > 0",
@@ -331,22 +331,29 @@ static PetscErrorCode AddVectors(FPStepLaw law, const PetscReal z[], const Petsc
   PetscFunctionReturn(0);
 }
 
-/* The normal law with mean and covariance of the gradient: along its main direction, the scalar case */
+/* The normal law with mean and covariance of the gradient: C = f f^T + r e e^T with f the column of the largest
+   variance over its root and e the other axis, whose share the hats of that axis take exactly. */
 static PetscErrorCode AddNormal(FPStepLaw law, const PetscReal z[], const PetscReal rest[], FPMixture *m)
 {
-  PetscReal squares = 0, C[9], g[3], at[3], norm = 0;
-  PetscInt  main = 0;
+  const PetscInt d       = law->dim;
+  PetscReal      squares = 0, C[9], g[3], at[3], norm;
+  PetscInt       main    = 0;
 
   PetscFunctionBegin;
   for (PetscInt b = 0; b < law->batches; b++) squares += PetscSqr(law->coefficient[b]);
   FPModelGradient(law->model, 1, z, g);
   FPModelCovariance(law->model, 1, z, C);
-  for (PetscInt a = 0; a < law->dim; a++) {
+  for (PetscInt a = 0; a < d; a++) {
     at[a] = rest[a] - law->h * (g[a] - law->training.weight_decay * z[a]);
-    if (C[a * law->dim + a] > C[main * law->dim + main]) main = a;
+    if (C[a * d + a] > C[main * d + main]) main = a;
   }
-  norm = C[main * law->dim + main];
-  for (PetscInt a = 0; a < law->dim; a++) m->along[a] = norm > 0 ? law->h * C[a * law->dim + main] / norm : 0;
+  norm = C[main * d + main];
+  for (PetscInt a = 0; a < d; a++) {
+    const PetscReal left = norm > 0 && a != main ? C[a * d + a] - PetscSqr(C[a * d + main]) / norm : 0;
+
+    m->along[a]  = norm > 0 ? law->h * C[a * d + main] / norm : 0;
+    m->normal[a] = hypot(law->injected, law->h * PetscSqrtReal(PetscMax(left, 0) * squares / law->training.batch_size));
+  }
   PetscCall(FPMixtureAdd(m, 1, at, PetscSqrtReal(norm * squares / law->training.batch_size)));
   PetscFunctionReturn(0);
 }
@@ -361,8 +368,9 @@ PetscErrorCode FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *m)
   m->injected = law->injected;
   m->line     = (PetscBool)(law->scalar || law->kind == LAW_NORMAL);
   for (PetscInt a = 0; a < law->dim; a++) {
-    rest[a]     = (1 - law->h * law->training.weight_decay) * z[a];
-    m->along[a] = law->h;
+    rest[a]      = (1 - law->h * law->training.weight_decay) * z[a];
+    m->along[a]  = law->h;
+    m->normal[a] = law->injected;
   }
   if (law->scalar) {
     FPModelMap(law->model, 1, z, &M);
