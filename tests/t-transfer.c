@@ -429,6 +429,28 @@ static void test_exit(void **state)
   check(fabs(Asked("exit", "sgd", keys, "rate") + log(1 - q) / 0.5) < 1e-9, "rate");
 }
 
+/* The same in the plane: every step from anywhere is N(0, 2 eta (D + T)). A boundary that cuts cells costs a few per
+   cent of the square of their width. */
+static void test_exit_plane(void **state)
+{
+  const double sd[2] = {sqrt(0.8 * (0.5 + 0.3)), sqrt(0.8 * (0.2 + 0.3))};
+  const double q     = 1 - erf(0.73 / sd[0] * M_SQRT1_2) * erf(0.61 / sd[1] * M_SQRT1_2);
+  double       error[2];
+
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    char keys[512];
+
+    snprintf(keys, sizeof(keys),
+             "model_type=ou model_drift=2.5,0,0,2.5 model_diffusion=0.5,0,0,0.2 training_learning_rate=0.4 "
+             "training_temperature=0.3 mesh_lower=-4.5,-4.3 mesh_upper=4.4,4.5 mesh_cells=%d,%d exit_region=box "
+             "exit_center=0,0 exit_radius=0.73,0.61 exit_start=0,0",
+             24 << k, 24 << k);
+    error[k] = fabs(Asked("exit", "sgd", keys, "mean_time") - 0.4 / q) * q / 0.4;
+    check(error[k] < (k ? 0.0125 : 0.05), "mean time is off by %g", error[k]);
+  }
+}
+
 /* What no step is known of stops before any work. */
 static void test_refused(void **state)
 {
@@ -460,8 +482,8 @@ int main(int argc, char **argv)
       cmocka_unit_test(test_linear),     cmocka_unit_test(test_signs),    cmocka_unit_test(test_svag),
       cmocka_unit_test(test_rows),       cmocka_unit_test(test_balanced), cmocka_unit_test(test_evolve),
       cmocka_unit_test(test_divergence), cmocka_unit_test(test_runaway),  cmocka_unit_test(test_correlations),
-      cmocka_unit_test(test_exit),       cmocka_unit_test(test_plane),    cmocka_unit_test(test_refused),
-      cmocka_unit_test(test_fourth)};
+      cmocka_unit_test(test_exit),       cmocka_unit_test(test_plane),    cmocka_unit_test(test_exit_plane),
+      cmocka_unit_test(test_refused),    cmocka_unit_test(test_fourth)};
   int failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

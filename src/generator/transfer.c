@@ -2,10 +2,10 @@
    grid: f between nodes is piecewise linear, and the normal part of a step is integrated exactly against it. Entries
    are kept as edges of rate P_ij/step, mass that is killed as a rate too, so that (P - 1)/step is a generator like any
    other: its Poisson equation, its currents and its entropy production are those of the discrete chain.
-   In the plane P is a product of hats, with the directions of the gradient noise as a sum of narrow laws. Order 2; at
-   the boundary of a region in the plane, which kills by nodes, order 1. */
+   In the plane P is a product of hats, with the directions of the gradient noise as a sum of narrow laws. Order 2. */
 #include "transfer.h"
 
+#define SAMPLES 16        /* per axis of a cell that a boundary cuts */
 #define TINY 1e-17        /* entries below are put on the others */
 #define MOST_POINTS 20000 /* on a line in the plane */
 #define LATTICE 0.5       /* spacing of laws without density on the finest grid, over the injected noise */
@@ -282,28 +282,78 @@ static PetscErrorCode AddEdges(FPGenerator gen, const Rows *rows)
   PetscFunctionReturn(0);
 }
 
-/* In the plane: nodes outside the region kill. */
-static PetscErrorCode KillNodes(FPGenerator gen, const char outside[], Rows *rows)
+/* Shares of the cells of a plane that lie inside the region, by samples where the boundary passes. [n] */
+static PetscErrorCode SharesInside(FPGenerator gen, PetscReal share[])
+{
+  PetscReal *z, *level;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc2(2 * SAMPLES * SAMPLES, &z, SAMPLES * SAMPLES, &level));
+  for (PetscInt k = 0; k < gen->n; k++) {
+    PetscInt inside = 0, points;
+
+    for (PetscInt side = 2; side <= SAMPLES; side += SAMPLES - 2) { /* the corners, then all */
+      points = side * side;
+      for (PetscInt p = 0; p < points; p++) {
+        const PetscReal u[2] = {side == 2 ? p % 2 : (p % side + 0.5) / side,
+                                side == 2 ? p / 2 : (p / side + 0.5) / side};
+        PetscReal at[3];
+
+        FPGeneratorPointInCell(gen, k, u, at);
+        z[p]          = at[0];
+        z[points + p] = at[1];
+      }
+      FPRegionLevel(gen->region, (int)points, z, level);
+      inside = 0;
+      for (PetscInt p = 0; p < points; p++) inside += level[p] < 0;
+      share[k] = (PetscReal)inside / points;
+      if (side == 2 && (inside == 0 || inside == points)) break;
+    }
+  }
+  PetscCall(PetscFree2(z, level));
+  PetscFunctionReturn(0);
+}
+
+/* In the plane: of what steps to a node, the share of its cell that is outside the region dies. */
+static PetscErrorCode KillCells(FPGenerator gen, const PetscReal share[], Rows *rows)
 {
   PetscFunctionBegin;
   for (PetscInt i = 0; i < gen->n; i++)
-    for (PetscInt s = rows->first[i]; s < rows->first[i + 1]; s++)
-      if (outside[rows->column[s]]) {
-        gen->kill[i] += rows->value[s] / gen->step;
-        rows->value[s] = 0;
-      }
+    for (PetscInt s = rows->first[i]; s < rows->first[i + 1]; s++) {
+      const PetscReal inside = share[rows->column[s]];
+
+      gen->kill[i] += rows->value[s] * (1 - inside) / gen->step;
+      rows->value[s] *= inside;
+    }
+  PetscFunctionReturn(0);
+}
+
+/* What is left of the unknowns inside the region */
+static PetscErrorCode Restrict(FPGenerator gen, Rows *rows, PetscInt outside[])
+{
+  PetscReal *share;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(gen->n, &share));
+  if (gen->dim > 1) {
+    PetscCall(SharesInside(gen, share));
+    PetscCall(KillCells(gen, share, rows));
+    for (PetscInt k = 0; k < gen->n; k++) outside[k] = share[k] == 0;
+  } else {
+    FPRegionLevel(gen->region, (int)gen->n, gen->z, share);
+    for (PetscInt k = 0; k < gen->n; k++) outside[k] = share[k] >= 0;
+  }
+  PetscCall(PetscFree(share));
   PetscFunctionReturn(0);
 }
 
 /* Everything below: all nodes of the box are unknowns, so lattice and unknown indices agree. */
 PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
 {
-  Builder    b       = {0};
-  Rows       rows    = {0};
-  PetscInt  *outside = NULL;
-  char      *out     = NULL;
-  PetscReal *level;
-  PetscBool  killing = (PetscBool)(gen->absorbing || (gen->region && gen->dim == 1));
+  Builder   b       = {0};
+  Rows      rows    = {0};
+  PetscInt *outside = NULL;
+  PetscBool killing = (PetscBool)(gen->absorbing || (gen->region && gen->dim == 1));
 
   PetscFunctionBegin;
   FPInputCheck(gen->dim <= 2,
@@ -318,16 +368,12 @@ PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
     PetscCall(StoreRow(&b, k, killing, &rows));
   }
   if (gen->region) {
-    PetscCall(PetscMalloc3(gen->n, &outside, gen->n, &out, gen->n, &level));
-    FPRegionLevel(gen->region, (int)gen->n, gen->z, level);
-    for (PetscInt k = 0; k < gen->n; k++) out[k] = (char)(outside[k] = level[k] >= 0);
-    if (gen->dim > 1) PetscCall(KillNodes(gen, out, &rows));
+    PetscCall(PetscMalloc1(gen->n, &outside));
+    PetscCall(Restrict(gen, &rows, outside));
   }
   PetscCall(AddEdges(gen, &rows));
-  if (gen->region) {
-    PetscCall(FPGeneratorKeep(gen, outside, 0));
-    PetscCall(PetscFree3(outside, out, level));
-  }
+  if (gen->region) PetscCall(FPGeneratorKeep(gen, outside, 0));
+  PetscCall(PetscFree(outside));
   PetscCall(PetscFree(rows.first));
   PetscCall(PetscFree(rows.column));
   PetscCall(PetscFree(rows.value));
