@@ -179,6 +179,7 @@ static const char *NoPoint(const Subject *s)
     return "p and q are not smooth functions of the weights that they stand for";
   if (s->algorithm == FP_GD) return NULL;
   if (strcmp(s->type, "chain")) return "the directions do not separate: only chains have it in closed form";
+  if (!strcmp(s->noise, "stable")) return "jumps multiply differences by no known law";
   if (s->algorithm == FP_SVAG) return "there is no closed form for svag";
   if (strcmp(s->drift, "gradient") && strcmp(s->drift, "modified") && strcmp(s->drift, "refined"))
     return "there is no closed form for its drift";
