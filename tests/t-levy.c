@@ -3,6 +3,7 @@
 #include "scene.h"
 #include "../src/generator/generatorimpl.h"
 #include "../src/process/processimpl.h"
+#include "../src/run/runimpl.h"
 #include <math.h>
 
 /* Process p of a scene gets stable noise in place of its own; T: its Gaussian noise. scale 0: of the gradient noise. */
@@ -105,8 +106,8 @@ static void test_ornstein_uhlenbeck(void **state)
   for (int a = 0; a < 3; a++) {
     const double alpha = (double[]){1.2, 1.5, 1.8}[a], scale = sigma * pow(alpha * theta, -1 / alpha);
     const double density = tgamma(1 + 1 / alpha) / PETSC_PI / scale, share = 2 * StableCDF(alpha, 1.1 / scale) - 1;
-    const Law    near = StationaryLaw(alpha, theta, sigma, 8, 512), fine = StationaryLaw(alpha, theta, sigma, 8, 1024),
-              far          = StationaryLaw(alpha, theta, sigma, 16, 1024);
+    const Law    near = StationaryLaw(alpha, theta, sigma, 8, 256), fine = StationaryLaw(alpha, theta, sigma, 8, 512),
+              far          = StationaryLaw(alpha, theta, sigma, 16, 512);
     const double beyond[2] = {2 - 2 * StableCDF(alpha, 8 / scale), 2 - 2 * StableCDF(alpha, 16 / scale)};
     const double weight = 1 / (pow(2, alpha) - 1), rate = far.rate + weight * (far.rate - near.rate);
     const double inside = 1 - beyond[1]; /* the law is that of the line, given the box */
@@ -119,7 +120,7 @@ static void test_ornstein_uhlenbeck(void **state)
     check(fabs(near.tail / beyond[0] - 1) < 0.05 && fabs(far.tail / beyond[1] - 1) < 0.03,
           "alpha %g: beyond the box %g and %g, estimates %g and %g", alpha, beyond[0], beyond[1], near.tail, far.tail);
     check(fabs(limit / density - 1) < 5e-4, "alpha %g: density %g, exact %g", alpha, limit, density);
-    check(fabs(far.share * inside - share) < 6e-4, "alpha %g: share %g, exact %g", alpha, far.share * inside, share);
+    check(fabs(far.share * inside - share) < 1.2e-3, "alpha %g: share %g, exact %g", alpha, far.share * inside, share);
     check(fabs(far.rate / theta - 1) < 0.02 && fabs(rate / theta - 1) < 1.5e-3, "alpha %g: rate %g, then %g", alpha,
           far.rate, rate);
     check(fabs(far.second / (2 * theta) - 1) < 0.03, "alpha %g: second rate %g", alpha, far.second);
@@ -186,6 +187,87 @@ static void test_interval(void **state)
       check(time[1] < 1e-5 && time[0] < 2e-4 && (region || (order[1] > 1.8 && order[1] < 2.4)),
             "alpha %g: exit time off by %g after %g", known[a][0], time[1], time[0]);
     }
+}
+
+/* What a run reports of observable exit, from three grids: value and bound of quantities by name. */
+static void AskExit(Scene *s, int count, const char *const name[], double value[], double bound[])
+{
+  FPQuantities q[SCENE_LEVELS];
+  PetscReal    ratio[SCENE_LEVELS], v[SCENE_LEVELS], solver;
+  PetscInt     cells[FP_MAX_AXES];
+  FPScene      scene = {.model = s->model, .mesh = s->mesh, .processes = 1, .process = &s->process};
+
+  memset(q, 0, sizeof(q));
+  for (PetscInt l = 0; l < SCENE_LEVELS; l++) {
+    FPObservable o;
+
+    must(FPMeshGetCells(s->mesh, l, cells, &ratio[l]));
+    (void)SceneGrid(s, l);
+    must(FPObservableCreate(s->config, "exit", &o));
+    must(FPObservableRead(o, s->config, s->model, s->mesh, PETSC_TRUE));
+    must(FPObservableSetScene(o, &scene));
+    must(FPObservableGenerator(o, s->gen, PETSC_FALSE, &q[l]));
+    must(FPObservableDestroy(&o));
+  }
+  for (int k = 0; k < count; k++) {
+    solver = 0;
+    for (int l = 0; l < SCENE_LEVELS; l++) {
+      PetscReal error;
+
+      v[l]   = SceneValue(&q[l], name[k], &error);
+      solver = PetscMax(solver, error);
+    }
+    FPExtrapolateGrids(SCENE_LEVELS, v, ratio, solver, 2, &value[k], &bound[k]);
+  }
+  for (int l = 0; l < SCENE_LEVELS; l++) must(FPQuantitiesFree(&q[l]));
+}
+
+/* Bounds that a run reports hold: two rates (see t-jumps.c), mean time, the side of landing and, late, survival, of an
+   interval whose ends cut cells; mean time of a disc. That of the side lacks up to 5e-7, from fractions that change
+   from grid to grid. */
+static void test_reported_exits(void **state)
+{
+  static const char *const name[]      = {"rate",          "rate[1]",      "mean_time", "landing_above[0]",
+                                          "survival[t=4]", "survival[t=6]"};
+  static const double      known[4][3] = {{0.5, 0.97016541872, 1.60153773153},
+                                          {1, 1.157773883698, 2.754754742215},
+                                          {1.5, 1.5975035456505, 5.0597599283081},
+                                          {1.9, 2.2440593594001, 8.5957525239082}};
+  double                   value[6], bound[6];
+  Scene                    s;
+
+  (void)state;
+  for (int a = 0; a < 4; a++) {
+    const double alpha = known[a][0], R = 1.23, sigma = 0.9, unit = pow(sigma / R, alpha), x = 0.3 / R;
+    double exact[5] = {known[a][1] * unit, known[a][2] * unit, pow(1 - x * x, alpha / 2) / (unit * tgamma(1 + alpha)),
+                       0.5, 0};
+    const double decay = exp(-2 * exact[0]);
+
+    for (int q = 0; q < 2000; q++)
+      exact[3] += x / 2000 * pow(2, 1 - alpha) * tgamma(alpha) / pow(tgamma(alpha / 2), 2) *
+                  pow(1 - PetscSqr(x * (q + 0.5) / 2000), alpha / 2 - 1);
+    SceneOpen(&s, "p",
+              QUIET "model_type=ou model_drift=0 model_diffusion=0 model_center=0.2 mesh_lower=-1.34 mesh_upper=1.87 "
+                    "mesh_cells=260 exit_region=ball exit_center=0.2 exit_radius=1.23 exit_start=0.5 exit_times=4,6");
+    MakeStable(&s, alpha, sigma, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
+    AskExit(&s, 6, name, value, bound);
+    for (int k = 0; k < 4; k++)
+      check(fabs(value[k] - exact[k]) <= bound[k] + (k == 3 ? 1e-6 : 0) && bound[k] < 0.01 * exact[k],
+            "alpha %g: %s = %.9g, %.1e off, bound %.1e", alpha, name[k], value[k], value[k] - exact[k], bound[k]);
+    check(alpha < 1.5 || fabs(value[5] - decay * value[4]) < bound[5] + decay * bound[4] + 1e-5 * value[5],
+          "alpha %g: survival %.9g, then %.9g", alpha, value[4], value[5]);
+    SceneClose(&s);
+  }
+  SceneOpen(&s, "p",
+            QUIET "model_type=ou model_drift=0,0,0,0 model_diffusion=0,0,0,0 mesh_lower=-1,-1.1 mesh_upper=1.3,1 "
+                  "mesh_cells=60,56 exit_region=ball exit_center=0.1,-0.05 exit_radius=0.9 exit_start=0.3,0.1 "
+                  "exit_times=4,6");
+  MakeStable(&s, 1.3, 1.1, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
+  AskExit(&s, 1, &name[2], value, bound);
+  value[1] = pow(0.81 - 0.0625, 0.65) / (pow(2.2, 1.3) * pow(tgamma(1.65), 2));
+  check(fabs(value[0] - value[1]) <= bound[0] && bound[0] < 0.01 * value[1], "disc: %.9g, exact %.9g, bound %.1e",
+        value[0], value[1], bound[0]);
+  SceneClose(&s);
 }
 
 /* Mean exit time from a disc of radius R with isotropic noise, in a box that is not square. */
@@ -389,13 +471,13 @@ static void test_evolution(void **state)
   const double theta = 0.8, sigma = 0.5, alpha = 1.7, k0 = 1.3, times[2] = {0.4, 1.5};
 
   (void)state;
-  for (int cells = 501; cells <= 1503; cells += 1002) {
+  for (int cells = 241; cells <= 641; cells += 400) {
     Scene            s;
     PetscInt         n;
     const PetscReal *z, *volume;
     PetscReal       *start, *out, error[2];
 
-    OpenLine(&s, theta, 0, -25, 25, cells);
+    OpenLine(&s, theta, 0, -12, 12, cells);
     MakeStable(&s, alpha, sigma, PETSC_FALSE, FP_BOUNDARY_CONFINED, 0);
     z = Nodes(SceneGrid(&s, 0), &n, &volume);
     must(PetscMalloc2(n, &start, 2 * n, &out));
@@ -414,7 +496,7 @@ static void test_evolution(void **state)
           got += out[t * n + k] * cos(k0 * z[k]);
           mass += out[t * n + k];
         }
-        check(fabs(got - exact) < (cells > 1000 ? 1e-3 : 5e-3), "%d cells, t = %g, %s: %.8g, exact %.8g", cells,
+        check(fabs(got - exact) < (cells > 600 ? 1e-3 : 5e-3), "%d cells, t = %g, %s: %.8g, exact %.8g", cells,
               times[t], backward ? "backward" : "forward", got, exact);
         check(backward || fabs(mass - 1) < 1e-9, "mass %.12g", mass);
         check(error[t] < 1e-8, "error %g", (double)error[t]);
@@ -736,6 +818,7 @@ int main(int argc, char **argv)
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_ornstein_uhlenbeck),
                                      cmocka_unit_test(test_interval),
                                      cmocka_unit_test(test_disc),
+                                     cmocka_unit_test(test_reported_exits),
                                      cmocka_unit_test(test_gaussian),
                                      cmocka_unit_test(test_chain),
                                      cmocka_unit_test(test_scale),

@@ -17,7 +17,8 @@
 #define TOLERANCE 1e-12 /* of iterative solves */
 #define HAIR 1e-12      /* of jump rates that cancel against drift */
 #define RESTART 80
-#define POLE 1e-4 /* of the index from 1, where terms of a formula cancel */
+#define UNSURE 0.5 /* of a correction */
+#define POLE 1e-4  /* of the index from 1, where terms of a formula cancel */
 #define TAIL_POINTS 400
 #define ASIDE 0.1 /* of the width: sources of jumps beyond the walls are farther inside */
 
@@ -208,7 +209,8 @@ static PetscErrorCode FindLayers(FPGenerator gen, PetscReal alpha, const PetscRe
   PetscFunctionReturn(0);
 }
 
-/* First-order perturbation of the masses of nodes. */
+/* First-order perturbation of the masses of nodes. Where fractions change from grid to grid what it leaves follows no
+   power of the spacing, so a share of it joins the error. */
 PetscErrorCode FPGeneratorCorrectRates(FPGenerator gen)
 {
   PetscFunctionBegin;
@@ -221,6 +223,7 @@ PetscErrorCode FPGeneratorCorrectRates(FPGenerator gen)
       whole += left[k] * right[k];
       lacking += gen->layer[k] * left[k] * right[k];
     }
+    gen->residual[m] += UNSURE * PetscAbsReal(gen->rate[m] * lacking / whole);
     gen->rate[m] /= 1 + lacking / whole;
   }
   PetscFunctionReturn(0);
