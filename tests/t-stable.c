@@ -253,6 +253,30 @@ static void test_exits(void **state)
   }
 }
 
+/* The moved boundary takes away what goes like dt^(1/alpha): at this step 0.046 would be left, not 0.007 +- 0.006. */
+static void test_creeping(void **state)
+{
+  json_t       *root = Results(0, "model: {type: ou, drift: [0.000001], diffusion: [0], center: [0.2]}\n"
+                                        "training: {learning_rate: 0.02, batch_size: 1}\nprocesses: [levy]\n"
+                                        "levy: {alpha: 1.7, scale: 0.7, boundary: killed, dt: 0.02}\n"
+                                        "mesh: {lower: [-3], upper: [3], cells: [64]}\nengines: [particles]\n"
+                                        "particles: {count: 65536, steps: 900, seed: 11, threads: 1}\nobservables: [exit]\n"
+                                        "exit: {region: ball, center: [0.2], radius: 1.23, start: [0.5]}\n");
+  const json_t *row;
+  size_t        k, found = 0;
+
+  (void)state;
+  json_array_foreach(json_object_get(root, "results"), k, row)
+  {
+    if (strcmp(json_string_value(json_object_get(row, "quantity")), "step_bias[mean_time]")) continue;
+    check(fabs(json_number_value(json_object_get(row, "value"))) < 0.025, "step bias of the mean time: %g",
+          json_number_value(json_object_get(row, "value")));
+    found++;
+  }
+  assert_int_equal(found, 1);
+  json_decref(root);
+}
+
 static void test_disc(void **state)
 {
   const double R = 1.1, x = 0.35, sigma = 0.8, alpha = 1.4;
@@ -347,8 +371,9 @@ static void test_refused(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_vectors), cmocka_unit_test(test_fit),
-                                     cmocka_unit_test(test_exits),   cmocka_unit_test(test_disc),
-                                     cmocka_unit_test(test_engines), cmocka_unit_test(test_refused)};
+                                     cmocka_unit_test(test_exits),   cmocka_unit_test(test_creeping),
+                                     cmocka_unit_test(test_disc),    cmocka_unit_test(test_engines),
+                                     cmocka_unit_test(test_refused)};
   char                    command[64];
   int                     failed;
 
