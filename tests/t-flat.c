@@ -318,7 +318,7 @@ static void test_plane(void **state)
   for (int k = 0; k < 2; k++) {
     static const char *const prefix[] = {"conditional", "along"};
     char                     name[64];
-    const double             size = k ? 0.03 : 0.03;
+    const double             size = 0.03;
 
     (void)snprintf(name, sizeof(name), "%s_mean[0]", prefix[k]);
     Within(root, "langevin", name, sum[1], size);

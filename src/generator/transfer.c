@@ -61,8 +61,8 @@ static void AddEntry(Builder *b, PetscInt at, PetscReal value)
 /* Onto the row what the axes hold of one component */
 static void AddProduct(Builder *b, PetscReal weight)
 {
-  const FPGenerator gen = b->gen;
-  FPHatAxis       **h   = b->hats;
+  FPGenerator gen = b->gen;
+  FPHatAxis **h   = b->hats;
 
   if (gen->dim == 1) {
     for (PetscInt i = h[0]->low; i <= h[0]->high; i++) AddEntry(b, i, weight * h[0]->weight[i]);

@@ -25,9 +25,9 @@ static PetscErrorCode Step(Powers *p, PetscReal x[])
 
 static PetscErrorCode First(Powers *p)
 {
-  const FPGenerator gen = p->gen;
-  const PetscInt    n   = p->n;
-  PetscReal        *P;
+  FPGenerator    gen = p->gen;
+  const PetscInt n   = p->n;
+  PetscReal     *P;
 
   PetscFunctionBegin;
   PetscCall(PetscCalloc1((size_t)n * n, &P));

@@ -456,7 +456,7 @@ static PetscErrorCode Begin_Autocorrelation(FPObservable obs, FPProcess process,
   s->turn               = 0;
   s->fractional         = (PetscBool)(beta < 1);
   last                  = (s->marked ? 2 : 1) * s->course.t[s->course.times.n - 1];
-  room                  = ROOM / (s->values * FP_BLOCK) - 4;
+  room                  = ROOM / (PetscMax(1, s->values) * FP_BLOCK) - 4;
   s->every              = PetscMax(1, (PetscInt)PetscCeilReal(last / dt / room));
   s->spacing            = s->every * dt;
   s->length             = (PetscInt)(last / s->spacing + 1e-6) + 4;
