@@ -339,7 +339,7 @@ static void test_chain_in_time(void **state)
                                    "mesh_upper",
                                    "1.8,1.9",
                                    "mesh_cells",
-                                   "224,224",
+                                   "256,256",
                                    "particles_count",
                                    "4096",
                                    "particles_steps",
@@ -374,6 +374,104 @@ static void test_chain_in_time(void **state)
                                    "0.3,1.2,3.1",
                                    "sharpness_start",
                                    "0.31,0.17"}};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+/* On the line: exponents of the orbit, noise along training, losses under other laws of the data. */
+static void test_balanced(void **state)
+{
+  static const Setting setting = {"ALD on the balanced 3-chain",
+                                  "ald",
+                                  {"lyapunov", "noise", "stationary", "evolution"},
+                                  {"data_type",
+                                   "gaussian",
+                                   "data_teacher",
+                                   "0.9",
+                                   "data_second_moment",
+                                   "0.8",
+                                   "data_label_noise",
+                                   "0.6",
+                                   "data_shift_teacher",
+                                   "0.7",
+                                   "data_shift_second_moment",
+                                   "1.3",
+                                   "model_type",
+                                   "chain",
+                                   "model_depth",
+                                   "3",
+                                   "model_coordinates",
+                                   "balanced",
+                                   "training_learning_rate",
+                                   "0.1",
+                                   "training_batch_size",
+                                   "2",
+                                   "training_weight_decay",
+                                   "0.1",
+                                   "ald_dt",
+                                   "0.0125",
+                                   "training_temperature",
+                                   "0.06",
+                                   "mesh_lower",
+                                   "-1.3",
+                                   "mesh_upper",
+                                   "1.9",
+                                   "mesh_cells",
+                                   "1024",
+                                   "particles_count",
+                                   "4096",
+                                   "particles_steps",
+                                   "300",
+                                   "particles_burn_in",
+                                   "50",
+                                   "noise_times",
+                                   "0.4,1.3,3.2",
+                                   "noise_start",
+                                   "0.41",
+                                   "evolution_times",
+                                   "0.4,1.3,3.2",
+                                   "evolution_start",
+                                   "0.41"}};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+/* Along the flat valley of a 2-chain without decay. */
+static void test_valley(void **state)
+{
+  static const Setting setting = {"Langevin in the valley of the 2-chain",
+                                  "langevin",
+                                  {"flat"},
+                                  {"data_type",
+                                   "gaussian",
+                                   "data_teacher",
+                                   "0.8",
+                                   "data_label_noise",
+                                   "0.5",
+                                   "model_type",
+                                   "chain",
+                                   "model_depth",
+                                   "2",
+                                   "training_learning_rate",
+                                   "0.1",
+                                   "training_batch_size",
+                                   "2",
+                                   "langevin_temperature",
+                                   "0.08",
+                                   "mesh_lower",
+                                   "-1.7,-1.6",
+                                   "mesh_upper",
+                                   "1.8,1.7",
+                                   "mesh_cells",
+                                   "128,120",
+                                   "particles_count",
+                                   "4096",
+                                   "particles_steps",
+                                   "200",
+                                   "particles_burn_in",
+                                   "50"}};
 
   (void)state;
   Calibrate(&setting);
@@ -428,8 +526,12 @@ static void test_fractional_in_time(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou), cmocka_unit_test(test_chain),
-                                     cmocka_unit_test(test_ou_in_time), cmocka_unit_test(test_chain_in_time),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),
+                                     cmocka_unit_test(test_chain),
+                                     cmocka_unit_test(test_ou_in_time),
+                                     cmocka_unit_test(test_chain_in_time),
+                                     cmocka_unit_test(test_balanced),
+                                     cmocka_unit_test(test_valley),
                                      cmocka_unit_test(test_fractional_in_time)};
   int                     failed;
 
