@@ -174,16 +174,38 @@ static void Slopes(FPProcess process, int n, const double *w, const double *u, d
   FPScratchRelease(dH);
 }
 
+/* f[n] = 1 where the Hessian is no more than half as large as the edge, by Frobenius' norm: nothing there is unstable
+   within the time of a step, and no eigenvectors are needed. True: everywhere. */
+static PetscBool Calm(int d, int n, const double *H, double eta, double *f)
+{
+  PetscBool all = PETSC_TRUE;
+
+  for (int l = 0; l < n; l++) f[l] = 0;
+  for (int k = 0; k < d * d; k++)
+    for (int l = 0; l < n; l++) f[l] += H[k * n + l] * H[k * n + l];
+  for (int l = 0; l < n; l++) {
+    f[l] = f[l] < 1 / (eta * eta);
+    all  = (PetscBool)(all && f[l] > 0);
+  }
+  return all;
+}
+
 /* X[3][n] and, where not NULL, g[d][n]; the caller releases u[2][d][n], behind which are t[3][d][n]. */
 static double *Solve(FPProcess process, int n, const double *w, double *X, double *g)
 {
   const int    d   = (int)process->weights;
   const double eta = process->training.learning_rate;
   double      *u = FPScratchTake((size_t)(5 * d * n)), *t = u + 2 * d * n;
-  double      *H = FPScratchTake((size_t)(d * d * n)), *s = FPScratchTake((size_t)(2 * n));
+  double      *H = FPScratchTake((size_t)(d * d * n)), *s = FPScratchTake((size_t)(3 * n)), *calm = s + 2 * n;
 
   FPModelGradient(process->model, n, w, g);
   FPModelHessian(process->model, n, w, H);
+  if (Calm(d, n, H, eta, calm)) {
+    memset(u, 0, (size_t)(5 * d * n) * sizeof(double));
+    memset(X, 0, (size_t)(3 * n) * sizeof(double));
+    FPScratchRelease(H);
+    return u;
+  }
   Sharpest(d, n, H, u, s);
   Slopes(process, n, w, u, t);
   for (int l = 0; l < n; l++) {
@@ -199,7 +221,7 @@ static double *Solve(FPProcess process, int n, const double *w, double *X, doubl
         for (int b = 0; b < 3; b++) c.gram[a][b] += t[(a * d + i) * n + l] * t[(b * d + i) * n + l];
       }
     Complement(&c, x);
-    for (int a = 0; a < 3; a++) X[a * n + l] = x[a];
+    for (int a = 0; a < 3; a++) X[a * n + l] = calm[l] > 0 ? 0 : x[a];
   }
   FPScratchRelease(H);
   return u;
