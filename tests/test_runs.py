@@ -10,7 +10,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAM = os.environ.get("DLNFP", os.path.join(ROOT, "bin", "dlnfp"))
-WHOLE = {"ou", "two_wells", "wide_valley", "asymmetric"}
+WHOLE = {"ou", "two_wells", "wide_valley", "asymmetric", "exact_sgd"}
 
 # (process, observable, quantity, value, largest bound): the value of the generator, else the exact one, must agree within its bound and half a unit of
 # the last digit of the promise, and the bound must be small, so that no answer passes by being vague.
@@ -132,9 +132,16 @@ PROMISES = {
         ("ald", "evolution", "loss[t=8]", 0.0315, 1e-5),
         ("fractional", "evolution", "loss[t=8]", 0.0836, 1e-5),
     ],
+    "exact_sgd": [
+        ("sgd", "spectrum", "gap", 1.21e-4, 5e-6),
+        ("sgd", "stationary", "variance_p", 0.0371, 1e-4),
+        ("sgd", "autocorrelation", "integrated_time_p", 0.907, 1e-3),
+        ("ald", "stationary", "variance_p", 0.031296, 1e-8),
+        ("ald2", "autocorrelation", "integrated_time_p", 0.9594, 1e-4),
+    ],
     "diabetes_chain2": [
         ("ald", "current", "projection[ald]", 1.0, 0.05),
-        ("ald", "current", "circulation", 7.76e-4, 5e-5),
+        ("ald", "current", "circulation", 7.785e-4, 5e-5),
         ("ald", "current", "entropy_production", 0.001888, 1e-5),
         ("ald", "spectrum", "gap", 6.64e-7, 1e-7),
         ("langevin", "spectrum", "gap", 6.576e-7, 1e-9),
@@ -174,7 +181,7 @@ for name in names:
         with open(os.path.join(folder, "results.json")) as text:
             results = json.load(text)
     rows = {(r["process"], r["observable"], r["quantity"]): r
-            for engine in ("exact", "generator") for r in results["results"] if r["engine"] == engine}
+            for engine in ("exact", "transfer", "generator") for r in results["results"] if r["engine"] == engine}
     for process, observable, quantity, value, vague in PROMISES[name]:
         row = rows[process, observable, quantity]
         distance = abs(row["value"] - value)
