@@ -111,9 +111,8 @@ bench: deps
 	@for b in $(benches); do echo "== $$(basename $$b)"; $$b || exit 1; done
 	@for b in $(wildcard tests/bench_*.py); do echo "== $$(basename $$b)"; $(PYTHON) $$b || exit 1; done
 
-# Open MPI leaks by itself, so leaks are not asked for. t-pairs alone takes ten minutes there and runs no code that the
-# others do not.
-sanitized = $(patsubst $(BUILD)/%,build/asan/%,$(filter-out %/t-pairs,$(tests)))
+# Open MPI leaks by itself, so leaks are not asked for. t-pairs and t-stable take ten minutes each there.
+sanitized = $(patsubst $(BUILD)/%,build/asan/%,$(filter-out %/t-pairs %/t-stable,$(tests)))
 sanitize: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build/asan BIN=build/asan/bin \
 	  OPT='-O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
