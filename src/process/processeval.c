@@ -145,7 +145,7 @@ static void QuadraticPotential(FPProcess process, int n, const double *z, double
   const int     d = (int)process->dim;
   const double *c = process->center;
 
-  memset(Phi, 0, (size_t)n * sizeof(double));
+  for (int l = 0; l < n; l++) Phi[l] = 0;
   for (int i = 0; i < d; i++)
     for (int j = 0; j < d; j++)
       for (int l = 0; l < n; l++)
