@@ -177,7 +177,7 @@ static PetscErrorCode SetList(FPConfig config, const char key[], PetscInt k, con
   PetscFunctionReturn(0);
 }
 
-/* The coordinates x as a model (a placeholder, x = 0 its critical point, with the rates of the parent's) and a mesh
+/* The coordinates x as a model of type ou, of which only the critical point x = 0 and the rates are used, and a mesh
    with as many cells along every direction as the parent has along its finest axis. config also asks for mixing from x
    = 0. */
 static PetscErrorCode Along(FPFlat *f, FPMesh mesh, PetscReal stiff)
