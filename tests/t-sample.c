@@ -352,6 +352,81 @@ static void test_quasi_particles(void **state)
         Said("families of "));
 }
 
+/* SGD itself by its transfer operator: independent points of its exact law, Walk's second and fourth moments (B = 2),
+   and of gradient descent with noise the law killed at |e| = R, as by particles above. */
+static void test_transfer(void **state)
+{
+  enum { N = 40000 };
+  static double     value[2 * (N + 1)];
+  const char *const whole[] = {"dlnfp",       "sample",      InFolder("walk.yaml"),
+                               "-process",    "sgd",         "-count",
+                               "40000",       "-out",        InFolder("exact"),
+                               "-mesh_lower", "-3.2",        "-mesh_upper",
+                               "4.9",         "-mesh_cells", "256",
+                               "-engines",    "transfer",    NULL};
+  const double      eta = 0.2, s = 1.2, exact = eta * 0.25 / 2 / (2 - eta * s * 2);
+  double            mean, variance, fourth    = 0, rate;
+
+  (void)state;
+  check(RunProgram(whole) == 0, "%s", ReadText(InFolder("errors")));
+  check(strstr(ReadText(InFolder("output")), "by transfer"), "%s", ReadText(InFolder("output")));
+  check(Effective() == N, "effective sample size %g", Effective());
+  check(ReadCSV("exact", "w1,loss\n", 2, N + 1, value) == N, "not %d rows", N);
+  Moments(N, 2, value, 0, 0, &mean, &variance);
+  for (int i = 0; i < N; i++) fourth += pow(value[2 * i] - mean, 4) / N;
+  check(fabs(mean - 0.8) < 4.5 * sqrt(exact / N), "mean %g", mean);
+  check(fabs(variance - exact) < 4.5 * sqrt((fourth - variance * variance) / N) + 4e-3 * exact, "variance %g, exact %g",
+        variance, exact);
+  {
+    const char *const killed[] = {"dlnfp",
+                                  "sample",
+                                  InFolder("walk.yaml"),
+                                  "-process",
+                                  "gd",
+                                  "-processes",
+                                  "gd",
+                                  "-count",
+                                  "40000",
+                                  "-out",
+                                  InFolder("exact"),
+                                  "-mesh_lower",
+                                  "-1.1",
+                                  "-mesh_upper",
+                                  "2.9",
+                                  "-mesh_cells",
+                                  "400",
+                                  "-engines",
+                                  "transfer",
+                                  "-training_temperature",
+                                  "0.17",
+                                  "-sample_law",
+                                  "quasi_stationary",
+                                  "-exit_region",
+                                  "ball",
+                                  "-exit_center",
+                                  "0.8",
+                                  "-exit_radius",
+                                  "0.53",
+                                  NULL};
+    const double      second   = KilledChain(0.2, 1.2, 0.17, 0.53, &rate);
+
+    check(RunProgram(killed) == 0, "%s", ReadText(InFolder("errors")));
+    check(ReadCSV("exact", "w1,loss\n", 2, N + 1, value) == N, "not %d rows", N);
+    mean = variance = 0;
+    for (int i = 0; i < N; i++) {
+      const double e = value[2 * i] - 0.8;
+
+      check(fabs(e) < 0.53, "point %d lies outside", i);
+      mean += e / N;
+      variance += e * e / N;
+    }
+    check(fabs(mean) < 4.5 * sqrt(second / N), "mean %g", mean);
+    check(fabs(variance - second) < 4.5 * second * sqrt(1.0 / N) + 1e-3 * second, "E e^2 %g, exact %g", variance,
+          second);
+    check(fabs(Said("killed at rate ") - rate) < 1e-3 * rate, "rate %g, exact %g", Said("killed at rate "), rate);
+  }
+}
+
 /* V/T of a Gaussian law in the plane is exponential: P(V < l) = 1 - exp(-l/T). By the generator, and by particles. */
 static void test_sublevel(void **state)
 {
@@ -518,7 +593,8 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_effective),       cmocka_unit_test(test_hdf5),
                                      cmocka_unit_test(test_quasi_generator), cmocka_unit_test(test_quasi_particles),
                                      cmocka_unit_test(test_sublevel),        cmocka_unit_test(test_both),
-                                     cmocka_unit_test(test_nowhere),         cmocka_unit_test(test_refused)};
+                                     cmocka_unit_test(test_transfer),        cmocka_unit_test(test_nowhere),
+                                     cmocka_unit_test(test_refused)};
   char                    command[64];
   int                     failed;
 

@@ -1,11 +1,11 @@
 /* draw.c: points of a law, for `dlnfp sample`.
-   An SDE with a generator: cells of the finest grid by their probability, uniform within the cell, all independent. The
-   quasi-stationary law is that of the killed chain; in a cell that the boundary cuts, points lie inside only.
-   Else particles: their positions at the end of the run or, when there are more points than particles, at equally
-   spaced times too; survivors.c for the quasi-stationary law. The effective sample size is the variance of a coordinate
-   (or of the loss, whichever gives least) over the squared standard error of its mean, the latter from the scatter of
-   independent parts of the particles.
-   A law restricted to a region is sampled by rejection: points of the whole law that lie in it. */
+   An SDE with a generator, a discrete algorithm with its transfer operator: cells of the finest grid by their
+   probability, uniform within the cell, all independent. The quasi-stationary law is that of the killed chain; in a
+   cell that the boundary cuts, points lie inside only. Else particles: their positions at the end of the run or, when
+   there are more points than particles, at equally spaced times too; survivors.c for the quasi-stationary law. The
+   effective sample size is the variance of a coordinate (or of the loss, whichever gives least) over the squared
+   standard error of its mean, the latter from the scatter of independent parts of the particles. A law restricted to a
+   region is sampled by rejection: points of the whole law that lie in it. */
 #include "runimpl.h"
 #include <gsl/gsl_randist.h>
 #include <gsl/gsl_rng.h>
@@ -185,7 +185,7 @@ static PetscErrorCode DrawCells(FPRunObjects *run, PetscInt p, FPSample *sample)
   }
   PetscCall(UrnDestroy(&urn));
   sample->effective = sample->count;
-  sample->engine    = "generator";
+  sample->engine    = FPGeneratorEngine(run->generator[p]);
   if (sampling->region) sample->acceptance = (PetscReal)found / (PetscReal)draws;
   if (sampling->quasi) {
     const PetscReal *rate, *frequency, *residual;
@@ -363,36 +363,59 @@ static PetscErrorCode DrawParticles(FPRunObjects *run, PetscInt p, FPSample *sam
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPRunDraw(FPRunObjects *run, PetscInt p, FPSample *sample)
+/* Does a grid of process p belong to the engines of the run? */
+static PetscErrorCode HasGrid(FPRunObjects *run, PetscInt p, PetscBool *grid)
 {
-  FPAlgorithm algorithm;
-  PetscBool   grid = (PetscBool)(run->mesh && run->use_generator), deterministic;
+  PetscBool discrete;
 
   PetscFunctionBegin;
-  PetscCall(FPProcessGetAlgorithm(run->process[p], &algorithm, NULL));
+  PetscCall(FPRunIsDiscrete(run, p, &discrete));
+  *grid = (PetscBool)(run->mesh && (discrete ? run->use_transfer : run->use_generator));
+  PetscFunctionReturn(0);
+}
+
+/* The law that particles start from: that of the first SDE with a generator. */
+static PetscErrorCode BuildStart(FPRunObjects *run)
+{
+  PetscFunctionBegin;
+  for (PetscInt k = 0; k < run->processes; k++) {
+    PetscBool discrete, grid;
+
+    PetscCall(FPRunIsDiscrete(run, k, &discrete));
+    PetscCall(HasGrid(run, k, &grid));
+    if (discrete || !grid) continue;
+    PetscCall(BuildGenerator(run, k));
+    break;
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunDraw(FPRunObjects *run, PetscInt p, FPSample *sample)
+{
+  PetscBool discrete, grid, deterministic;
+
+  PetscFunctionBegin;
+  PetscCall(FPRunIsDiscrete(run, p, &discrete));
+  PetscCall(HasGrid(run, p, &grid));
   PetscCall(FPProcessIsDeterministic(run->process[p], &deterministic));
   FPInputCheck(!deterministic,
                "command line: -process %s is deterministic without a temperature: it has no law to sample",
                run->options.processes.value[p]);
-  FPInputCheck(!run->sampling.quasi || (algorithm == FP_SDE ? grid : run->sampling.killed != NULL),
+  FPInputCheck(!run->sampling.quasi || grid || (discrete && run->sampling.killed),
                "sample_law = quasi_stationary: that of %s is drawn from %s", run->options.processes.value[p],
-               algorithm == FP_SDE ? "its generator, which needs a mesh and the engine generator"
-                                   : "particles, which need exit_region");
+               !discrete ? "its generator, which needs a mesh and the engine generator"
+                         : "its transfer operator, which needs a mesh and the engine transfer, or from particles, "
+                           "which need exit_region");
   sample->law        = run->sampling.quasi ? "quasi-stationary" : "stationary";
   sample->acceptance = sample->rate = sample->rate_error = NAN;
   PetscCall(PetscMalloc1((size_t)sample->count * (size_t)(sample->dim + 1), &sample->value));
-  if (grid && algorithm == FP_SDE) {
+  if (grid) {
     PetscCall(BuildGenerator(run, p));
     PetscCall(DrawCells(run, p, sample));
     AddLoss(run->model, sample->dim, sample->count, sample->value);
     PetscFunctionReturn(0);
   }
-  for (PetscInt k = 0; k < run->processes && grid; k++) { /* particles start from the law of the first SDE */
-    PetscCall(FPProcessGetAlgorithm(run->process[k], &algorithm, NULL));
-    if (algorithm != FP_SDE) continue;
-    PetscCall(BuildGenerator(run, k));
-    break;
-  }
+  PetscCall(BuildStart(run));
   PetscCall(DrawParticles(run, p, sample));
   PetscFunctionReturn(0);
 }
