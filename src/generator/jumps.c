@@ -397,35 +397,47 @@ PetscErrorCode FPJumpsDead(FPJumps g, const PetscReal value[], PetscReal y[])
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPJumpsNear(FPJumps g, PetscInt distance, PetscInt *count, PetscInt **i, PetscInt **j, PetscReal **qij,
-                           PetscReal **qji)
+PetscErrorCode FPJumpsPairsCreate(PetscInt room, FPJumpsPairs *pairs)
+{
+  PetscFunctionBegin;
+  pairs->count = 0;
+  PetscCall(PetscMalloc4(room, &pairs->i, room, &pairs->j, room, &pairs->qij, room, &pairs->qji));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPJumpsPairsFree(FPJumpsPairs *pairs)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscFree4(pairs->i, pairs->j, pairs->qij, pairs->qji));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPJumpsNear(FPJumps g, PetscInt distance, FPJumpsPairs *pairs)
 {
   const FPJumpsSetting *s     = &g->setting;
   const PetscInt        above = s->dim == 1 ? 0 : distance, most = g->n * (distance + above * (2 * distance + 1));
-  PetscInt              found = 0;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc4(most, i, most, j, most, qij, most, qji));
+  PetscCall(FPJumpsPairsCreate(most, pairs));
   for (PetscInt k = 0; k < g->n; k++) {
     PetscInt at[2];
 
     FPJumpsPlace(s, g->node[k], at);
     for (PetscInt dy = 0; dy <= above; dy++)
       for (PetscInt dx = dy ? -distance : 1; dx <= distance; dx++) {
-        const PetscInt x = at[0] + dx, y = at[1] + dy;
+        const PetscInt x = at[0] + dx, y = at[1] + dy, found = pairs->count;
         PetscInt       other;
 
         if (x < 0 || x >= s->cells[0] || y >= s->cells[1]) continue;
         other = g->unknown[y * s->cells[0] + x];
         if (other < 0) continue;
-        (*i)[found]   = k;
-        (*j)[found]   = other;
-        (*qij)[found] = FPJumpsRate(g, k, other);
-        (*qji)[found] = FPJumpsRate(g, other, k);
-        found++;
+        pairs->i[found]   = k;
+        pairs->j[found]   = other;
+        pairs->qij[found] = FPJumpsRate(g, k, other);
+        pairs->qji[found] = FPJumpsRate(g, other, k);
+        pairs->count++;
       }
   }
-  *count = found;
   PetscFunctionReturn(0);
 }
 

@@ -44,10 +44,15 @@ PETSC_INTERN PetscErrorCode FPJumpsGetOutflow(FPJumps jumps, PetscInt *n, const 
 PETSC_INTERN PetscErrorCode FPJumpsLanding(FPJumps jumps, PetscReal landing[]);
 /* y[n]: from every unknown, the sum over dead nodes of the box of the rate of landing there times value[lattice]. */
 PETSC_INTERN PetscErrorCode FPJumpsDead(FPJumps jumps, const PetscReal value[], PetscReal y[]);
-/* Jumps between unknowns at most `distance` apart along every axis: count pairs (i, j), each once, with both rates. The
-   arrays are the caller's, by PetscFree4(). */
-PETSC_INTERN PetscErrorCode FPJumpsNear(FPJumps jumps, PetscInt distance, PetscInt *count, PetscInt **i, PetscInt **j,
-                                        PetscReal **qij, PetscReal **qji);
+/* Pairs of unknowns, each once, with the rates of both ways */
+typedef struct {
+  PetscInt   count, *i, *j;
+  PetscReal *qij, *qji;
+} FPJumpsPairs;
+PETSC_INTERN PetscErrorCode FPJumpsPairsCreate(PetscInt room, FPJumpsPairs *pairs); /* count = 0 */
+PETSC_INTERN PetscErrorCode FPJumpsPairsFree(FPJumpsPairs *pairs);
+/* Those between unknowns at most `distance` apart along every axis; FPJumpsPairsFree() is the caller's. */
+PETSC_INTERN PetscErrorCode FPJumpsNear(FPJumps jumps, PetscInt distance, FPJumpsPairs *pairs);
 PETSC_INTERN PetscErrorCode FPJumpsDestroy(FPJumps *jumps);
 
 /* Solving (shift + local - Q) x = b. local: minus a sparse generator, seqaij or NULL; kept by reference. */
@@ -59,6 +64,9 @@ typedef enum {
 PETSC_INTERN PetscErrorCode FPJumpsCreateOperator(FPJumps jumps, Mat local, PetscReal shift, Mat *A);
 /* The same as a dense matrix. */
 PETSC_INTERN PetscErrorCode FPJumpsCreateMatrix(FPJumps jumps, Mat local, PetscReal shift, Mat *A);
+/* Minus the rates of the pairs beside the diagonal, seqaij; leaving: with their sums on the diagonal. */
+PETSC_INTERN PetscErrorCode FPJumpsAssemble(const FPJumpsPairs *pairs, PetscInt n, const PetscReal diagonal[],
+                                            PetscBool leaving, Mat *A);
 /* Preconditioner for such a matrix A with jumps that it was made from; with local the kind FP_JUMPS_NEAR. */
 PETSC_INTERN PetscErrorCode FPJumpsSetPC(Mat A, FPJumpsPC kind, PC pc);
 

@@ -108,6 +108,19 @@ PetscErrorCode FPJumpsCreateOperator(FPJumps jumps, Mat local, PetscReal shift, 
   PetscFunctionReturn(0);
 }
 
+/* Work without a matrix; context belongs to pc from now on. */
+static PetscErrorCode SetShell(PC pc, void *context, PetscErrorCode (*apply)(PC, Vec, Vec),
+                               PetscErrorCode (*transposed)(PC, Vec, Vec), PetscErrorCode (*destroy)(PC))
+{
+  PetscFunctionBegin;
+  PetscCall(PCSetType(pc, PCSHELL));
+  PetscCall(PCShellSetContext(pc, context));
+  PetscCall(PCShellSetApply(pc, apply));
+  PetscCall(PCShellSetApplyTranspose(pc, transposed));
+  PetscCall(PCShellSetDestroy(pc, destroy));
+  PetscFunctionReturn(0);
+}
+
 /* Trigonometric */
 typedef struct {
   FPJumps    jumps;
@@ -215,109 +228,126 @@ static PetscErrorCode SetTransform(FPJumps g, PetscReal shift, PC pc)
   }
   PetscCheck(t->forward && t->backward, PETSC_COMM_SELF, PETSC_ERR_LIB, "FFTW has no plan for a transform");
   TransformSymbol(t, shift);
-  PetscCall(PCSetType(pc, PCSHELL));
-  PetscCall(PCShellSetContext(pc, t));
-  PetscCall(PCShellSetApply(pc, TransformMult));
-  PetscCall(PCShellSetApplyTranspose(pc, TransformMultTranspose));
-  PetscCall(PCShellSetDestroy(pc, TransformDestroy));
+  PetscCall(SetShell(pc, t, TransformMult, TransformMultTranspose, TransformDestroy));
   PetscFunctionReturn(0);
 }
 
-/* An inner solver, of one application */
-static PetscErrorCode InnerMult(PC pc, Vec x, Vec y)
+/* A solver of one application, and the coarser grids it needs, if any */
+typedef struct {
+  PetscInt levels; /* beyond the finest */
+  FPJumps  jumps[MOST_LEVELS];
+  KSP      inner;
+} Grids;
+
+static PetscErrorCode GridsMult(PC pc, Vec x, Vec y)
 {
-  KSP inner;
+  Grids *grids;
 
   PetscFunctionBegin;
-  PetscCall(PCShellGetContext(pc, &inner));
-  PetscCall(KSPSolve(inner, x, y));
+  PetscCall(PCShellGetContext(pc, &grids));
+  PetscCall(KSPSolve(grids->inner, x, y));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode InnerMultTranspose(PC pc, Vec x, Vec y)
+static PetscErrorCode GridsMultTranspose(PC pc, Vec x, Vec y)
 {
-  KSP inner;
+  Grids *grids;
 
   PetscFunctionBegin;
-  PetscCall(PCShellGetContext(pc, &inner));
-  PetscCall(KSPSolveTranspose(inner, x, y));
+  PetscCall(PCShellGetContext(pc, &grids));
+  PetscCall(KSPSolveTranspose(grids->inner, x, y));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode InnerDestroy(PC pc)
+static PetscErrorCode GridsDestroy(PC pc)
 {
-  KSP inner;
+  Grids *grids;
 
   PetscFunctionBegin;
-  PetscCall(PCShellGetContext(pc, &inner));
-  PetscCall(KSPDestroy(&inner));
+  PetscCall(PCShellGetContext(pc, &grids));
+  PetscCall(KSPDestroy(&grids->inner));
+  for (PetscInt l = 0; l < grids->levels; l++) PetscCall(FPJumpsDestroy(&grids->jumps[l]));
+  PetscCall(PetscFree(grids));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode SetInner(PC pc, KSP inner)
+/* grids->inner for the matrix A and one application */
+static PetscErrorCode SetGrids(Grids *grids, Mat A, PC *inner, PC pc)
 {
   PetscFunctionBegin;
-  PetscCall(PCSetType(pc, PCSHELL));
-  PetscCall(PCShellSetContext(pc, inner));
-  PetscCall(PCShellSetApply(pc, InnerMult));
-  PetscCall(PCShellSetApplyTranspose(pc, InnerMultTranspose));
-  PetscCall(PCShellSetDestroy(pc, InnerDestroy));
+  PetscCall(KSPCreate(PETSC_COMM_SELF, &grids->inner));
+  PetscCall(KSPSetType(grids->inner, KSPPREONLY));
+  PetscCall(KSPSetOperators(grids->inner, A, A));
+  PetscCall(KSPGetPC(grids->inner, inner));
+  PetscCall(SetShell(pc, grids, GridsMult, GridsMultTranspose, GridsDestroy));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPJumpsAssemble(const FPJumpsPairs *pairs, PetscInt n, const PetscReal diagonal[], PetscBool leaving,
+                               Mat *A)
+{
+  const PetscInt entries = 2 * pairs->count + n;
+  PetscInt      *row, *column;
+  PetscReal     *value;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc3(entries, &row, entries, &column, entries, &value));
+  for (PetscInt k = 0; k < n; k++) {
+    row[k] = column[k] = k;
+    value[k]           = diagonal[k];
+  }
+  for (PetscInt s = 0; s < pairs->count; s++) {
+    const PetscInt at = n + 2 * s, i = pairs->i[s], j = pairs->j[s];
+
+    row[at] = column[at + 1] = i;
+    column[at] = row[at + 1] = j;
+    value[at]                = -pairs->qij[s];
+    value[at + 1]            = -pairs->qji[s];
+    if (!leaving) continue;
+    value[i] += pairs->qij[s];
+    value[j] += pairs->qji[s];
+  }
+  PetscCall(MatCreate(PETSC_COMM_SELF, A));
+  PetscCall(MatSetSizes(*A, n, n, n, n));
+  PetscCall(MatSetType(*A, MATSEQAIJ));
+  PetscCall(MatSetPreallocationCOO(*A, entries, row, column));
+  PetscCall(MatSetValuesCOO(*A, value, INSERT_VALUES));
+  PetscCall(PetscFree3(row, column, value));
   PetscFunctionReturn(0);
 }
 
 /* shift + local + killing + jumps to the neighbours, as a sparse matrix; whole: with the outflow of all jumps */
 static PetscErrorCode NearMatrix(const Operator *op, PetscBool whole, Mat *P)
 {
-  FPJumps    g = op->jumps;
-  PetscInt  *i, *j, *row, *column, count;
-  PetscReal *qij, *qji, *value;
+  FPJumps      g = op->jumps;
+  FPJumpsPairs near;
+  PetscReal   *diagonal;
 
   PetscFunctionBegin;
-  PetscCall(FPJumpsNear(g, 1, &count, &i, &j, &qij, &qji));
-  PetscCall(PetscMalloc3(2 * count + g->n, &row, 2 * count + g->n, &column, 2 * count + g->n, &value));
-  for (PetscInt k = 0; k < g->n; k++) {
-    row[k] = column[k] = k;
-    value[k]           = op->shift + g->kill[k] + (whole ? g->out[k] : 0);
-  }
-  for (PetscInt s = 0; s < count; s++) {
-    const PetscInt at = g->n + 2 * s;
-
-    row[at] = column[at + 1] = i[s];
-    column[at] = row[at + 1] = j[s];
-    value[at]                = -qij[s];
-    value[at + 1]            = -qji[s];
-    if (whole) continue;
-    value[i[s]] += qij[s];
-    value[j[s]] += qji[s];
-  }
-  PetscCall(MatCreate(PETSC_COMM_SELF, P));
-  PetscCall(MatSetSizes(*P, g->n, g->n, g->n, g->n));
-  PetscCall(MatSetType(*P, MATSEQAIJ));
-  PetscCall(MatSetPreallocationCOO(*P, 2 * count + g->n, row, column));
-  PetscCall(MatSetValuesCOO(*P, value, INSERT_VALUES));
+  PetscCall(FPJumpsNear(g, 1, &near));
+  PetscCall(PetscMalloc1(g->n, &diagonal));
+  for (PetscInt k = 0; k < g->n; k++) diagonal[k] = op->shift + g->kill[k] + (whole ? g->out[k] : 0);
+  PetscCall(FPJumpsAssemble(&near, g->n, diagonal, (PetscBool)!whole, P));
   if (op->local) PetscCall(MatAXPY(*P, 1, op->local, DIFFERENT_NONZERO_PATTERN));
-  PetscCall(PetscFree3(row, column, value));
-  PetscCall(PetscFree4(i, j, qij, qji));
+  PetscCall(PetscFree(diagonal));
+  PetscCall(FPJumpsPairsFree(&near));
   PetscFunctionReturn(0);
 }
 
 static PetscErrorCode SetNear(const Operator *op, PetscBool whole, PC pc)
 {
-  Mat P;
-  KSP inner;
-  PC  factors;
+  Grids *grids;
+  Mat    P;
+  PC     factors;
 
   PetscFunctionBegin;
   PetscCall(NearMatrix(op, whole, &P));
-  PetscCall(KSPCreate(PETSC_COMM_SELF, &inner));
-  PetscCall(KSPSetType(inner, KSPPREONLY));
-  PetscCall(KSPSetOperators(inner, P, P));
+  PetscCall(PetscNew(&grids));
+  PetscCall(SetGrids(grids, P, &factors, pc));
   PetscCall(MatDestroy(&P));
-  PetscCall(KSPGetPC(inner, &factors));
   PetscCall(PCSetType(factors, PCLU));
   PetscCall(PCFactorSetMatSolverType(factors, MATSOLVERMUMPS));
-  PetscCall(KSPSetUp(inner));
-  PetscCall(SetInner(pc, inner));
+  PetscCall(KSPSetUp(grids->inner));
   PetscFunctionReturn(0);
 }
 
@@ -411,44 +441,6 @@ PetscErrorCode FPJumpsCreateMatrix(FPJumps g, Mat local, PetscReal shift, Mat *A
   PetscFunctionReturn(0);
 }
 
-typedef struct {
-  PetscInt levels; /* beyond the finest */
-  FPJumps  jumps[MOST_LEVELS];
-  KSP      inner;
-} Grids;
-
-static PetscErrorCode GridsMult(PC pc, Vec x, Vec y)
-{
-  Grids *grids;
-
-  PetscFunctionBegin;
-  PetscCall(PCShellGetContext(pc, &grids));
-  PetscCall(KSPSolve(grids->inner, x, y));
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode GridsMultTranspose(PC pc, Vec x, Vec y)
-{
-  Grids *grids;
-
-  PetscFunctionBegin;
-  PetscCall(PCShellGetContext(pc, &grids));
-  PetscCall(KSPSolveTranspose(grids->inner, x, y));
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode GridsDestroy(PC pc)
-{
-  Grids *grids;
-
-  PetscFunctionBegin;
-  PetscCall(PCShellGetContext(pc, &grids));
-  PetscCall(KSPDestroy(&grids->inner));
-  for (PetscInt l = 0; l < grids->levels; l++) PetscCall(FPJumpsDestroy(&grids->jumps[l]));
-  PetscCall(PetscFree(grids));
-  PetscFunctionReturn(0);
-}
-
 /* Chebyshev's iteration on the upper part of the spectrum of Jacobi's: at most symbol(pi)/all, all the diagonal. */
 static PetscErrorCode SetSmoother(PC pc, PetscInt level, FPJumps g, Mat A)
 {
@@ -533,18 +525,10 @@ static PetscErrorCode SetMultigrid(const Operator *op, Mat A, PC pc)
     PetscCall(Coarsen(g, &grids->jumps[grids->levels]));
     g = grids->jumps[grids->levels++];
   }
-  PetscCall(KSPCreate(PETSC_COMM_SELF, &grids->inner));
-  PetscCall(KSPSetType(grids->inner, KSPPREONLY));
-  PetscCall(KSPSetOperators(grids->inner, A, A));
-  PetscCall(KSPGetPC(grids->inner, &mg));
+  PetscCall(SetGrids(grids, A, &mg, pc));
   PetscCall(PCSetType(mg, PCMG));
   PetscCall(SetLevels(grids, op, mg));
   PetscCall(KSPSetUp(grids->inner));
-  PetscCall(PCSetType(pc, PCSHELL));
-  PetscCall(PCShellSetContext(pc, grids));
-  PetscCall(PCShellSetApply(pc, GridsMult));
-  PetscCall(PCShellSetApplyTranspose(pc, GridsMultTranspose));
-  PetscCall(PCShellSetDestroy(pc, GridsDestroy));
   PetscFunctionReturn(0);
 }
 

@@ -267,34 +267,26 @@ PetscReal FPGeneratorJumpsMemory(PetscReal n, PetscInt dim)
 static PetscErrorCode AssembleLocal(FPGenerator gen, PetscBool pinned, Mat *A)
 {
   const PetscReal *out, *kill;
-  const PetscInt   n = gen->n, entries = 2 * gen->edges + n;
-  PetscInt         same, *row, *column;
-  PetscReal       *value;
+  PetscInt         n;
+  PetscReal       *diagonal;
+  FPJumpsPairs     pairs;
 
   PetscFunctionBegin;
-  PetscCall(FPJumpsGetOutflow(gen->jumps, &same, &out, &kill));
-  PetscCall(PetscMalloc3(entries, &row, entries, &column, entries, &value));
-  for (PetscInt k = 0; k < n; k++) {
-    row[k] = column[k] = k;
-    value[k]           = gen->kill[k] - kill[k] + (pinned && k == gen->home ? gen->info.largest_rate : 0);
-  }
+  PetscCall(FPJumpsGetOutflow(gen->jumps, &n, &out, &kill));
+  PetscCall(PetscMalloc1(n, &diagonal));
+  PetscCall(FPJumpsPairsCreate(gen->edges, &pairs));
+  for (PetscInt k = 0; k < n; k++)
+    diagonal[k] = gen->kill[k] - kill[k] + (pinned && k == gen->home ? gen->info.largest_rate : 0);
   for (PetscInt s = 0; s < gen->edges; s++) {
-    const FPEdge  *e  = &gen->edge[s];
-    const PetscInt at = n + 2 * s;
-
-    row[at] = column[at + 1] = e->i;
-    column[at] = row[at + 1] = e->j;
-    value[at]                = -e->qij;
-    value[at + 1]            = -e->qji;
-    value[e->i] += e->qij;
-    value[e->j] += e->qji;
+    pairs.i[s]   = gen->edge[s].i;
+    pairs.j[s]   = gen->edge[s].j;
+    pairs.qij[s] = gen->edge[s].qij;
+    pairs.qji[s] = gen->edge[s].qji;
   }
-  PetscCall(MatCreate(PETSC_COMM_SELF, A));
-  PetscCall(MatSetSizes(*A, n, n, n, n));
-  PetscCall(MatSetType(*A, MATSEQAIJ));
-  PetscCall(MatSetPreallocationCOO(*A, entries, row, column));
-  PetscCall(MatSetValuesCOO(*A, value, INSERT_VALUES));
-  PetscCall(PetscFree3(row, column, value));
+  pairs.count = gen->edges;
+  PetscCall(FPJumpsAssemble(&pairs, n, diagonal, PETSC_TRUE, A));
+  PetscCall(FPJumpsPairsFree(&pairs));
+  PetscCall(PetscFree(diagonal));
   PetscFunctionReturn(0);
 }
 
