@@ -1,10 +1,12 @@
-/* logmean.c: E ln |a + b U|, U the mean over a batch of B of x y or x^2: the Lyapunov exponents of SGD at a point.
+/* logmean.c: E ln |W|, W = a + the mean over a batch of B of q x^2 + r x y: how SGD stretches differences at a point.
    Gaussian inputs of variance s, y = p x + xi, Var xi = sigma^2: X = mean x^2 = s c/B with c chi-squared of B degrees,
    and given X the mean of x y is p X + sigma sqrt(X/B) N(0, 1), whose logarithm is FPNormalLog(): one adaptive
    quadrature. Signs as inputs: X = s. Rows of a file: a sum over the rows for B = 1, over multisets of rows for few of
    them, else the B-fold convolution of the rows' law on a lattice by FFT, each row split so that its mean is kept, ln
    averaged over a cell; the bound is three times the change from half the lattice, and the grain that ten multisets
-   make near the singularity. */
+   make near the singularity.
+   Averages over W on the way between two points smooth the singularities of laws without density: int ln |W| is known.
+ */
 #include "observableimpl.h"
 #include <complex.h>
 #include <fftw3.h>
@@ -63,17 +65,36 @@ PetscErrorCode FPBatchMeanMoments(const FPBatchMean *law, PetscReal *mean, Petsc
 }
 
 typedef struct {
-  PetscReal a, b, s, p, sigma; /* U = p X + sigma sqrt(X/B) N(0, 1) */
+  PetscReal a[2], q[2], r[2], s, p, sigma; /* W = a + (q + r p) X + r sigma sqrt(X/B) N(0, 1), at both ends */
+  PetscReal tolerance;
   PetscInt  batch;
 } Conditional;
+
+/* ln |w + t| averaged over t in [-h/2, h/2] */
+static PetscReal CellLog(PetscReal w, PetscReal h)
+{
+  const PetscReal x   = w / h;
+  PetscReal       sum = 0;
+
+  if (!(PetscAbsReal(h) > 0) || PetscAbsReal(x) > 1e3)
+    return PetscLogReal(PetscAbsReal(w)) - (h == 0 ? 0 : 1 / (24 * x * x));
+  for (int side = -1; side < 2; side += 2) {
+    const PetscReal y = x + 0.5 * side;
+
+    if (y != 0) sum += side * y * PetscLogReal(PetscAbsReal(y));
+  }
+  return sum - 1 + PetscLogReal(PetscAbsReal(h));
+}
 
 /* Given X */
 static PetscReal GivenSquare(const Conditional *c, PetscReal X)
 {
-  const PetscReal center = c->a + c->b * c->p * X, scale = PetscAbsReal(c->b) * c->sigma * PetscSqrtReal(X / c->batch);
+  const PetscReal low  = c->a[0] + (c->q[0] + c->r[0] * c->p) * X;
+  const PetscReal high = c->a[1] + (c->q[1] + c->r[1] * c->p) * X, r = (c->r[0] + c->r[1]) / 2;
+  const PetscReal scale = PetscAbsReal(r) * c->sigma * PetscSqrtReal(X / c->batch);
 
-  if (scale <= 1e-300) return PetscLogReal(PetscAbsReal(center));
-  return PetscLogReal(scale) + FPNormalLog(center / scale);
+  if (scale <= 1e-300) return CellLog((low + high) / 2, high - low);
+  return PetscLogReal(scale) + FPNormalLog((low + high) / 2 / scale);
 }
 
 /* t = sqrt(c): density 2 t^{B-1} e^{-t^2/2}/(2^{B/2} Gamma(B/2)) */
@@ -87,79 +108,77 @@ static double GaussianIntegrand(double t, void *context)
   return PetscExpReal(log_density) * GivenSquare(c, X);
 }
 
-/* The integrand turns sharply, or is singular, where a + b p X = 0. */
+/* The integrand turns sharply, or is singular, where the centre of W vanishes. */
 static PetscErrorCode GaussianLog(Conditional *c, PetscReal *value, PetscReal *error)
 {
-  const PetscReal            root = PetscSqrtReal((PetscReal)c->batch), X = -c->a / (c->b * c->p);
-  double                     point[3] = {PetscMax(0, root - 12), 0, root + 12};
-  size_t                     points   = 2;
+  const PetscReal            root     = PetscSqrtReal((PetscReal)c->batch);
+  double                     point[4] = {PetscMax(0, root - 12)};
+  size_t                     points   = 1;
   gsl_function               f        = {GaussianIntegrand, c};
   gsl_integration_workspace *work     = gsl_integration_workspace_alloc(INTERVALS);
   gsl_error_handler_t       *handler  = gsl_set_error_handler_off();
   int                        code;
 
   PetscFunctionBegin;
-  if (isfinite(X) && X > 0) point[1] = PetscSqrtReal(X * c->batch / c->s);
-  if (point[1] > point[0] && point[1] < point[2])
-    points = 3;
-  else
-    point[1] = point[2];
-  code = gsl_integration_qagp(&f, point, points, 1e-14, 1e-13, INTERVALS, work, value, error);
+  for (int end = 0; end < 2; end++) {
+    const PetscReal X = -c->a[end] / (c->q[end] + c->r[end] * c->p), t = PetscSqrtReal(X * c->batch / c->s);
+
+    if (!(X > 0) || !isfinite(t) || t <= point[0] || t >= root + 12) continue;
+    if (points > 1 && PetscAbsReal(t - point[1]) < 1e-12 * t) continue;
+    point[points++] = t;
+  }
+  if (points == 3 && point[2] < point[1]) {
+    const double first = point[2];
+
+    point[2] = point[1];
+    point[1] = first;
+  }
+  point[points++] = root + 12;
+  code            = gsl_integration_qagp(&f, point, points, 1e-14, c->tolerance, INTERVALS, work, value, error);
   (void)gsl_set_error_handler(handler);
   gsl_integration_workspace_free(work);
   PetscCheck(code == 0 || *error < 1e-8, PETSC_COMM_SELF, PETSC_ERR_NOT_CONVERGED,
-             "E ln |%g + %g U| by quadrature: error %.2g", (double)c->a, (double)c->b, *error);
+             "E ln |%g + %g X + ...| by quadrature: error %.2g", (double)c->a[0], (double)c->q[0], *error);
   *error += ROUNDING;
   PetscFunctionReturn(0);
 }
 
-/* Law of one sample of x y or x^2 in a file: n values, equally likely. */
-static PetscErrorCode RowValues(const FPBatchMean *law, PetscInt *n, PetscReal **value)
+/* W - a of one row of a file, at one end: n values, equally likely. */
+static PetscErrorCode RowValues(const FPBatchLinear *w, int end, PetscInt *n, PetscReal **value)
 {
   PetscReal *u, *weight;
 
   PetscFunctionBegin;
-  PetscCall(FPDataGetNodes(law->data, 1, n, &u, &weight));
+  PetscCall(FPDataGetNodes(w->data, 1, n, &u, &weight));
   PetscCall(PetscMalloc1(*n, value));
-  for (PetscInt k = 0; k < *n; k++) (*value)[k] = u[2 * k] * u[2 * k + (law->squares ? 0 : 1)];
+  for (PetscInt k = 0; k < *n; k++)
+    (*value)[k] = u[2 * k] * (w->square[end] * u[2 * k] + w->product[end] * u[2 * k + 1]);
   PetscCall(PetscFree(u));
   PetscCall(PetscFree(weight));
   PetscFunctionReturn(0);
 }
 
-/* Sum of weight ln |a + b sum/B| over multisets of rows first, first + 1, ...; the weight of a multiset is the number
+/* Sum of weight ln |W| over multisets of rows first, first + 1, ...; the weight of a multiset is the number
    of its orders, B!/prod (multiplicity)!, over n^B. */
-static PetscReal SumMultisets(PetscInt n, const PetscReal row[], PetscInt first, PetscInt left, PetscReal a,
-                              PetscReal b, PetscReal weight)
+static PetscReal SumMultisets(PetscInt n, const PetscReal *const row[2], PetscInt first, PetscInt left, PetscReal low,
+                              PetscReal high, PetscReal part, PetscReal weight)
 {
-  PetscReal sum = 0, each = weight, at = a;
+  PetscReal sum = 0, each = weight;
 
   if (first == n - 1) {
     for (PetscInt k = 1; k <= left; k++) each *= 1.0 / k;
-    return each * PetscLogReal(PetscAbsReal(a + left * b * row[first]));
+    low += left * part * row[0][first];
+    high += left * part * row[1][first];
+    return each * CellLog((low + high) / 2, high - low);
   }
   for (PetscInt k = 0; k <= left; k++) {
-    if (k == left) return sum + each * PetscLogReal(PetscAbsReal(at));
-    sum += SumMultisets(n, row, first + 1, left - k, at, b, each);
+    if (k == left) return sum + each * CellLog((low + high) / 2, high - low);
+    sum += SumMultisets(n, row, first + 1, left - k, low, high, part, each);
     each /= k + 1;
-    at += b * row[first];
+    low += part * row[0][first];
+    high += part * row[1][first];
   }
   return sum;
-}
-
-/* ln |w + t| averaged over t in [-h/2, h/2] */
-static PetscReal CellLog(PetscReal w, PetscReal h)
-{
-  const PetscReal x   = w / h;
-  PetscReal       sum = 0;
-
-  if (PetscAbsReal(x) > 1e3) return PetscLogReal(PetscAbsReal(w)) - 1 / (24 * x * x);
-  for (int side = -1; side < 2; side += 2) {
-    const PetscReal y = x + 0.5 * side;
-
-    if (y != 0) sum += side * y * PetscLogReal(PetscAbsReal(y));
-  }
-  return sum - 1 + PetscLogReal(h);
 }
 
 /* By FFT on a lattice of `points` points */
@@ -206,63 +225,95 @@ static PetscErrorCode LatticeLog(PetscInt n, const PetscReal row[], PetscInt bat
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode FileLog(const FPBatchMean *law, PetscReal a, PetscReal b, PetscReal *value, PetscReal *error)
+/* Rows at both ends, and their midpoints for the lattice, which smooths by itself. */
+static PetscErrorCode FileLog(const FPBatchLinear *w, PetscReal *value, PetscReal *error)
 {
-  PetscReal *row, sets = 1, low = PETSC_MAX_REAL, high = -PETSC_MAX_REAL, orders = 1;
-  PetscInt   n;
+  const PetscReal part = 1.0 / w->batch, middle = (w->constant[0] + w->constant[1]) / 2;
+  const PetscReal most = w->lattice ? 4.0 * w->lattice : MULTISETS;
+  PetscReal      *row[2], sets = 1, low = PETSC_MAX_REAL, high = -PETSC_MAX_REAL, orders = 1;
+  PetscInt        n;
 
   PetscFunctionBegin;
-  PetscCall(RowValues(law, &n, &row));
-  for (PetscInt k = 0; k < law->batch; k++) {
+  for (int end = 0; end < 2; end++) PetscCall(RowValues(w, end, &n, &row[end]));
+  for (PetscInt k = 0; k < w->batch; k++) {
     sets *= (PetscReal)(n + k) / (k + 1);
     orders *= (PetscReal)(k + 1) / n;
   }
   for (PetscInt k = 0; k < n; k++) {
-    low  = PetscMin(low, row[k]);
-    high = PetscMax(high, row[k]);
+    low  = PetscMin(low, PetscMin(row[0][k], row[1][k]));
+    high = PetscMax(high, PetscMax(row[0][k], row[1][k]));
   }
   *error = ROUNDING;
   if (high == low) {
-    *value = PetscLogReal(PetscAbsReal(a + b * low));
-  } else if (law->batch == 1) {
-    *value = 0;
-    for (PetscInt k = 0; k < n; k++) *value += PetscLogReal(PetscAbsReal(a + b * row[k])) / n;
-  } else if (sets < MULTISETS && n > 1) {
-    *value = SumMultisets(n, row, 0, law->batch, a, b / law->batch, orders);
-  } else {
-    PetscReal coarse;
+    *value = CellLog(middle + low, w->constant[1] - w->constant[0]);
+  } else if (w->batch == 1 || n == 1 || sets < most) {
+    const PetscReal *const both[2] = {row[0], row[1]};
 
-    PetscCall(LatticeLog(n, row, law->batch, a, b, LATTICE / 2, &coarse));
-    PetscCall(LatticeLog(n, row, law->batch, a, b, LATTICE, value));
+    *value = 0;
+    for (PetscInt k = 0; k < n && (w->batch == 1 || n == 1); k++) {
+      const PetscReal at[2] = {w->constant[0] + row[0][k], w->constant[1] + row[1][k]};
+
+      *value += CellLog((at[0] + at[1]) / 2, at[1] - at[0]) / n;
+    }
+    if (w->batch > 1 && n > 1)
+      *value = SumMultisets(n, both, 0, w->batch, w->constant[0], w->constant[1], part, orders);
+  } else {
+    const PetscInt points = w->lattice ? w->lattice : LATTICE;
+    PetscReal      coarse;
+
+    for (PetscInt k = 0; k < n; k++) row[0][k] = (row[0][k] + row[1][k]) / 2;
+    PetscCall(LatticeLog(n, row[0], w->batch, middle, 1, points / 2, &coarse));
+    PetscCall(LatticeLog(n, row[0], w->batch, middle, 1, points, value));
     *error = 3 * PetscAbsReal(*value - coarse) + 10 / sets + 1e-11;
   }
-  PetscCall(PetscFree(row));
+  PetscCall(PetscFree(row[0]));
+  PetscCall(PetscFree(row[1]));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPBatchLinearLog(const FPBatchLinear *w, PetscReal *value, PetscReal *error)
+{
+  Conditional      c = {.a         = {w->constant[0], w->constant[1]},
+                        .q         = {w->square[0], w->square[1]},
+                        .r         = {w->product[0], w->product[1]},
+                        .batch     = w->batch,
+                        .tolerance = w->lattice ? 1e-10 : 1e-13};
+  const PetscReal *second, *fourth;
+  const char      *type;
+
+  PetscFunctionBegin;
+  *error = ROUNDING;
+  if (w->square[0] == 0 && w->square[1] == 0 && w->product[0] == 0 && w->product[1] == 0) {
+    *value = CellLog((c.a[0] + c.a[1]) / 2, c.a[1] - c.a[0]);
+    PetscFunctionReturn(0);
+  }
+  PetscCall(FPDataGetType(w->data, &type));
+  PetscCall(FPDataGetMoments(w->data, &second, &fourth));
+  c.s = second[0];
+  c.p = second[1] / second[0];
+  if (w->product[0] != 0 || w->product[1] != 0) {
+    c.sigma = PetscSqrtReal(PetscMax(0, second[3] - c.p * second[1]));
+    if (c.sigma < 1e-7 * PetscSqrtReal(second[3])) c.sigma = 0; /* a difference of equal numbers */
+  }
+  if (!strcmp(type, "file"))
+    PetscCall(FileLog(w, value, error));
+  else if (!strcmp(type, "gaussian"))
+    PetscCall(GaussianLog(&c, value, error));
+  else
+    *value = GivenSquare(&c, c.s);
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode FPBatchMeanLog(const FPBatchMean *law, PetscReal a, PetscReal b, PetscReal *value, PetscReal *error)
 {
-  Conditional      c = {.a = a, .b = b, .batch = law->batch, .p = 1};
-  const PetscReal *second, *fourth;
-  const char      *type;
+  const PetscReal     square = law->squares ? b : 0, product = b - square;
+  const FPBatchLinear w = {.data     = law->data,
+                           .batch    = law->batch,
+                           .constant = {a, a},
+                           .square   = {square, square},
+                           .product  = {product, product}};
 
   PetscFunctionBegin;
-  PetscCall(FPDataGetType(law->data, &type));
-  PetscCall(FPDataGetMoments(law->data, &second, &fourth));
-  c.s = second[0];
-  if (!law->squares) {
-    c.p     = second[1] / second[0];
-    c.sigma = PetscSqrtReal(PetscMax(0, second[3] - c.p * second[1]));
-    if (c.sigma < 1e-7 * PetscSqrtReal(second[3])) c.sigma = 0; /* a difference of equal numbers */
-  }
-  *error = ROUNDING;
-  if (b == 0)
-    *value = PetscLogReal(PetscAbsReal(a));
-  else if (!strcmp(type, "file"))
-    PetscCall(FileLog(law, a, b, value, error));
-  else if (!strcmp(type, "gaussian"))
-    PetscCall(GaussianLog(&c, value, error));
-  else
-    *value = GivenSquare(&c, c.s);
+  PetscCall(FPBatchLinearLog(&w, value, error));
   PetscFunctionReturn(0);
 }

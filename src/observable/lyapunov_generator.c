@@ -359,7 +359,7 @@ static PetscErrorCode Refuse(FPObservable obs, FPGenerator gen, const char **rea
   if (mapped) *reason = FP_LYAPUNOV_MAPPED;
   PetscCall(RefuseJumps(gen, reason));
   PetscCall(FPGeneratorGetStep(gen, &step));
-  if (step > 0) *reason = "the transfer operator knows where a step leads, not how it stretches; particles have it";
+  if (step > 0) PetscCall(FPLyapunovTransferRefused(gen, reason));
   PetscFunctionReturn(0);
 }
 
@@ -368,7 +368,7 @@ PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool 
   const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume, *pi;
   const char      *reason = NULL, *name;
-  PetscReal        ratio, exponent = 0;
+  PetscReal        ratio, step, exponent = 0, error;
   PetscInt         dim, n;
   FPProcess        process;
   Tangents         t;
@@ -386,6 +386,12 @@ PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool 
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
   PetscCall(FPGeneratorStationary(gen, &pi));
+  PetscCall(FPGeneratorGetStep(gen, &step));
+  if (step > 0) {
+    PetscCall(FPLyapunovTransfer(gen, &exponent, &error));
+    PetscCall(FPQuantitiesAdd(q, exponent, error, "1/time", "exponent_orbit"));
+    PetscFunctionReturn(0);
+  }
   PetscCall(TangentsCreate(process, dim, &t));
   if (dim == 1)
     OneDimension(process, &t, n, z, pi, &exponent);

@@ -23,4 +23,7 @@ PETSC_INTERN PetscErrorCode FPLyapunovBegin(FPObservable obs, FPProcess process,
 PETSC_INTERN PetscErrorCode FPLyapunovEvaluate(FPObservable obs, const double sums[], FPQuantities *q);
 /* lyapunov_generator.c */
 PETSC_INTERN PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q);
+/* lyapunov_transfer.c: on one grid of one dimension; *reason is left where there is none to refuse. */
+PETSC_INTERN PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason);
+PETSC_INTERN PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscReal *exponent, PetscReal *error);
 #endif

@@ -40,6 +40,15 @@ typedef struct {
 PETSC_INTERN PetscErrorCode FPBatchMeanMoments(const FPBatchMean *law, PetscReal *mean, PetscReal *variance);
 PETSC_INTERN PetscErrorCode FPBatchMeanLog(const FPBatchMean *law, PetscReal a, PetscReal b, PetscReal *value,
                                            PetscReal *error);
+/* E ln |W| averaged over W on the straight way between its two ends, W_i = constant[i] + mean over a batch of
+   (square[i] x^2 + product[i] x y), the same samples at both; where the law of W has a density, at the midpoint.
+   lattice: points for batches of rows that are too many to enumerate; 0: as accurate as can be. */
+typedef struct {
+  FPData    data;
+  PetscInt  batch, lattice;
+  PetscReal constant[2], square[2], product[2];
+} FPBatchLinear;
+PETSC_INTERN PetscErrorCode FPBatchLinearLog(const FPBatchLinear *w, PetscReal *value, PetscReal *error);
 /* E ln |u + xi|, xi ~ N(0, 1) */
 PETSC_INTERN PetscReal FPNormalLog(PetscReal u);
 

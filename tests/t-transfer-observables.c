@@ -1,0 +1,215 @@
+/* t-transfer-observables.c: what the transfer operator says beyond laws and spectra. Exponents of SGD on a line against
+   closed forms and against Nystroem's method: the stationary law by Gauss-Legendre nodes and the exact density of a
+   step, which converges exponentially. */
+#include "scene.h"
+#include "../src/run/runimpl.h"
+#include <gsl/gsl_integration.h>
+#include <gsl/gsl_sf_dawson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LEVELS 3
+#define EULER 0.57721566490153286
+
+/* Value and bound of one quantity as a run has them; on every grid in v[LEVELS]. */
+static double OnGrids(const char observable[], const char process[], const char keys[], const char quantity[],
+                      double v[LEVELS], double *error)
+{
+  Scene        s;
+  FPScene      scene;
+  FPObservable o;
+  const FPBox *box;
+  PetscReal    ratio[LEVELS], value, solver = 0;
+
+  SceneOpen(&s, process, "%s", keys);
+  scene = (FPScene){.model = s.model, .mesh = s.mesh, .processes = 1, .process = &s.process};
+  must(FPMeshGetBox(s.mesh, &box));
+  must(FPBinsCreate(box, &scene.bins));
+  must(FPObservableCreate(s.config, observable, &o));
+  must(FPObservableRead(o, s.config, s.model, s.mesh, PETSC_TRUE));
+  must(FPObservableSetScene(o, &scene));
+  for (PetscInt l = 0; l < LEVELS; l++) {
+    FPQuantities    q = {0};
+    const PetscInt *cells;
+    PetscInt        dim;
+    PetscReal       own;
+
+    must(FPGeneratorSolve(SceneGrid(&s, l), 2));
+    must(FPGeneratorGetGrid(s.gen, &dim, &cells, &ratio[l]));
+    must(FPObservableGenerator(o, s.gen, PETSC_FALSE, &q));
+    v[l]   = SceneValue(&q, quantity, &own);
+    solver = PetscMax(solver, own);
+    must(FPQuantitiesFree(&q));
+  }
+  FPExtrapolateGrids(LEVELS, v, ratio, solver, 2, &value, error);
+  must(FPObservableDestroy(&o));
+  SceneClose(&s);
+  return value;
+}
+
+static void Within(const char what[], double value, double error, double exact, double tolerance)
+{
+  print_message("  %-40s %.10g exact %.10g: off by %.1e, bound %.1e\n", what, value, exact, fabs(value - exact), error);
+  check(fabs(value - exact) <= error, "%s: %.12g, exact %.12g, bound %.3g", what, value, exact, error);
+  check(error <= tolerance, "%s: the bound is %.3g", what, error);
+}
+
+/* E ln |u + xi| = -(gamma + ln 2)/2 + sqrt(2) int_0^u Dawson(t/sqrt(2)) dt, by the midpoint rule with Richardson */
+static double NormalLog(double u)
+{
+  double sum[2] = {0, 0};
+
+  for (int fine = 0; fine < 2; fine++) {
+    const int n = 200 << fine;
+
+    for (int k = 0; k < n; k++) sum[fine] += gsl_sf_dawson(fabs(u) * (k + 0.5) / n / M_SQRT2) * fabs(u) / n;
+  }
+  return -0.5 * (EULER + M_LN2) + M_SQRT2 * (4 * sum[1] - sum[0]) / 3;
+}
+
+/* One weight: the slope of a step is 1 - eta x^2 wherever it starts, so E ln |1 - c x^2| = ln c + 2 E ln |1/sqrt(c) +
+   xi|, c = eta s, whatever the law. */
+static void test_one_weight(void **state)
+{
+  double       v[LEVELS], error, value;
+  const double c = 0.23 * 1.3;
+
+  (void)state;
+  value = OnGrids("lyapunov", "sgd",
+                  "model_type=chain model_depth=1 data_type=gaussian data_teacher=0.7 data_second_moment=1.3 "
+                  "data_label_noise=0.6 training_learning_rate=0.23 training_batch_size=1 mesh_lower=-3 mesh_upper=4.1 "
+                  "mesh_cells=48",
+                  "exponent_orbit", v, &error);
+  Within("one weight", value, error, (log(c) + 2 * NormalLog(1 / sqrt(c))) / 0.23, 1e-6);
+}
+
+#define NODES 300
+
+/* A step from w on the balanced 2-chain: with probability share[k] normal around a w - eta (q_k w^2 - r_k) w, q and r
+   the means of x^2 and x y over a batch, with standard deviation hypot(normal w, injected). */
+typedef struct {
+  int    n;
+  double a, eta, share[8], q[8], r[8], normal, injected;
+} Walk;
+
+static double Density(const Walk *k, double from, double to)
+{
+  const double sd  = hypot(k->normal * from, k->injected);
+  double       sum = 0;
+
+  for (int i = 0; i < k->n; i++) {
+    const double u = (to - k->a * from + k->eta * (k->q[i] * from * from - k->r[i]) * from) / sd;
+
+    sum += k->share[i] * exp(-0.5 * u * u) / sd / sqrt(2 * M_PI);
+  }
+  return sum;
+}
+
+/* E ln |slope of a step|: the stationary law at the nodes, from there at any point, and the logarithm on a fine grid of
+   points, which misses the singularities. */
+static double Nystroem(const Walk *k, double low, double high)
+{
+  static double                  x[NODES], w[NODES], p[NODES], next[NODES], K[NODES][NODES];
+  gsl_integration_glfixed_table *table = gsl_integration_glfixed_table_alloc(NODES);
+  const int                      fine  = 60000;
+  double                         sum   = 0;
+
+  for (int i = 0; i < NODES; i++) {
+    (void)gsl_integration_glfixed_point(low, high, (size_t)i, &x[i], &w[i], table);
+    p[i] = 1 / (high - low);
+  }
+  gsl_integration_glfixed_table_free(table);
+  for (int i = 0; i < NODES; i++)
+    for (int j = 0; j < NODES; j++) K[j][i] = w[i] * Density(k, x[i], x[j]);
+  for (int step = 0; step < 1500; step++) {
+    double mass = 0;
+
+    for (int j = 0; j < NODES; j++) {
+      next[j] = 0;
+      for (int i = 0; i < NODES; i++) next[j] += K[j][i] * p[i];
+      mass += w[j] * next[j];
+    }
+    for (int j = 0; j < NODES; j++) p[j] = next[j] / mass;
+  }
+  for (int f = 0; f < fine; f++) {
+    const double at  = low + (high - low) * (f + 0.5) / fine;
+    double       law = 0;
+
+    for (int i = 0; i < NODES; i++)
+      if (p[i] * w[i] > 1e-13) law += w[i] * p[i] * Density(k, x[i], at);
+    for (int i = 0; i < k->n; i++) {
+      const double slope = k->a - k->eta * (3 * k->q[i] * at * at - k->r[i]);
+
+      sum += law * k->share[i] * (k->normal > 0 ? log(k->normal) + NormalLog(slope / k->normal) : log(fabs(slope)));
+    }
+  }
+  return sum * (high - low) / fine;
+}
+
+/* Signs and label noise; decay and injected noise beside. Order 2. */
+static void test_signs(void **state)
+{
+  const double eta = 0.35, s = 1.2, A = 0.8, sigma = 0.7, T = 0.06, B = 2;
+  const Walk   walk  = {.n        = 1,
+                        .a        = 1 - eta * 0.1,
+                        .eta      = eta,
+                        .share    = {1},
+                        .q        = {s},
+                        .r        = {A * s},
+                        .normal   = eta * sigma * sqrt(s / B),
+                        .injected = sqrt(eta * T)};
+  const double exact = Nystroem(&walk, -2.8, 2.9) / eta;
+  double       v[LEVELS], error, value, order;
+
+  (void)state;
+  value = OnGrids("lyapunov", "sgd",
+                  "model_type=chain model_depth=2 model_coordinates=balanced data_type=rademacher data_teacher=0.8 "
+                  "data_second_moment=1.2 data_label_noise=0.7 training_learning_rate=0.35 training_batch_size=2 "
+                  "training_weight_decay=0.1 training_temperature=0.06 mesh_lower=-2.8 mesh_upper=2.9 mesh_cells=160",
+                  "exponent_orbit", v, &error);
+  Within("signs, two samples", value, error, exact, 0.01);
+  order = log((v[2] - exact) / (v[0] - exact)) / log(2);
+  check(order > 1.85 && order < 2.15, "order %g: %g, %g, %g of %g", order, v[0], v[1], v[2], exact);
+}
+
+/* Three rows, two at a time: six slopes, whose logarithms are singular where they vanish. */
+static void test_rows(void **state)
+{
+  const double eta = 0.3, T = 0.08, x[3] = {1.3, -0.4, 0.8}, y[3] = {1.0, 0.2, 1.1};
+  char         path[] = "/tmp/dlnfp-rows-XXXXXX", keys[512];
+  Walk         walk   = {.a = 1, .eta = eta, .injected = sqrt(eta * T)};
+  double       v[LEVELS], error, value;
+  FILE        *f = fdopen(mkstemp(path), "w");
+
+  (void)state;
+  assert_non_null(f);
+  fprintf(f, "x,y\n");
+  for (int i = 0; i < 3; i++) fprintf(f, "%g,%g\n", x[i], y[i]);
+  (void)fclose(f);
+  for (int i = 0; i < 3; i++)
+    for (int j = 0; j <= i; j++) {
+      walk.share[walk.n] = (i == j ? 1 : 2) / 9.0;
+      walk.q[walk.n]     = (x[i] * x[i] + x[j] * x[j]) / 2;
+      walk.r[walk.n++]   = (x[i] * y[i] + x[j] * y[j]) / 2;
+    }
+  (void)snprintf(keys, sizeof(keys),
+                 "model_type=chain model_depth=2 model_coordinates=balanced data_type=file data_path=%s data_inputs=x "
+                 "data_targets=y training_learning_rate=0.3 training_batch_size=2 training_temperature=0.08 "
+                 "mesh_lower=-3.1 mesh_upper=3.2 mesh_cells=384",
+                 path);
+  value = OnGrids("lyapunov", "sgd", keys, "exponent_orbit", v, &error);
+  Within("rows, two at a time", value, error, Nystroem(&walk, -3.1, 3.2) / eta, 0.01);
+  (void)remove(path);
+}
+
+int main(int argc, char **argv)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_weight), cmocka_unit_test(test_signs),
+                                     cmocka_unit_test(test_rows)};
+  int                     failed;
+
+  if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
+  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  return SlepcFinalize() || failed;
+}
