@@ -38,6 +38,8 @@ PETSC_EXTERN PetscErrorCode FPProcessIsDeterministic(FPProcess process, PetscBoo
    rod_flow). Only where there is one. */
 PETSC_EXTERN PetscErrorCode FPProcessHasOscillation(FPProcess process, PetscBool *has);
 PETSC_EXTERN void           FPProcessOscillation(FPProcess process, int n, const double *z, double *Sigma);
+/* What the process is not, with its injected noise, that its preset says it is: in words, or NULL. */
+PETSC_EXTERN PetscErrorCode FPProcessGetCaveat(FPProcess process, const char **caveat);
 /* The clock: p(t) = E_beta(scale t^beta L) p(0) in place of exp(t L) p(0), E_beta the Mittag-Leffler function; the
    process runs in the time inf{s : S(s) > t} of a stable subordinator, E exp(-q S(s)) = exp(-s q^beta/scale). The
    ordinary clock has beta = scale = 1. */

@@ -4,6 +4,9 @@
    depth equal weights this is also the restriction of the weights' own b: equal weights have equal gradients, so they
    move together, g is tangent to the set where they are equal, and J is the weights' Hessian along that set. Since
    J = metric Hess V, b = -metric grad (V + eta/(4 metric) |g|^2).
+   Weak errors over a fixed time are of the second order in eta with D = O(eta). With T held fixed as eta falls they are
+   of the first: terms eta T (third derivatives of V in the drift, Hessian in the noise) are left out, which drift
+   `refined` has.
    Source: Li, Tai, E, Stochastic modified equations and adaptive stochastic gradient algorithms (2017). */
 #include "processimpl.h"
 
@@ -45,5 +48,8 @@ PetscErrorCode FPDriftCreate_Modified(FPProcess process)
   PetscFunctionBegin;
   process->drift.drift  = FPDriftDrift_Modified;
   process->drift.energy = FPDriftEnergy_Modified;
+  process->drift.heated =
+      "its weak error is of second order in learning_rate with temperature 0 or proportional to it; "
+      "with this temperature held fixed it is of first order (drift and noise refined keep second)";
   PetscFunctionReturn(0);
 }

@@ -165,6 +165,13 @@ void FPProcessOscillation(FPProcess process, int n, const double *z, double *Sig
   process->drift.oscillation(process, n, z, Sigma);
 }
 
+PetscErrorCode FPProcessGetCaveat(FPProcess process, const char **caveat)
+{
+  PetscFunctionBegin;
+  *caveat = process->training.temperature > 0 ? process->drift.heated : NULL;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPProcessGetAxes(FPProcess process, const char **drift, const char **noise)
 {
   PetscFunctionBegin;

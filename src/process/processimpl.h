@@ -10,6 +10,7 @@ typedef struct {
   void (*energy)(FPProcess process, int n, const double *w, double *U);
   /* Covariance [d][d][n] of oscillations about w that the drift is averaged over; NULL: none */
   void (*oscillation)(FPProcess process, int n, const double *w, double *Sigma);
+  const char *heated; /* what the type loses where T > 0, in words; NULL: nothing */
 } FPDrift;
 
 typedef struct {

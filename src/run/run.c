@@ -396,6 +396,19 @@ static PetscErrorCode AddLossFloors(FPRunObjects *run)
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode WarnOfCaveats(FPRunObjects *run)
+{
+  PetscFunctionBegin;
+  for (PetscInt p = 0; p < run->processes; p++) {
+    const char *name, *caveat;
+
+    PetscCall(FPProcessGetName(run->process[p], &name));
+    PetscCall(FPProcessGetCaveat(run->process[p], &caveat));
+    if (caveat) PetscCall(FPResultsWarn(run->results, "%s: %s", name, caveat));
+  }
+  PetscFunctionReturn(0);
+}
+
 /* Generators first, those without a potential before the others: the first that carries a current sets the pattern that
  * all are compared with. */
 static PetscErrorCode Work(FPRunObjects *run)
@@ -441,6 +454,7 @@ PetscErrorCode FPRunExecute(FPConfig config, const char dir[], PetscInt *disagre
   PetscCall(SetScene(&run));
   if (run.mesh) PetscCall(WriteAxes(&run));
   PetscCall(AddLossFloors(&run));
+  PetscCall(WarnOfCaveats(&run));
   PetscCall(Work(&run));
   PetscCall(FPResultsCrossCheck(run.results, "sgd", run.options.threshold, disagreements));
   PetscCall(PetscTime(&end));
