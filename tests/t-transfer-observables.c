@@ -1,6 +1,7 @@
 /* t-transfer-observables.c: what the transfer operator says beyond laws and spectra. Exponents of SGD on a line against
    closed forms and against Nystroem's method: the stationary law by Gauss-Legendre nodes and the exact density of a
-   step, which converges exponentially. */
+   step, which converges exponentially. Irreversibility on bins against the same, and entropy production of a linear
+   chain in the plane against its closed form. */
 #include "scene.h"
 #include "../src/run/runimpl.h"
 #include <gsl/gsl_integration.h>
@@ -203,10 +204,118 @@ static void test_rows(void **state)
   (void)remove(path);
 }
 
+/* irreversibility_binned of the walk of test_signs: 16 bins with 16 nodes each. */
+static double BinnedIrreversibility(const Walk *k, double low, double high)
+{
+  enum { BINS = 16, N = BINS * 16 };
+  static double                  x[N], w[N], p[N], next[N], joint[BINS][BINS];
+  gsl_integration_glfixed_table *table = gsl_integration_glfixed_table_alloc(16);
+  double                         sum   = 0;
+
+  for (int i = 0; i < N; i++) {
+    const double at = low + (high - low) / BINS * (i / 16);
+
+    (void)gsl_integration_glfixed_point(at, at + (high - low) / BINS, (size_t)(i % 16), &x[i], &w[i], table);
+    p[i] = 1 / (high - low);
+  }
+  gsl_integration_glfixed_table_free(table);
+  for (int step = 0; step < 1000; step++) {
+    double mass = 0;
+
+    for (int j = 0; j < N; j++) {
+      next[j] = 0;
+      for (int i = 0; i < N; i++) {
+        const double flow = w[i] * p[i] * Density(k, x[i], x[j]);
+
+        next[j] += flow;
+        if (step == 999) joint[i / 16][j / 16] += flow * w[j];
+      }
+      mass += w[j] * next[j];
+    }
+    for (int j = 0; j < N; j++) p[j] = next[j] / mass;
+  }
+  for (int b = 0; b < BINS; b++)
+    for (int c = b + 1; c < BINS; c++) {
+      const double s = joint[b][c] + joint[c][b], d = s > 0 ? (joint[b][c] - joint[c][b]) / s : 0;
+
+      sum += 2 * s * d * atanh(d * s / (s + 1e-4));
+    }
+  return sum;
+}
+
+static void test_irreversibility(void **state)
+{
+  const double eta = 0.3, s = 1.2, A = 0.8, sigma = 0.8, T = 0.04;
+  const Walk   walk  = {.n        = 1,
+                        .a        = 1,
+                        .eta      = eta,
+                        .share    = {1},
+                        .q        = {s},
+                        .r        = {A * s},
+                        .normal   = eta * sigma * sqrt(s),
+                        .injected = sqrt(eta * T)};
+  const double exact = BinnedIrreversibility(&walk, -3.1, 3.3) / eta;
+  const char  *keys = "model_type=chain model_depth=2 model_coordinates=balanced data_type=rademacher data_teacher=0.8 "
+                      "data_second_moment=1.2 data_label_noise=0.8 training_learning_rate=0.3 training_batch_size=1 "
+                      "training_temperature=0.04 mesh_lower=-3.1 mesh_upper=3.3 mesh_cells=192";
+  double       v[LEVELS], error, value, order;
+
+  (void)state;
+  value = OnGrids("current", "sgd", keys, "irreversibility_binned", v, &error);
+  Within("irreversibility_binned", value, error, exact, 0.02 * exact);
+  order = log((v[2] - exact) / (v[0] - exact)) / log(2);
+  check(order > 1.8 && order < 2.2, "order %g", order);
+  value = OnGrids("current", "sgd", keys, "entropy_production", v, &error);
+  check(value > exact + error, "entropy production %g is less than that of bins, %g", value, exact);
+  value = OnGrids("current", "sgd", keys, "entropy_production_binned", v, &error);
+  check(fabs(value) < 1e-12, "a line carries a current: %g", value);
+}
+
+/* z' = F z + N(0, C): divergence of forward and backward paths per step (1/2) tr C^-1 (S - F^2 S - S F'^2 + F S F') -
+   1, S = F S F' + C (Gaussian laws of two successive points). Here C = c I. */
+static void test_rotation(void **state)
+{
+  const double eta = 0.25, F[2][2] = {{1 - eta * 1.3, eta * 0.9}, {-eta * 0.4, 1 - eta * 0.7}}, c = 2 * eta * 0.25;
+  double       S[2][2] = {{c, 0}, {0, c}}, exact = -1, v[LEVELS], error, value;
+
+  (void)state;
+  for (int step = 0; step < 400; step++) {
+    double next[2][2];
+
+    for (int i = 0; i < 4; i++) {
+      next[i / 2][i % 2] = i / 2 == i % 2 ? c : 0;
+      for (int k = 0; k < 4; k++) next[i / 2][i % 2] += F[i / 2][k / 2] * S[k / 2][k % 2] * F[i % 2][k % 2];
+    }
+    memcpy(S, next, sizeof(S));
+  }
+  for (int i = 0; i < 2; i++) {
+    double twice = 0, both = 0;
+
+    for (int k = 0; k < 4; k++) {
+      twice += F[i][k / 2] * F[k / 2][k % 2] * S[k % 2][i];
+      both += F[i][k / 2] * S[k / 2][k % 2] * F[i][k % 2];
+    }
+    exact += (S[i][i] - 2 * twice + both) / (2 * c);
+  }
+  value =
+      OnGrids("current", "sgd",
+              "model_type=ou model_drift=1.3,-0.9,0.4,0.7 model_diffusion=0.15,0,0,0.15 training_learning_rate=0.25 "
+              "training_temperature=0.1 mesh_lower=-2.9,-3 mesh_upper=3,2.9 mesh_cells=40,40",
+              "entropy_production", v, &error);
+  Within("entropy_production", value, error, exact / eta, 0.1 * exact / eta);
+  value =
+      OnGrids("current", "sgd",
+              "model_type=ou model_drift=1.3,-0.9,0.4,0.7 model_diffusion=0.15,0,0,0.15 training_learning_rate=0.25 "
+              "training_temperature=0.1 mesh_lower=-2.9,-3 mesh_upper=3,2.9 mesh_cells=40,40",
+              "irreversibility_binned", v, &error);
+  check(value > 0.1 * exact / eta && value < exact / eta, "on bins %g of %g", value, exact / eta);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_weight), cmocka_unit_test(test_signs),
-                                     cmocka_unit_test(test_rows)};
+                                     cmocka_unit_test(test_rows), cmocka_unit_test(test_irreversibility),
+                                     cmocka_unit_test(test_rotation)};
   int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

@@ -35,32 +35,75 @@ static PetscInt Overlap(const FPBins *bins, PetscInt a, PetscReal centre, PetscR
 #define MAX_OVERLAP 64
 #define POINTS 16
 
-/* A law on a line: each unknown's part of the line, at POINTS places. */
-static void AggregateLine(const FPBins *bins, FPGenerator gen, PetscInt n, PetscInt components, const PetscReal field[],
-                          PetscReal binned[])
-{
-  for (PetscInt k = 0; k < n; k++)
-    for (PetscInt s = 0; s < POINTS; s++) {
-      const PetscReal t = (s + 0.5) / POINTS, u[3] = {t, t, t};
-      PetscReal       z[3];
-      PetscInt        bin = 0;
+typedef struct {
+  PetscInt   n, room, *first, *bin;
+  PetscReal *share;
+} Shares;
 
-      FPGeneratorPointInCell(gen, k, u, z);
-      for (PetscInt a = bins->dim - 1; a >= 0; a--)
-        bin = bin * bins->count[a] +
-              PetscClipInterval((PetscInt)floor((z[a] - bins->lower[a]) / bins->width[a]), 0, bins->count[a] - 1);
-      for (PetscInt c = 0; c < components; c++) binned[c * bins->total + bin] += field[c * n + k] / POINTS;
-    }
+static PetscErrorCode AddShare(Shares *s, PetscInt bin, PetscReal share)
+{
+  PetscFunctionBegin;
+  if (s->n == s->room) {
+    s->room = 2 * s->room + 64;
+    PetscCall(PetscRealloc(sizeof(PetscInt) * (size_t)s->room, &s->bin));
+    PetscCall(PetscRealloc(sizeof(PetscReal) * (size_t)s->room, &s->share));
+  }
+  s->bin[s->n]     = bin;
+  s->share[s->n++] = share;
+  PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPBinsAggregate(const FPBins *bins, FPGenerator gen, PetscInt components, const PetscReal field[],
-                               PetscReal binned[])
+/* A law on a line: the unknown's part of the line, at POINTS places. */
+static PetscErrorCode AddLine(const FPBins *bins, FPGenerator gen, PetscInt k, Shares *shares)
+{
+  PetscFunctionBegin;
+  for (PetscInt s = 0; s < POINTS; s++) {
+    const PetscReal t = (s + 0.5) / POINTS, u[3] = {t, t, t};
+    PetscReal       z[3];
+    PetscInt        bin = 0;
+
+    FPGeneratorPointInCell(gen, k, u, z);
+    for (PetscInt a = bins->dim - 1; a >= 0; a--)
+      bin = bin * bins->count[a] +
+            PetscClipInterval((PetscInt)floor((z[a] - bins->lower[a]) / bins->width[a]), 0, bins->count[a] - 1);
+    PetscCall(AddShare(shares, bin, 1.0 / POINTS));
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddCell(const FPBins *bins, PetscInt node, const PetscInt cells[], PetscReal *const center[],
+                              PetscReal *const width[], Shares *shares)
+{
+  PetscInt  first[3] = {0}, count[3] = {1, 1, 1}, rest = node;
+  PetscReal share[3][MAX_OVERLAP];
+
+  PetscFunctionBegin;
+  share[0][0] = share[1][0] = share[2][0] = 1;
+  for (PetscInt a = 0; a < bins->dim; a++) {
+    const PetscInt i = rest % cells[a];
+
+    count[a] = Overlap(bins, a, center[a][i], width[a][i], &first[a], share[a], MAX_OVERLAP);
+    rest /= cells[a];
+  }
+  for (PetscInt s = 0; s < count[0] * count[1] * count[2]; s++) {
+    const PetscInt i0 = s % count[0], i1 = s / count[0] % count[1], i2 = s / count[0] / count[1];
+    PetscInt       bin = first[0] + i0;
+
+    if (bins->dim > 1) bin += bins->count[0] * (first[1] + i1);
+    if (bins->dim > 2) bin += bins->count[0] * bins->count[1] * (first[2] + i2);
+    PetscCall(AddShare(shares, bin, share[0][i0] * share[1][i1] * share[2][i2]));
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPBinsShares(const FPBins *bins, FPGenerator gen, PetscInt **first, PetscInt **bin, PetscReal **share)
 {
   const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume;
   PetscReal        ratio, *center[3], *width[3];
   PetscInt         dim, n;
   FPGeneratorInfo  info;
+  Shares           s = {0};
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
@@ -70,29 +113,39 @@ PetscErrorCode FPBinsAggregate(const FPBins *bins, FPGenerator gen, PetscInt com
     PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
     PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
   }
-  PetscCall(PetscArrayzero(binned, components * bins->total));
-  if (info.along >= 0) AggregateLine(bins, gen, n, components, field, binned);
-  for (PetscInt k = 0; k < n && info.along < 0; k++) {
-    PetscInt  first[3] = {0}, count[3] = {1, 1, 1}, rest = node[k];
-    PetscReal share[3][MAX_OVERLAP];
-
-    share[0][0] = share[1][0] = share[2][0] = 1;
-    for (PetscInt a = 0; a < dim; a++) {
-      const PetscInt i = rest % cells[a];
-
-      count[a] = Overlap(bins, a, center[a][i], width[a][i], &first[a], share[a], MAX_OVERLAP);
-      rest /= cells[a];
-    }
-    for (PetscInt s = 0; s < count[0] * count[1] * count[2]; s++) {
-      const PetscInt  i0 = s % count[0], i1 = s / count[0] % count[1], i2 = s / count[0] / count[1];
-      const PetscReal part = share[0][i0] * share[1][i1] * share[2][i2];
-      PetscInt        bin  = first[0] + i0;
-
-      if (dim > 1) bin += bins->count[0] * (first[1] + i1);
-      if (dim > 2) bin += bins->count[0] * bins->count[1] * (first[2] + i2);
-      for (PetscInt c = 0; c < components; c++) binned[c * bins->total + bin] += part * field[c * n + k];
-    }
+  PetscCall(PetscMalloc1(n + 1, &s.first));
+  for (PetscInt k = 0; k < n; k++) {
+    s.first[k] = s.n;
+    if (info.along >= 0)
+      PetscCall(AddLine(bins, gen, k, &s));
+    else
+      PetscCall(AddCell(bins, node[k], cells, center, width, &s));
   }
+  s.first[n] = s.n;
   for (PetscInt a = 0; a < dim; a++) PetscCall(PetscFree2(center[a], width[a]));
+  *first = s.first;
+  *bin   = s.bin;
+  *share = s.share;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPBinsAggregate(const FPBins *bins, FPGenerator gen, PetscInt components, const PetscReal field[],
+                               PetscReal binned[])
+{
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  PetscInt         n, *first, *bin;
+  PetscReal       *share;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPBinsShares(bins, gen, &first, &bin, &share));
+  PetscCall(PetscArrayzero(binned, components * bins->total));
+  for (PetscInt k = 0; k < n; k++)
+    for (PetscInt s = first[k]; s < first[k + 1]; s++)
+      for (PetscInt c = 0; c < components; c++) binned[c * bins->total + bin[s]] += share[s] * field[c * n + k];
+  PetscCall(PetscFree(first));
+  PetscCall(PetscFree(bin));
+  PetscCall(PetscFree(share));
   PetscFunctionReturn(0);
 }

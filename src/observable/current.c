@@ -5,9 +5,13 @@
    1e-4) J_b (D p)_b^{-1} J_b, with p_b, J_b and (D p)_b integrals over the bin, a lower bound of the entropy production
    by convexity; the weight keeps out bins that particles hardly see; projection[NAME] =
    <J, J_NAME>/<J_NAME, J_NAME>, J_NAME the generator's current on bins of the first process that has one;
-   correlation[NAME], the same pattern's correlation coefficient. */
-#include "observableimpl.h"
+   correlation[NAME], the same pattern's correlation coefficient. Of a discrete algorithm both deposit whole steps along
+   their segments, (D p)_b being half the mean square of a step per time; irreversibility.c has another measure. */
+#include "course.h"
+#include "steps.h"
 
+#define SHIFTS 2      /* per axis: places within its cell from which a step of a transfer operator is drawn */
+#define NOTHING 1e-13 /* steps less probable, of which there are millions, are left out */
 #define RARE 1e-4     /* a bin of probability p enters entropy_production_binned with weight p/(p + RARE) */
 #define SINGULAR 1e-9 /* pivots of (D p)_b below this share of its largest entry are zero */
 #define MAX_LEVELS 3
@@ -19,19 +23,22 @@ typedef struct {
   PetscReal *J[MAX_LEVELS], pattern_error; /* [dim*total] each */
   /* particles */
   FPProcess process;
-  FPBins    bins;
+  FPBins    bins, wide;
+  PetscBool discrete;
   PetscInt  dim;
   PetscReal dt, centre[3];
 } Current;
 
-/* Accumulator: steps, rotation[pairs], then per bin: weight, displacement[dim], second moments [dim(dim+1)/2]. */
+/* Accumulator: steps, rotation[pairs], then per bin what steps.h deposits; of a discrete algorithm then how many steps
+   led from one wide bin to another. */
 static PetscInt PairCount(PetscInt d)
 {
   return d * (d - 1) / 2;
 }
-static PetscInt BinSize(PetscInt d)
+
+static size_t TableSize(const Current *c)
 {
-  return 1 + d + d * (d + 1) / 2;
+  return (size_t)(1 + PairCount(c->dim) + FPDepositSize(c->dim) * c->bins.total);
 }
 
 /* x becomes A^-1 x, A symmetric positive definite of order n <= 3 (destroyed), by elimination; false: it is singular.
@@ -72,6 +79,24 @@ static PetscErrorCode BinnedEntropyProduction(PetscInt d, PetscInt total, const 
     for (PetscInt i = 0; i < d; i++) *sigma += p[b] / (p[b] + RARE) * J[i * total + b] * x[i];
   }
   PetscFunctionReturn(0);
+}
+
+/* p[total], J[d*total], Dp[d*d*total] from the sums: integrals over bins. */
+static void BinnedLaw(const Current *c, const double sums[], PetscReal p[], PetscReal J[], PetscReal Dp[])
+{
+  const PetscInt d = c->dim, total = c->bins.total, size = FPDepositSize(d);
+
+  for (PetscInt b = 0; b < total; b++) {
+    const double *bin = sums + 1 + PairCount(d) + b * size;
+    PetscInt      at  = 1 + d;
+
+    p[b] = bin[0] / sums[0];
+    for (PetscInt i = 0; i < d; i++) {
+      J[i * total + b] = bin[1 + i] / (sums[0] * c->dt);
+      for (PetscInt j = i; j < d; j++)
+        Dp[(i * d + j) * total + b] = Dp[(j * d + i) * total + b] = bin[at++] / (2 * sums[0] * c->dt);
+    }
+  }
 }
 
 static PetscReal Inner(PetscInt n, const PetscReal a[], const PetscReal b[])
@@ -195,6 +220,58 @@ static PetscErrorCode AddBinned(FPObservable obs, FPGenerator gen, const PetscRe
   PetscFunctionReturn(0);
 }
 
+typedef struct {
+  FPGenerator   gen;
+  const FPBins *bins;
+  double       *table;
+} Segments;
+
+/* A step from unknown i to j: from a few places in the cell of i to the same places in that of j */
+static void VisitSegment(void *context, PetscInt i, PetscInt j, PetscReal mass)
+{
+  const Segments *s      = (const Segments *)context;
+  const PetscInt  d      = s->bins->dim;
+  PetscInt        places = 1;
+
+  if (mass < NOTHING) return;
+  for (PetscInt a = 0; a < d; a++) places *= SHIFTS;
+  for (PetscInt p = 0; p < places; p++) {
+    const PetscReal u[3] = {(p % SHIFTS + 0.5) / SHIFTS, (p / SHIFTS + 0.5) / SHIFTS, 0};
+    PetscReal       from[3], to[3];
+
+    FPGeneratorPointInCell(s->gen, i, u, from);
+    FPGeneratorPointInCell(s->gen, j, u, to);
+    for (PetscInt a = 0; a < d; a++) to[a] -= from[a];
+    FPDepositAlong(s->bins, from, to, mass / places, s->table);
+  }
+}
+
+/* Of a transfer operator: every step along its segment, as particles do. */
+static PetscErrorCode AddBinnedSteps(FPObservable obs, FPGenerator gen, const PetscReal pi[], FPQuantities *q)
+{
+  Current   c = {.bins = obs->scene.bins, .dim = obs->scene.bins.dim};
+  Segments  segments;
+  double   *sums;
+  PetscReal sigma, *p, *J, *Dp;
+  FPBins    wide;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetStep(gen, &c.dt));
+  PetscCall(PetscCalloc1(TableSize(&c), &sums));
+  PetscCall(PetscMalloc3(c.bins.total, &p, c.dim * c.bins.total, &J, c.dim * c.dim * c.bins.total, &Dp));
+  segments = (Segments){.gen = gen, .bins = &c.bins, .table = sums + 1 + PairCount(c.dim)};
+  sums[0]  = 1;
+  PetscCall(FPStepsVisit(gen, pi, VisitSegment, &segments));
+  BinnedLaw(&c, sums, p, J, Dp);
+  PetscCall(BinnedEntropyProduction(c.dim, c.bins.total, p, J, Dp, &sigma));
+  PetscCall(FPQuantitiesAdd(q, sigma, 0, "nat/time", "entropy_production_binned"));
+  FPBinsWiden(&c.bins, &wide);
+  PetscCall(FPIrreversibilityAdd(&wide, gen, pi, q));
+  PetscCall(PetscFree(sums));
+  PetscCall(PetscFree3(p, J, Dp));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode WriteFields(FPObservable obs, FPGenerator gen, const PetscReal J[], const PetscReal psi[],
                                   const PetscReal curl[])
 {
@@ -308,6 +385,7 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
   PetscCall(FPBinsAggregate(&obs->scene.bins, gen, dim, Jv, Jb));
   PetscCall(FPGeneratorGetStep(gen, &step));
   if (!stable.has && step == 0) PetscCall(AddBinned(obs, gen, pi, Jb, q));
+  if (step > 0) PetscCall(AddBinnedSteps(obs, gen, pi, q));
   if ((!stable.has && step == 0) || dim > 1)
     PetscCall(AddPattern(obs, gen, Jb, finest, q)); /* a line at rest has none */
   if (finest) {
@@ -327,55 +405,6 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
   }
   PetscCall(PetscFree5(J, psi, curl, Jv, Jb));
   PetscFunctionReturn(0);
-}
-
-/* Add the share `part` of a step's displacement to a bin. */
-static void Deposit(double *bin, PetscInt d, double part, const double *step)
-{
-  PetscInt at = 1 + d;
-
-  bin[0] += part;
-  for (PetscInt i = 0; i < d; i++) {
-    bin[1 + i] += part * step[i];
-    for (PetscInt j = i; j < d; j++) bin[at++] += part * step[i] * step[j];
-  }
-}
-
-/* Walk along a segment from bin to bin; positions in units of bins. */
-static void DepositAlong(const FPBins *bins, const double *from, const double *step, double *table)
-{
-  const PetscInt d = bins->dim, size = BinSize(d);
-  double         t = 0, u[3], v[3];
-  PetscInt       i[3];
-
-  for (PetscInt a = 0; a < d; a++) {
-    u[a] = (from[a] - bins->lower[a]) / bins->width[a];
-    v[a] = step[a] / bins->width[a];
-    i[a] = PetscClipInterval((PetscInt)floor(u[a]), 0, bins->count[a] - 1);
-  }
-  for (PetscInt guard = 0; guard < 4096; guard++) {
-    double   next = 1;
-    PetscInt axis = -1, index = 0;
-
-    for (PetscInt a = 0; a < d; a++) {
-      const double edge = v[a] > 0 ? (i[a] + 1 - u[a]) / v[a] : v[a] < 0 ? (i[a] - u[a]) / v[a] : 2;
-
-      if (edge < next) {
-        next = edge;
-        axis = a;
-      }
-    }
-    next = PetscMax(next, t);
-    for (PetscInt a = d - 1; a >= 0; a--) index = index * bins->count[a] + i[a];
-    Deposit(table + index * size, d, next - t, step);
-    t = next;
-    if (axis < 0) break;
-    i[axis] += v[axis] > 0 ? 1 : -1;
-    if (i[axis] < 0 || i[axis] >= bins->count[axis]) {
-      Deposit(table + index * size, d, 1 - t, step);
-      break;
-    }
-  }
 }
 
 /* bin[FP_BLOCK]: in which bin each segment begins and ends, as nearly all do; -1: it leaves the one it begins in. */
@@ -421,6 +450,9 @@ static void Sample(const void *context, const FPMove *move, PETSC_UNUSED double 
   int            bin[FP_BLOCK];
 
   acc[0] += FP_BLOCK;
+  for (PetscInt l = 0; l < FP_BLOCK && c->discrete; l++)
+    acc[TableSize(c) + (size_t)(FPBinsIndex(&c->wide, move->before + l, FP_BLOCK) * c->wide.total +
+                                FPBinsIndex(&c->wide, move->after + l, FP_BLOCK))] += 1;
   WholeSegments(&c->bins, move->before, move->after, bin);
   for (PetscInt i = 0; i < d; i++)
     for (PetscInt j = i + 1; j < d; j++) acc[pair++] += Rotation(c, i, j, move);
@@ -432,10 +464,10 @@ static void Sample(const void *context, const FPMove *move, PETSC_UNUSED double 
       step[a] = move->after[a * FP_BLOCK + l] - from[a];
     }
     if (bin[l] < 0)
-      DepositAlong(&c->bins, from, step, table);
-    else if (d == 2) /* as Deposit() does, without loops */
+      FPDepositAlong(&c->bins, from, step, 1, table);
+    else if (d == 2) /* as FPDeposit() does, without loops */
     {
-      double *at = table + bin[l] * BinSize(2);
+      double *at = table + bin[l] * FPDepositSize(2);
 
       at[0] += 1;
       at[1] += step[0];
@@ -444,7 +476,7 @@ static void Sample(const void *context, const FPMove *move, PETSC_UNUSED double 
       at[4] += step[0] * step[1];
       at[5] += step[1] * step[1];
     } else
-      Deposit(table + bin[l] * BinSize(d), d, 1, step);
+      FPDeposit(table + bin[l] * FPDepositSize(d), d, 1, step);
   }
 }
 
@@ -452,39 +484,25 @@ static PetscErrorCode Begin_Current(FPObservable obs, FPProcess process, PetscRe
                                     PETSC_UNUSED const FPParticleOptions *options, FPObserver *observer,
                                     PETSC_UNUSED FPEnsemble *ensemble, PetscBool *used)
 {
-  Current *c = (Current *)obs->data;
+  Current    *c = (Current *)obs->data;
+  FPAlgorithm algorithm;
 
   PetscFunctionBegin;
   *used = (PetscBool)(obs->scene.mesh != NULL);
   if (!*used) PetscFunctionReturn(0);
-  c->process = process;
-  c->bins    = obs->scene.bins;
-  c->dim     = c->bins.dim;
-  c->dt      = dt;
+  PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
+  c->discrete = (PetscBool)(algorithm != FP_SDE);
+  c->process  = process;
+  c->bins     = obs->scene.bins;
+  c->dim      = c->bins.dim;
+  c->dt       = dt;
+  FPBinsWiden(&c->bins, &c->wide);
   for (PetscInt a = 0; a < c->dim; a++) c->centre[a] = c->bins.lower[a] + c->bins.width[a] * c->bins.count[a] / 2;
   observer->every       = 1;
-  observer->accumulator = (size_t)(1 + PairCount(c->dim) + BinSize(c->dim) * c->bins.total);
+  observer->accumulator = TableSize(c) + (c->discrete ? (size_t)(c->wide.total * c->wide.total) : 0);
   observer->sample      = Sample;
   observer->context     = c;
   PetscFunctionReturn(0);
-}
-
-/* p[total], J[d*total], Dp[d*d*total] from the sums: integrals over bins. */
-static void BinnedLaw(const Current *c, const double sums[], PetscReal p[], PetscReal J[], PetscReal Dp[])
-{
-  const PetscInt d = c->dim, total = c->bins.total, size = BinSize(d);
-
-  for (PetscInt b = 0; b < total; b++) {
-    const double *bin = sums + 1 + PairCount(d) + b * size;
-    PetscInt      at  = 1 + d;
-
-    p[b] = bin[0] / sums[0];
-    for (PetscInt i = 0; i < d; i++) {
-      J[i * total + b] = bin[1 + i] / (sums[0] * c->dt);
-      for (PetscInt j = i; j < d; j++)
-        Dp[(i * d + j) * total + b] = Dp[(j * d + i) * total + b] = bin[at++] / (2 * sums[0] * c->dt);
-    }
-  }
 }
 
 static PetscErrorCode Evaluate_Current(FPObservable obs, const double sums[], FPQuantities *q)
@@ -503,6 +521,11 @@ static PetscErrorCode Evaluate_Current(FPObservable obs, const double sums[], FP
           FPQuantitiesAdd(q, sums[pair++] / (sums[0] * c->dt), 0, "weight^2/time", "rotation[%d][%d]", (int)i, (int)j));
   PetscCall(BinnedEntropyProduction(d, total, p, J, Dp, &sigma));
   PetscCall(FPQuantitiesAdd(q, sigma, 0, "nat/time", "entropy_production_binned"));
+  /* on a line nothing circulates: all of it is where particles start and end, which is not independent by groups */
+  if (d == 1) PetscCall(FPQuantitiesAdd(q, sigma, 0, "nat/time", "~entropy_production_binned"));
+  if (c->discrete)
+    PetscCall(FPQuantitiesAdd(q, FPIrreversibility(c->wide.total, sums + TableSize(c), sums[0], c->dt), 0, "nat/time",
+                              "irreversibility_binned"));
   if (c->levels > 0) {
     const PetscReal *K = c->J[c->levels - 1];
 

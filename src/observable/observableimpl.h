@@ -134,6 +134,10 @@ static inline PetscInt      FPGibbsLinesIndex(const FPGibbsLines *lines, PetscIn
   return at <= 0 ? 0 : at >= FP_LINE - 1 ? FP_LINE - 1 : (PetscInt)at;
 }
 
+/* bins.c: bins bin[first[k] .. first[k + 1] - 1] that the cell of unknown k meets, and its share in each; the caller
+   frees all three. */
+PETSC_INTERN PetscErrorCode FPBinsShares(const FPBins *bins, FPGenerator gen, PetscInt **first, PetscInt **bin,
+                                         PetscReal **share);
 /* Bin of component-wise position z[a*stride], clamped to the box. */
 static inline PetscInt FPBinsIndex(const FPBins *bins, const double *z, PetscInt stride)
 {

@@ -93,8 +93,7 @@ static const Unsupported Table[] = {
      "more than one input or target: one row of a file at a time in 2-D, any batch in 1-D; transfer_batch_law: "
      "gaussian",
      NULL},
-    {"current", "transfer", "every process",
-     "entropy_production_binned: a jump has no diffusion; entropy_production is that of the chain", NULL},
+    {"current", "every", "SDEs", "irreversibility_binned: of steps, which an SDE has none of", NULL},
     {"lyapunov", "transfer", "2 coordinates",
      "directions of tangent vectors in the plane need a grid of three dimensions; particles have it", NULL},
     {"lyapunov", "transfer", "svag, batch_law gaussian",
