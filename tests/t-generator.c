@@ -748,13 +748,93 @@ static void test_single_cell(PETSC_UNUSED void **none)
   SceneClose(&s);
 }
 
+/* Eigenvalues below `below` of -D u'' + (v^2/(4 D) + v'/2) u on [low, high] by finite differences of second order,
+   u = 0 at the ends: negative pivots. That is the generator D f'' + v f' with D constant, u = f exp(integral of v/2D).
+ */
+static PetscInt CountWitten(FPProcess process, PetscReal low, PetscReal high, PetscInt n, PetscReal below)
+{
+  const PetscReal h = (high - low) / (n + 1), step = 1e-5;
+  PetscReal       pivot = 1;
+  PetscInt        count = 0;
+
+  for (PetscInt k = 0; k < n; k++) {
+    const PetscReal z[3] = {low + (k + 1) * h - step, low + (k + 1) * h, low + (k + 1) * h + step};
+    PetscReal       v[3], D[3];
+
+    FPProcessFick(process, 3, z, v);
+    FPProcessDiffusion(process, 3, z, D);
+    pivot = 2 * D[1] / (h * h) + v[1] * v[1] / (4 * D[1]) + (v[2] - v[0]) / (4 * step) - below -
+            (k ? PetscSqr(D[1] / (h * h)) / pivot : 0);
+    count += pivot < 0;
+  }
+  return count;
+}
+
+/* The flat top of a 3-chain, far colder than any mass reaches it, holds the slowest modes: those of the Schroedinger
+   form beside it, where the well's do not reach. */
+static void test_flat_top(PETSC_UNUSED void **none)
+{
+  Scene s;
+
+  SceneOpen(&s, "langevin",
+            "data_type=gaussian data_teacher=0.81 data_second_moment=1.2 data_label_noise=0.3 model_type=chain "
+            "model_depth=3 model_coordinates=balanced training_temperature=0.0013 mesh_lower=-1.6 mesh_upper=1.8 "
+            "mesh_cells=600");
+  for (PetscInt level = 0; level < 2; level++) {
+    const PetscReal *rate, *frequency, *residual;
+    PetscInt         count;
+
+    (void)SceneGrid(&s, level);
+    must(FPGeneratorSolve(s.gen, 2));
+    must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+    check(PetscAbsReal(rate[0]) < 1e-10, "slowest rate %g", (double)rate[0]);
+    for (PetscInt k = 1; k <= 2; k++) {
+      const PetscReal wrong = (level ? 4e-3 : 1.2e-3) * rate[k];
+
+      check(CountWitten(s.process, -0.55, 0.6, 6000, rate[k] - wrong) == k - 1 &&
+                CountWitten(s.process, -0.55, 0.6, 6000, rate[k] + wrong) == k,
+            "level %" PetscInt_FMT ": rate %" PetscInt_FMT " is %.8g", level, k, (double)rate[k]);
+    }
+  }
+  SceneClose(&s);
+}
+
+/* Two wells; a solver that is sent to the wrong place finds faster modes, and the slowest are found all the same. */
+static void test_missed(PETSC_UNUSED void **none)
+{
+  PetscReal right[5];
+  Scene     s;
+
+  SceneOpen(&s, "langevin",
+            "data_type=gaussian data_teacher=0.9 data_second_moment=1.1 model_type=chain model_depth=2 "
+            "training_temperature=0.08 mesh_lower=-2.1,-1.9 mesh_upper=2,2 mesh_cells=32,32");
+  for (PetscInt wrong = 0; wrong < 2; wrong++) {
+    const PetscReal *rate, *frequency, *residual;
+    PetscInt         count;
+
+    if (wrong) must(PetscOptionsSetValue(NULL, "-spectrum_eps_target", "1.7"));
+    (void)SceneGrid(&s, 1);
+    must(FPGeneratorSolve(s.gen, 4));
+    must(PetscOptionsClearValue(NULL, "-spectrum_eps_target"));
+    must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+    check(count >= 5, "%" PetscInt_FMT " modes", count);
+    for (PetscInt k = 0; k < 5; k++) {
+      if (!wrong) right[k] = rate[k];
+      check(PetscAbsReal(rate[k] - right[k]) < 1e-9, "mode %" PetscInt_FMT ": %.12g, not %.12g", k, (double)rate[k],
+            (double)right[k]);
+    }
+  }
+  SceneClose(&s);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_markov),      cmocka_unit_test(test_gibbs),      cmocka_unit_test(test_closed_classes),
-      cmocka_unit_test(test_mask),        cmocka_unit_test(test_absorbing),  cmocka_unit_test(test_vectors),
-      cmocka_unit_test(test_current),     cmocka_unit_test(test_no_current), cmocka_unit_test(test_tiny_gap),
-      cmocka_unit_test(test_cold_saddle), cmocka_unit_test(test_single_cell)};
+      cmocka_unit_test(test_markov),      cmocka_unit_test(test_gibbs),       cmocka_unit_test(test_closed_classes),
+      cmocka_unit_test(test_mask),        cmocka_unit_test(test_absorbing),   cmocka_unit_test(test_vectors),
+      cmocka_unit_test(test_current),     cmocka_unit_test(test_no_current),  cmocka_unit_test(test_tiny_gap),
+      cmocka_unit_test(test_cold_saddle), cmocka_unit_test(test_single_cell), cmocka_unit_test(test_flat_top),
+      cmocka_unit_test(test_missed)};
   int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

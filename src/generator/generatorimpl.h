@@ -43,6 +43,7 @@ struct _p_FPGenerator {
   FPJumps    jumps;        /* stable noise: to every node, beside the edges; else NULL */
   PetscReal *layer; /* [n], killed jumps on a line: what a node's share of products of two modes lacks; else NULL */
   /* modes */
+  PetscBool  symmetric; /* were found in the symmetric form of a reversible chain */
   PetscInt   modes;
   PetscReal *rate, *frequency, *residual, *right, *left; /* right, left: [modes][n] */
   PetscReal *mu; /* [modes][2], discrete: eigenvalues of P, real and imaginary */
@@ -86,6 +87,10 @@ PETSC_INTERN PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symme
                                                 Mat *A); /* shift - Q; pinned: home is killed besides */
 PETSC_INTERN PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symmetric, PetscReal shift,
                                                  PetscBool pinned, KSP ksp);
+/* verify.c. Symmetric form A: if a mode between the slowest and the fastest that eps found is missing, eps is replaced by
+   a solver that found all; `below`: less than the slowest. Else: *missed, and x then has a share of the missing mode. */
+PETSC_INTERN PetscErrorCode FPGeneratorFindMissed(FPGenerator gen, Mat A, PetscReal below, EPS *eps);
+PETSC_INTERN PetscErrorCode FPGeneratorSeekMissed(FPGenerator gen, EPS eps, PetscBool *missed, Vec x);
 PETSC_INTERN PetscInt       FPGeneratorNearest(FPGenerator gen, const PetscReal point[]); /* unknown */
 /* stable.c: nodes, jumps and edges of a process with stable noise; the two above for it; y += factor Q x, or Q^T x, of
    its jumps without their killing, which is in gen->kill; nothing where there are none. */

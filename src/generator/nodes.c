@@ -3,9 +3,11 @@
 #include <gsl/gsl_rng.h>
 #include <petscblaslapack.h>
 
-#define MASK_DEPTH                                                                                                     \
-  45.0 /* cells with exp(-Phi) below e^-45 of the largest carry no mass: no eigenvalue moves by 1e-12 */
+/* Cells with exp(-Phi) below e^-45 of the largest carry no mass: no eigenvalue moves by 1e-12, but for those of modes
+   that live there. */
+#define MASK_DEPTH 45.0
 #define START_DEPTH 25.0
+#define ALIKE 1.0 /* flat minima are as deep as the least value to this */
 
 static PetscErrorCode LatticeAxes(FPGenerator gen, PetscReal *center[], PetscReal *slope[])
 {
@@ -43,6 +45,36 @@ static PetscErrorCode FillNodes(FPGenerator gen, PetscReal *center[], PetscReal 
   PetscFunctionReturn(0);
 }
 
+/* A flat top, or any other point where drift vanishes, holds slow modes of its own however little mass it has: the
+   level rises above such points in the box. Not where there are several wells, which would be joined by a barrier that
+   nothing crosses within any time. */
+static PetscErrorCode RaiseLevel(FPGenerator gen, PetscReal least, PetscReal *level)
+{
+  const FPCriticalPoint *points;
+  PetscInt               count, wells = 0;
+  PetscReal              highest = 0;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetCriticalPoints(gen->model, &count, &points));
+  for (PetscInt c = 0; c < count; c++) {
+    PetscBool inside = PETSC_TRUE;
+    PetscReal Phi;
+
+    for (PetscInt a = 0; a < gen->dim; a++) {
+      PetscReal xi;
+
+      FPMeshUnmap(gen->mesh, a, points[c].z[a], &xi);
+      inside = (PetscBool)(inside && xi > 0 && xi < 1);
+    }
+    if (!inside) continue;
+    FPProcessPotential(gen->process, 1, points[c].z, &Phi);
+    wells += points[c].index == 0 && Phi < least + (points[c].flat ? ALIKE : MASK_DEPTH);
+    highest = PetscMax(highest, Phi - least);
+  }
+  if (wells == 1 && highest > MASK_DEPTH - START_DEPTH) *level = PetscMax(*level, least + highest + START_DEPTH);
+  PetscFunctionReturn(0);
+}
+
 /* Where to mask: MASK_DEPTH above the least potential; that inside the region where there is one, and at least
    START_DEPTH above the start, as what passes there before it is killed is the answer. */
 static PetscErrorCode MaskLevel(FPGenerator gen, const PetscReal z[], const PetscReal Phi[], PetscReal *level)
@@ -66,6 +98,7 @@ static PetscErrorCode MaskLevel(FPGenerator gen, const PetscReal z[], const Pets
     FPProcessPotential(gen->process, 1, gen->start, &start);
     *level = PetscMax(*level, start + START_DEPTH);
   }
+  if (!gen->region && gen->potential && gen->dim < 3) PetscCall(RaiseLevel(gen, least, level));
   PetscFunctionReturn(0);
 }
 

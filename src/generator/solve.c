@@ -11,6 +11,8 @@
 #define ATTEMPTS 5      /* the last one reports its error */
 #define BLOCK_TOLERANCE 1e-9
 #define BLOCK_STEPS 200
+#define DEPTH 75.0 /* of -ln pi that the symmetric form of a chain can hold */
+#define AGAIN 2
 #define ROUNDING 4e-15 /* absolute accuracy of an eigenvalue, of the largest rate */
 
 PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symmetric, PetscReal shift, PetscBool pinned, Mat *A)
@@ -64,6 +66,12 @@ static PetscErrorCode Scale(FPGenerator gen, PetscReal *scale)
   PetscFunctionReturn(0);
 }
 
+/* By multigrid, not by factors? */
+static PetscBool Iterates(FPGenerator gen, PetscBool symmetric)
+{
+  return (PetscBool)(symmetric && gen->dim > 2 && gen->n > FP_DIRECT_LIMIT);
+}
+
 PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symmetric, PetscReal shift, PetscBool pinned, KSP ksp)
 {
   PC pc;
@@ -74,7 +82,7 @@ PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symmetric, PetscR
     PetscFunctionReturn(0);
   }
   PetscCall(KSPGetPC(ksp, &pc));
-  if (symmetric && gen->dim > 2 && gen->n > FP_DIRECT_LIMIT) {
+  if (Iterates(gen, symmetric)) {
     PetscCall(KSPSetType(ksp, KSPCG)); /* a symmetric M-matrix: algebraic multigrid works and needs far less memory */
     PetscCall(KSPSetTolerances(ksp, INNER_TOLERANCE, PETSC_DEFAULT, PETSC_DEFAULT, 500));
     PetscCall(PCSetType(pc, PCHYPRE));
@@ -125,13 +133,13 @@ static PetscErrorCode CreateSolver(FPGenerator gen, Mat A, PetscInt pairs, Petsc
   PetscCall(EPSCreate(PETSC_COMM_SELF, eps));
   PetscCall(EPSSetOptionsPrefix(*eps, "spectrum_"));
   PetscCall(EPSSetOperators(*eps, A, NULL));
-  PetscCall(EPSSetProblemType(*eps, gen->logpi ? EPS_HEP : EPS_NHEP));
+  PetscCall(EPSSetProblemType(*eps, gen->symmetric ? EPS_HEP : EPS_NHEP));
   PetscCall(EPSSetType(*eps, EPSKRYLOVSCHUR));
-  if (!gen->logpi && gen->step == 0) PetscCall(EPSSetTwoSided(*eps, PETSC_TRUE));
+  if (!gen->symmetric && gen->step == 0) PetscCall(EPSSetTwoSided(*eps, PETSC_TRUE));
   pairs = PetscMin(pairs, gen->n - 1);
   PetscCall(EPSSetDimensions(
       *eps, pairs, basis ? PetscMin(gen->n, PetscMax(2 * pairs, pairs + 15) + basis) : PETSC_DEFAULT, PETSC_DEFAULT));
-  PetscCall(EPSSetTolerances(*eps, gen->logpi ? 1e-12 : 1e-10, 500));
+  PetscCall(EPSSetTolerances(*eps, gen->symmetric ? 1e-12 : 1e-10, 500));
   if (gen->step > 0) { /* the largest of P: no factors needed */
     PetscCall(EPSSetDimensions(*eps, pairs, PetscMin(gen->n, PetscMax(2 * pairs + 10, BASIS) + basis), PETSC_DEFAULT));
     PetscCall(EPSSetTolerances(*eps, 1e-13, 500));
@@ -147,12 +155,13 @@ static PetscErrorCode CreateSolver(FPGenerator gen, Mat A, PetscInt pairs, Petsc
   PetscCall(PetscObjectTypeCompare((PetscObject)A, MATSHELL, &shell));
   if (shell) PetscCall(STSetMatMode(st, ST_MATMODE_SHELL));
   PetscCall(STGetKSP(st, &ksp));
-  PetscCall(FPGeneratorSetSolver(gen, (PetscBool)(gen->logpi != NULL), SHIFT * scale, PETSC_FALSE, ksp));
+  PetscCall(FPGeneratorSetSolver(gen, gen->symmetric, SHIFT * scale, PETSC_FALSE, ksp));
   PetscCall(EPSSetFromOptions(*eps));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode StartVector(FPGenerator gen, Mat A, EPS eps)
+/* more: added to it; NULL: nothing */
+static PetscErrorCode StartVector(FPGenerator gen, Mat A, Vec more, EPS eps)
 {
   Vec          start;
   PetscScalar *x;
@@ -160,12 +169,16 @@ static PetscErrorCode StartVector(FPGenerator gen, Mat A, EPS eps)
   PetscFunctionBegin;
   PetscCall(MatCreateVecs(A, &start, NULL));
   PetscCall(VecGetArray(start, &x));
-  for (PetscInt k = 0; k < gen->n; k++) { /* deterministic, with a share of every mode */
-    const PetscReal weight = gen->logpi ? exp(gen->logpi[k] / 2) : 1;
+  for (PetscInt k = 0; k < gen->n; k++) { /* deterministic, with a share of every mode wherever it lives */
+    const PetscReal weight = gen->symmetric ? exp(gen->logpi[k] / 2) + 1 / PetscSqrtReal((PetscReal)gen->n) : 1;
 
     x[k] = weight * (1 + 0.5 * sin(1.0 + 12.9898 * k));
   }
   PetscCall(VecRestoreArray(start, &x));
+  if (more) {
+    PetscCall(VecNormalize(start, NULL));
+    PetscCall(VecAXPY(start, 1, more));
+  }
   PetscCall(EPSSetInitialSpace(eps, 1, &start));
   PetscCall(VecDestroy(&start));
   PetscFunctionReturn(0);
@@ -256,7 +269,7 @@ static PetscErrorCode StoreMode(FPGenerator gen, EPS eps, EPS adjoint, PetscInt 
   PetscCall(VecGetArrayRead(ki < 0 ? xi : xr, &x));
   for (PetscInt i = 0; i < n; i++) right[i] = x[i];
   PetscCall(VecRestoreArrayRead(ki < 0 ? xi : xr, &x));
-  if (gen->logpi) {
+  if (gen->symmetric) {
     for (PetscInt i = 0; i < n; i++) {
       const PetscReal root = exp(gen->logpi[i] / 2), u = right[i];
 
@@ -435,13 +448,13 @@ static PetscErrorCode StoreStationary(FPGenerator gen, EPS eps, Mat A)
   PetscFunctionBegin;
   PetscCall(PetscMalloc1(n, &gen->stationary));
   if (gen->logpi && !gen->absorbing) {
-    for (PetscInt k = 0; k < n; k++) gen->stationary[k] = exp(gen->logpi[k]);
+    for (PetscInt k = 0; k < n; k++) gen->stationary[k] = PetscMax(exp(gen->logpi[k]), 1e-300);
     PetscFunctionReturn(0);
   }
   PetscCall(EPSGetST(eps, &st));
   if (gen->step == 0) PetscCall(STGetKSP(st, &ksp));
   PetscCall(PetscArraycpy(gen->stationary, gen->left, n));
-  if (!gen->logpi && (gen->step == 0 || gen->dim == 1)) PetscCall(PolishLeft(gen, A, ksp));
+  if (!gen->symmetric && (gen->step == 0 || gen->dim == 1)) PetscCall(PolishLeft(gen, A, ksp));
   gen->info.metastable = (PetscBool)(MostNegative(gen) < -1e-9);
   if (!gen->absorbing && gen->modes > 1) {
     PetscCall(MixingError(gen, &gen->info.mixing_error));
@@ -449,7 +462,8 @@ static PetscErrorCode StoreStationary(FPGenerator gen, EPS eps, Mat A)
   }
   if (gen->info.metastable) {
     PetscCall(IterateFromHome(gen, ksp));
-    for (PetscInt k = 0; gen->logpi && k < n; k++) gen->stationary[k] *= exp(gen->logpi[k] / 2); /* symmetric form */
+    for (PetscInt k = 0; gen->symmetric && k < n; k++)
+      gen->stationary[k] *= exp(gen->logpi[k] / 2); /* symmetric form */
     gen->info.mixing_error = 0;
   }
   negative = MostNegative(gen);
@@ -477,17 +491,18 @@ static void WeighStencils(FPGenerator gen)
 
 /* The two-sided solver of SLEPc 3.18 takes its two Schur forms for alike, and fails in LAPACK's trevc where a double
    eigenvalue is a real pair in one and a complex pair in the other. With another size of basis they fall otherwise. */
-static PetscErrorCode SolveModes(FPGenerator gen, Mat A, PetscInt wanted, EPS *eps)
+static PetscErrorCode SolveModes(FPGenerator gen, Mat A, PetscInt wanted, Vec more, EPS *eps)
 {
   PetscErrorCode ierr      = 1;
   PetscInt       converged = 0;
+  PetscReal      scale;
   PetscBool      shell;
 
   PetscFunctionBegin;
   PetscCall(PetscObjectTypeCompare((PetscObject)A, MATSHELL, &shell));
-  if (shell && gen->logpi && gen->absorbing && gen->dim > 1) {
+  if (shell && gen->symmetric && gen->absorbing && gen->dim > 1) {
     PetscCall(CreateBlockSolver(gen, A, wanted, eps));
-    PetscCall(StartVector(gen, A, *eps));
+    PetscCall(StartVector(gen, A, more, *eps));
     PetscCall(PetscPushErrorHandler(PetscReturnErrorHandler, NULL)); /* a basis may become dependent */
     ierr = EPSSolve(*eps);
     PetscCall(PetscPopErrorHandler());
@@ -498,41 +513,76 @@ static PetscErrorCode SolveModes(FPGenerator gen, Mat A, PetscInt wanted, EPS *e
   }
   for (PetscInt attempt = 0; ierr && attempt < ATTEMPTS; attempt++) {
     PetscCall(CreateSolver(gen, A, wanted, 5 * attempt, eps));
-    PetscCall(StartVector(gen, A, *eps));
+    PetscCall(StartVector(gen, A, more, *eps));
     if (attempt + 1 < ATTEMPTS) PetscCall(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
     ierr = EPSSolve(*eps);
     if (attempt + 1 < ATTEMPTS) PetscCall(PetscPopErrorHandler());
     if (ierr && attempt + 1 < ATTEMPTS) PetscCall(EPSDestroy(eps));
   }
   PetscCall(ierr);
+  PetscCall(Scale(gen, &scale));
+  if (gen->symmetric && !shell && !Iterates(gen, gen->symmetric))
+    PetscCall(FPGeneratorFindMissed(gen, A, -SHIFT * scale, eps));
+  PetscFunctionReturn(0);
+}
+
+/* The right vectors of the symmetric form, divided by the root of pi, are lost in rounding where pi is too small. */
+static PetscBool IsSymmetric(FPGenerator gen)
+{
+  PetscReal least = 0;
+
+  for (PetscInt k = 0; gen->logpi && k < gen->n; k++) least = PetscMin(least, gen->logpi[k]);
+  return (PetscBool)(gen->logpi && (gen->absorbing || gen->dim > 2 || least > -DEPTH));
+}
+
+/* Chains that are not symmetric: modes that were missed are looked for, and found with what that gives to start from.
+ */
+static PetscErrorCode SolveAgain(FPGenerator gen, Mat A, PetscInt wanted, EPS *eps)
+{
+  PetscBool missed = PETSC_TRUE;
+  Vec       x;
+
+  PetscFunctionBegin;
+  PetscCall(MatCreateVecs(A, &x, NULL));
+  for (PetscInt attempt = 0; attempt < AGAIN && missed; attempt++) {
+    PetscCall(FPGeneratorSeekMissed(gen, *eps, &missed, x));
+    if (!missed) break;
+    PetscCall(EPSDestroy(eps));
+    PetscCall(PetscFree3(gen->rate, gen->frequency, gen->residual));
+    PetscCall(PetscFree2(gen->right, gen->left));
+    PetscCall(SolveModes(gen, A, wanted, x, eps));
+    PetscCall(StoreModes(gen, *eps, NULL, A, wanted));
+  }
+  PetscCall(VecDestroy(&x));
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs)
 {
-  Mat      A;
-  EPS      eps, adjoint = NULL; /* adjoint: of P^T, as the two-sided solver fails on the many mu near 0 */
-  Mat      transposed;
-  PetscInt converged,
-      wanted = PetscMin(pairs + 2, gen->n - 1); /* one more, so that no conjugate pair or doublet is cut */
+  const PetscInt wanted = PetscMin(pairs + 2, gen->n - 1); /* one more, so that no conjugate pair or doublet is cut */
+  Mat            A, transposed;
+  EPS            eps, adjoint = NULL; /* adjoint: of P^T, as the two-sided solver fails on the many mu near 0 */
+  PetscInt       converged;
 
   PetscFunctionBegin;
   if (gen->modes) PetscFunctionReturn(0);
-  PetscCall(FPGeneratorAssemble(gen, (PetscBool)(gen->logpi != NULL), 0, PETSC_FALSE, &A));
+  gen->symmetric = IsSymmetric(gen);
+  PetscCall(FPGeneratorAssemble(gen, gen->symmetric, 0, PETSC_FALSE, &A));
   if (gen->step > 0) { /* P = 1 + step Q */
     PetscCall(MatScale(A, -gen->step));
     PetscCall(MatShift(A, 1));
   }
-  PetscCall(SolveModes(gen, A, wanted, &eps));
+  PetscCall(SolveModes(gen, A, wanted, NULL, &eps));
   PetscCall(EPSGetConverged(eps, &converged));
   PetscCheck(converged >= wanted, PETSC_COMM_SELF, PETSC_ERR_NOT_CONVERGED,
              "%" PetscInt_FMT " of %" PetscInt_FMT " modes converged", converged, wanted);
   if (gen->step > 0) {
     PetscCall(MatTranspose(A, MAT_INITIAL_MATRIX, &transposed));
-    PetscCall(SolveModes(gen, transposed, wanted, &adjoint));
+    PetscCall(SolveModes(gen, transposed, wanted, NULL, &adjoint));
     PetscCall(MatDestroy(&transposed));
   }
   PetscCall(StoreModes(gen, eps, adjoint, A, wanted));
+  if (gen->step == 0 && !gen->symmetric && !gen->jumps) PetscCall(SolveAgain(gen, A, wanted, &eps));
   PetscCall(StoreStationary(gen, eps, A));
   WeighStencils(gen);
   PetscCall(FPGeneratorCorrectRates(gen));
