@@ -4,7 +4,8 @@
    displacement from the centre, a critical point with negative curvature, lies with more than half of its square along
    those directions; landing_above[i] and overshoot[x=..], of processes that jump, the shares of exits that land where
    z_i is larger than at the start, and more than x beyond the boundary; committor, the probability of meeting region_b
-   before leaving. Generator: exit_generator.c; particles: exit_particles.c. Exact, for dx = a x dt + sqrt(2 D) dB left
+   before leaving; asymptotic_ratio, of processes that jump, the rate over its limit for weak noise. Generator:
+   exit_generator.c; particles: exit_particles.c; exit_asymptote.c. Exact, for dx = a x dt + sqrt(2 D) dB left
    at |x| = R from 0: mean R^2/(2 D) 2F2(1, 1; 3/2, 2; -a R^2/(2 D)), rate k with 1F1(k/(2 a); 1/2; -a R^2/(2 D)) = 0.
  */
 #include "exitimpl.h"
@@ -282,6 +283,7 @@ static PetscErrorCode Destroy_Exit(FPObservable obs)
   PetscCall(FPRegionDestroy(&e->region));
   PetscCall(FPRegionDestroy(&e->second));
   PetscCall(PetscFree(e->vector));
+  PetscCall(PetscFree(e->limit));
   PetscFunctionReturn(0);
 }
 
@@ -294,6 +296,7 @@ PetscErrorCode FPObservableCreate_Exit(FPObservable obs)
   obs->data       = e;
   obs->parameters = ExitParameters;
   obs->ops        = (FPObservableOps){.read      = Read_Exit,
+                                      .exact     = FPExitExact,
                                       .generator = FPExitGenerator,
                                       .begin     = FPExitParticlesBegin,
                                       .evaluate  = FPExitEvaluate,

@@ -482,18 +482,22 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowM
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddRates(FPExit *e, FPProcess process, FPGenerator killed, PetscBool *rare, FPQuantities *q)
+static PetscErrorCode AddRates(FPExit *e, FPProcess process, FPMesh mesh, FPGenerator killed, PetscBool *rare,
+                               FPQuantities *q)
 {
-  const PetscReal *rate, *frequency, *residual;
-  FPGeneratorInfo  info;
-  PetscReal        rounding;
-  PetscInt         count;
+  const PetscReal   *rate, *frequency, *residual;
+  const FPExitLimit *limit;
+  FPGeneratorInfo    info;
+  PetscReal          rounding;
+  PetscInt           count;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetModes(killed, &count, &rate, &frequency, &residual));
   PetscCall(FPGeneratorGetInfo(killed, &info));
   rounding = 4 * PETSC_MACHINE_EPSILON * info.largest_rate;
   PetscCall(FPQuantitiesAdd(q, rate[0], PetscMax(residual[0], rounding), "1/time", "rate"));
+  PetscCall(FPExitAsymptote(e, process, mesh, &limit));
+  PetscCall(FPExitAddRatio(limit, rate[0], PetscMax(residual[0], rounding), q));
   if (count > 1) PetscCall(FPQuantitiesAdd(q, rate[1], PetscMax(residual[1], rounding), "1/time", "rate[1]"));
   Remember(e, process, (const PetscReal[]){rate[0], count > 1 ? rate[1] : 0}, rare);
   PetscFunctionReturn(0);
@@ -596,7 +600,7 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
   PetscCall(FPGeneratorGetNodes(mover, &n, &node, &z, &measure, &volume));
   PetscCall(PetscMalloc1(n, &T));
-  PetscCall(AddRates(e, process, killed, &rare, q));
+  PetscCall(AddRates(e, process, mesh, killed, &rare, q));
   PetscCall(BuildStencil(e, mover, mesh, &s));
   PetscCall(FindSlowMode(killed, mover, rare, &s, &slow));
   PetscCall(FPProcessGetClock(process, &beta, &scale));

@@ -285,6 +285,7 @@ PetscErrorCode FPExitParticlesBegin(FPObservable obs, FPProcess process, PetscRe
   PetscCall(FPProcessGetClock(process, &e->beta, &e->pace));
   PetscCall(FPProcessGetStable(process, &e->stable));
   PetscCall(FPExitWalls(process, obs->scene.mesh, &e->walls));
+  PetscCall(FPExitAsymptote(e, process, obs->scene.mesh, &e->weak));
   e->unseen          = e->stable.has ? Unseen(e->stable.alpha) * PetscPowReal(dt, 1 / e->stable.alpha) : 0;
   e->first           = dt;
   e->bins_per_factor = BINS / log(e->end / dt * (1 + 1e-9) + 1e-9);
@@ -390,7 +391,7 @@ static PetscErrorCode AddMoments(FPExit *e, const double sums[], FPQuantities *q
 {
   const PetscBool all = (PetscBool)(e->tail < 0); /* the first evaluation is of all groups */
   const PetscReal n = sums[COUNT], left = n - sums[EXITS];
-  PetscReal       rate, rest = 0, mean = NAN, variance = NAN, last;
+  PetscReal       rate, rest = 0, mean = NAN, variance = NAN, last, doubt;
 
   PetscFunctionBegin;
   if (all) FindTail(e, sums);
@@ -406,8 +407,11 @@ static PetscErrorCode AddMoments(FPExit *e, const double sums[], FPQuantities *q
   PetscCall(FPQuantitiesAdd(q, mean, left / n * rest, "time", "mean_time"));
   PetscCall(FPQuantitiesAdd(q, variance, 2 * left / n * last * rest, "time^2", "variance_time"));
   PetscCall(FPQuantitiesAdd(q, rate, 0, "1/time", "rate"));
-  if (e->seen)
-    PetscCall(FPQuantitiesAdd(q, e->trust * (TailRate(e, sums, e->before_tail) - rate), 0, "1/time", "~rate"));
+  PetscCall(FPExitAddRatio(e->weak, rate, 0, q));
+  if (!e->seen) PetscFunctionReturn(0);
+  doubt = e->trust * (TailRate(e, sums, e->before_tail) - rate);
+  PetscCall(FPQuantitiesAdd(q, doubt, 0, "1/time", "~rate"));
+  if (e->weak && !e->weak->reason) PetscCall(FPQuantitiesAdd(q, doubt / e->weak->rate, 0, "1", "~asymptotic_ratio"));
   PetscFunctionReturn(0);
 }
 

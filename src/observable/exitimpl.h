@@ -12,6 +12,13 @@ typedef struct {
   PetscBool rare; /* the second is many times the first */
 } FPExitRates;
 
+/* The rate of exits by weak jumps (exit_asymptote.c); reason: why there is none, else NULL. */
+typedef struct {
+  FPProcess   process;
+  PetscReal   rate, error;
+  const char *reason;
+} FPExitLimit;
+
 typedef struct {
   /* keys */
   FPStrings start, center;
@@ -26,21 +33,24 @@ typedef struct {
   PetscInt  negative;
   PetscReal centre[FP_MAX_DIM], *vector;
   /* what generators found, and the ensemble that is simulated */
-  PetscInt     known;
-  FPExitRates  rates[FP_EXIT_KNOWN];
-  FPProcess    process;
-  PetscBool    sde;
-  PetscReal    dt, end;                  /* end: duration of the ensemble */
-  PetscReal    beta, pace;               /* the clock */
-  FPStable     stable;                   /* its jumps */
-  PetscReal    unseen;                   /* how far out the boundary seems, in units of their scale */
-  const FPBox *walls;                    /* that kill; NULL: none do */
-  PetscReal    first, bins_per_factor;   /* bins of times: where the second begins, in geometric progression */
-  PetscReal    slow, fast;               /* rates that its tail is judged by, 0: unknown */
-  PetscBool    seen;                     /* the tail, by those rates */
-  PetscReal    tail, before_tail, trust; /* times from which the rate is estimated; weight of their difference */
-  PetscInt     middle;                   /* bin of the median time */
-  PetscReal    density;                  /* of exits around it, 1/time */
+  PetscInt           known;
+  FPExitRates        rates[FP_EXIT_KNOWN];
+  PetscInt           limits;
+  FPExitLimit       *limit; /* of processes that jump, as far as asked for */
+  FPProcess          process;
+  PetscBool          sde;
+  PetscReal          dt, end;                  /* end: duration of the ensemble */
+  PetscReal          beta, pace;               /* the clock */
+  FPStable           stable;                   /* its jumps */
+  PetscReal          unseen;                   /* how far out the boundary seems, in units of their scale */
+  const FPExitLimit *weak;                     /* NULL: it does not jump */
+  const FPBox       *walls;                    /* that kill; NULL: none do */
+  PetscReal          first, bins_per_factor;   /* bins of times: where the second begins, in geometric progression */
+  PetscReal          slow, fast;               /* rates that its tail is judged by, 0: unknown */
+  PetscBool          seen;                     /* the tail, by those rates */
+  PetscReal          tail, before_tail, trust; /* times from which the rate is estimated; weight of their difference */
+  PetscInt           middle;                   /* bin of the median time */
+  PetscReal          density;                  /* of exits around it, 1/time */
 } FPExit;
 
 /* Does a point at displacement z[i*stride] - centre[i] lie mainly along negative curvature? */
@@ -66,7 +76,12 @@ PETSC_INTERN PetscErrorCode FPExitParticlesBegin(FPObservable obs, FPProcess pro
 PETSC_INTERN PetscErrorCode FPExitWalls(FPProcess process, FPMesh mesh, const FPBox **walls);
 /* f[n]: level of z[dim][n] in the region within killing walls, < 0 inside; and as a distance, where the region knows.
  */
-PETSC_INTERN void           FPExitLevel(FPRegion region, const FPBox *walls, int n, const double *z, double *f);
-PETSC_INTERN void           FPExitDistance(FPRegion region, const FPBox *walls, int n, const double *z, double *f);
+PETSC_INTERN void FPExitLevel(FPRegion region, const FPBox *walls, int n, const double *z, double *f);
+PETSC_INTERN void FPExitDistance(FPRegion region, const FPBox *walls, int n, const double *z, double *f);
+/* exit_asymptote.c: NULL for a process that does not jump; asymptotic_ratio of a rate, where there is one; and the rows
+   of asymptotic_rate. */
+PETSC_INTERN PetscErrorCode FPExitAsymptote(FPExit *e, FPProcess process, FPMesh mesh, const FPExitLimit **limit);
+PETSC_INTERN PetscErrorCode FPExitAddRatio(const FPExitLimit *limit, PetscReal rate, PetscReal error, FPQuantities *q);
+PETSC_INTERN PetscErrorCode FPExitExact(FPObservable obs);
 PETSC_INTERN PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantities *q);
 #endif
