@@ -790,8 +790,8 @@ static void test_symmetric(void **state)
   }
 }
 
-/* What a square of jumps needs: measured peaks of the program are 0.6 of it for symmetric chains; matrices are small.
- */
+/* What a square of jumps needs: the measured peak of the program is 0.28 of it for a symmetric chain (372 MiB at 512 x
+   512, where no matrix is made); matrices are small. */
 static void test_memory(void **state)
 {
   static const int cells[3] = {24, 25, 512};

@@ -142,6 +142,7 @@ static void LocalRates(FPGenerator gen, Local *local, PetscInt k, PetscInt a, Pe
   if (roof) up = 0;
   lacking = PetscMax(floor ? 0 : -down, roof ? 0 : -up) - jump * (1 - HAIR);
   if (lacking > 0) {
+    lacking += HAIR * PetscAbsReal(b); /* where drift is so strong that jumps are lost in its rounding */
     if (!floor) down += lacking;
     if (!roof) up += lacking;
     gen->added[k] = PetscMax(gen->added[k], lacking * h * h);

@@ -114,16 +114,19 @@ static PetscErrorCode AddNoGibbs(FPObservable obs, FPProcess process, const char
 {
   const Stationary *s = (const Stationary *)obs->data;
   const char       *name;
+  FPStable          stable;
   PetscBool         has;
 
   PetscFunctionBegin;
   if (s->gibbs) PetscFunctionReturn(0);
+  PetscCall(FPProcessGetStable(process, &stable));
   PetscCall(FPModelHasPotential(s->model, &has));
   PetscCall(FPProcessGetName(process, &name));
   PetscCall(FPResultsAddStatus(
       obs->scene.results, name, engine, "stationary", quantity, "undefined",
       !has          ? "the model has no potential, so there is no Gibbs law"
       : !s->bounded ? "laws are compared on bins of a box: give mesh_lower and mesh_upper"
+      : stable.has  ? "jumps have no temperature: give the process one, to compare its law with the Gibbs law there"
                     : "the process has no Gaussian noise at the minimum, so no Gibbs law belongs to it"));
   PetscFunctionReturn(0);
 }

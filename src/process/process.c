@@ -74,6 +74,10 @@ static PetscErrorCode SetGibbsTemperature(FPProcess process)
       FPProcessWeightDiffusion(process, 1, point->z, &mean);
       process->gibbs = mean + process->training.temperature * (1 - process->metric);
     }
+    if (process->noise.stable.has && process->noise.stable.alpha == 2) { /* Gaussian: D = sigma^2 I */
+      FPProcessStableScale(process, 1, point->z, &mean);
+      process->gibbs += mean * mean / process->metric;
+    }
   } else
     process->gibbs = 0.0;
   PetscFunctionReturn(0);
