@@ -1,6 +1,7 @@
 /* fpgenerator.h: the generator of an SDE, or the transfer operator of a discrete algorithm, on one grid as a
    continuous-time Markov chain: nonnegative rates, zero row sums (minus killing). One edge {i, j, q_ij, q_ji} is the
-   source of everything: matrix, current, circulation, entropy production. */
+   source of everything: matrix, current, circulation, entropy production. Transfer operators of an order above 2 are
+   signed matrices with the same row sums, and no chains. */
 #ifndef FPGENERATOR_H
 #define FPGENERATOR_H
 #include "fpmesh.h"
@@ -26,7 +27,10 @@ typedef struct {
   PetscReal mixing_error;
   PetscBool metastable; /* more than that: the law is the one of the part around the start */
   PetscBool reversible, degenerate;
-  PetscInt  order;     /* of h with which rates and laws converge, at least where cells are small; after Solve() */
+  PetscBool finite; /* discrete: finitely many maps, on the interval that they do not leave, which is the mesh's box */
+  PetscBool interpolates; /* of order above 2: negative rates and probabilities occur, only row sums are a chain's */
+  PetscInt  order; /* of h with which rates and laws converge, at least where cells are small; 0: faster than any power;
+                      after Solve() */
   PetscReal tail_mass; /* jumps that end at the walls of a confined line: what is beyond, of the whole law; else 0 */
   PetscInt  along; /* axis whose layers of cells hold one unknown each, where the law lives on a line; -1: nowhere so */
 } FPGeneratorInfo;
@@ -35,6 +39,8 @@ typedef struct {
 typedef struct {
   PetscInt nodes;              /* of a Gauss-Legendre panel */
   char     batch_law[FP_TEXT]; /* exact, gaussian */
+  PetscInt order;              /* 2, 4 */
+  char     scheme[FP_TEXT];    /* local, chebyshev */
 } FPTransferOptions;
 
 typedef struct {
@@ -128,6 +134,10 @@ PETSC_EXTERN PetscErrorCode FPGeneratorCurrent(FPGenerator gen, const PetscReal 
 PETSC_EXTERN PetscErrorCode FPGeneratorCreateKilled(FPProcess process, FPMesh mesh, PetscInt level,
                                                     const FPGeneratorOptions *options, const PetscReal start[],
                                                     FPRegion region, FPGenerator *gen);
+/* Discrete: the normal law N(mean, sd^2) of a coordinate, or the point, as weights share[cells] of the nodes of an
+   axis, by the interpolation that the operator is made of; walls mirror it or let it out. */
+PETSC_EXTERN PetscErrorCode FPGeneratorShares(FPGenerator gen, PetscInt axis, PetscReal mean, PetscReal sd,
+                                              PetscReal share[]);
 /* y = Q x for functions (backward), or Q^T x for measures; what the process conserves is conserved to rounding. */
 PETSC_EXTERN PetscErrorCode FPGeneratorApply(FPGenerator gen, PetscBool backward, const PetscReal x[], PetscReal y[]);
 /* Of a process with stable noise, rate[n] at which it is killed by ending where z_axis > level: in cells outside the

@@ -23,6 +23,8 @@ PETSC_EXTERN PetscErrorCode FPMeshGetLevels(FPMesh mesh, PetscInt *levels); /* g
 PETSC_EXTERN PetscErrorCode FPMeshGetCells(FPMesh mesh, PetscInt level, PetscInt cells[], PetscReal *ratio);
 PETSC_EXTERN void           FPMeshMap(FPMesh mesh, PetscInt axis, PetscReal xi, PetscReal *z, PetscReal *dz);
 PETSC_EXTERN void           FPMeshUnmap(FPMesh mesh, PetscInt axis, PetscReal z, PetscReal *xi);
+/* The same cells and walls on [lower, upper], with Chebyshev points of the first kind as centres of cells; 1-D. */
+PETSC_EXTERN PetscErrorCode FPMeshCreateChebyshev(FPMesh mesh, PetscReal lower, PetscReal upper, FPMesh *chebyshev);
 PETSC_EXTERN PetscErrorCode FPMeshList(FILE *out);
 PETSC_EXTERN PetscErrorCode FPMeshDestroy(FPMesh *mesh);
 #endif

@@ -1,13 +1,17 @@
-/* batch.c: the law of a sum of independent draws from a few atoms, by Fourier transforms on a lattice. An atom between
+/* batch.c: the law of a sum of independent draws from a few atoms: a list of all batches where they are few, else by
+   Fourier transforms on a lattice. An atom between
    two lattice points is shared by both, so that its mean stays; what that adds to the variance is taken out by drawing
-   the law of the sum together around its mean. What is left goes with the square of the spacing, from the fourth
-   cumulant on. */
+   the law of the sum together around its mean. What is left goes with the square of the spacing, from the third
+   cumulant on. At order 4 an atom is shared by four points, with the weights of cubic interpolation (two negative),
+   which keeps three cumulants: what is left goes with the fourth power. */
 #include "transfer.h"
 #include <complex.h>
 #include <fftw3.h>
 
 #define MOST 262144   /* lattice points */
 #define NOTHING 1e-18 /* of the mass: rounding of the transforms */
+#define FEW 500       /* batches that are listed one by one */
+#define LISTED 100000 /* the same where there is no injected noise, which a lattice would need */
 
 typedef struct {
   PetscInt      size, from; /* lattice point k holds the value (from + k) spacing, from the mean */
@@ -43,8 +47,8 @@ static PetscErrorCode SetRange(const FPBatch *b, PetscReal mean, Lattice *lattic
       least = PetscMin(least, Deviation(b, mean, a, i));
       most  = PetscMax(most, Deviation(b, mean, a, i));
     }
-    low += b->batch * (PetscFloorReal(least / b->spacing));
-    high += b->batch * (PetscCeilReal(most / b->spacing));
+    low += b->batch * (PetscFloorReal(least / b->spacing) - (b->order == 4));
+    high += b->batch * (PetscCeilReal(most / b->spacing) + (b->order == 4));
   }
   FPInputCheck(
       high - low < MOST,
@@ -65,9 +69,17 @@ static void MultiplyBatch(const FPBatch *b, PetscReal mean, PetscInt a, Lattice 
     const PetscReal x = Deviation(b, mean, a, i) / l->spacing, low = PetscFloorReal(x), up = x - low;
     const PetscInt  at = ((PetscInt)low % l->size + l->size) % l->size;
 
+    l->variance += b->batch * b->share[i] * x * x;
+    if (b->order == 4) {
+      const PetscReal share[4] = {-up * (up - 1) * (up - 2) / 6, (up + 1) * (up - 1) * (up - 2) / 2,
+                                  -(up + 1) * up * (up - 2) / 2, (up + 1) * up * (up - 1) / 6};
+
+      for (PetscInt s = 0; s < 4; s++) l->mass[(at + s - 1 + l->size) % l->size] += b->share[i] * share[s];
+      l->binned += b->batch * b->share[i] * x * x;
+      continue;
+    }
     l->mass[at] += b->share[i] * (1 - up);
     l->mass[(at + 1) % l->size] += b->share[i] * up;
-    l->variance += b->batch * b->share[i] * x * x;
     l->binned += b->batch * b->share[i] * (x * x + up * (1 - up));
   }
   fftw_execute(l->forward);
@@ -110,6 +122,44 @@ static PetscErrorCode Convolve(const FPBatch *b, PetscReal mean, Lattice *l)
   PetscFunctionReturn(0);
 }
 
+/* Number of batches as multisets of atoms; of two batches, of pairs. */
+static PetscReal Multisets(const FPBatch *b)
+{
+  PetscReal count = 1;
+
+  for (PetscInt k = 1; k <= b->batch; k++) count *= (PetscReal)(b->n - 1 + k) / k;
+  return PetscPowReal(PetscFloorReal(count + 0.5), b->batches);
+}
+
+typedef struct {
+  const FPBatch *batch;
+  PetscInt       count;
+  PetscReal     *value, *weight;
+} List;
+
+/* All that can be drawn of atoms i, i + 1, ... in the `left` draws that remain of batch a */
+static void ListFrom(List *list, PetscInt a, PetscInt i, PetscInt left, PetscReal value, PetscReal weight)
+{
+  const FPBatch *b = list->batch;
+
+  if (left == 0 && a + 1 < b->batches) {
+    ListFrom(list, a + 1, 0, b->batch, value, weight);
+  } else if (left == 0) {
+    list->value[list->count]    = value;
+    list->weight[list->count++] = weight;
+  } else if (i + 1 == b->n) {
+    ListFrom(list, a, i, 0, value + left * b->coefficient[a] * b->atom[i] / b->batch,
+             weight * PetscPowRealInt(b->share[i], left));
+  } else {
+    PetscReal ways = 1;
+
+    for (PetscInt k = 0; k <= left; k++) {
+      ListFrom(list, a, i + 1, left - k, value + k * b->coefficient[a] * b->atom[i] / b->batch, weight * ways);
+      ways *= b->share[i] * (left - k) / (k + 1);
+    }
+  }
+}
+
 PetscErrorCode FPBatchLaw(const FPBatch *b, PetscInt *count, PetscReal **value, PetscReal **weight)
 {
   const PetscReal mean  = Mean(b);
@@ -123,6 +173,20 @@ PetscErrorCode FPBatchLaw(const FPBatch *b, PetscInt *count, PetscReal **value, 
     PetscCall(CopyAtoms(b, *value, *weight));
     PetscFunctionReturn(0);
   }
+  if (Multisets(b) <= (b->spacing > 0 ? FEW : LISTED)) {
+    List list = {.batch = b};
+
+    PetscCall(PetscMalloc2((PetscInt)Multisets(b), value, (PetscInt)Multisets(b), weight));
+    list.value  = *value;
+    list.weight = *weight;
+    ListFrom(&list, 0, 0, b->batch, 0, 1);
+    *count = list.count;
+    PetscFunctionReturn(0);
+  }
+  FPInputCheck(b->spacing > 0,
+               "engine transfer: %g different batches without injected noise are too many to list, accepted are %d; "
+               "give training_temperature > 0",
+               (double)Multisets(b), LISTED);
   for (PetscInt a = 0; a < b->batches; a++) total += b->coefficient[a] * mean;
   PetscCall(SetRange(b, mean, &l));
   PetscCall(Convolve(b, mean, &l));
@@ -133,7 +197,7 @@ PetscErrorCode FPBatchLaw(const FPBatch *b, PetscInt *count, PetscReal **value, 
     const PetscInt  at   = ((l.from + k) % l.size + l.size) % l.size;
     const PetscReal mass = l.mass[at] / l.size;
 
-    if (!(mass > NOTHING)) continue;
+    if (!(PetscAbsReal(mass) > NOTHING)) continue;
     (*value)[*count]      = total + (l.from + k) * l.spacing * shrink;
     (*weight)[(*count)++] = mass;
     sum += mass;

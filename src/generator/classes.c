@@ -171,6 +171,11 @@ PetscErrorCode FPGeneratorRestrictToClass(FPGenerator gen, const PetscReal start
   PetscBool *closed, *met;
 
   PetscFunctionBegin;
+  if (gen->info.interpolates) { /* no graph of jumps: every node is joined to all near where a step leads */
+    gen->info.closed_classes = 1;
+    gen->home                = FPGeneratorNearest(gen, start);
+    PetscFunctionReturn(0);
+  }
   PetscCall(BuildGraph(gen, &graph));
   PetscCall(PetscMalloc1(gen->n, &component));
   PetscCall(Components(gen->n, &graph, component, &count));
@@ -205,6 +210,10 @@ PetscErrorCode FPGeneratorRestrictToReachable(FPGenerator gen, const PetscReal s
   PetscBool     *open;
 
   PetscFunctionBegin;
+  if (gen->info.interpolates) {
+    gen->home = FPGeneratorNearest(gen, start);
+    PetscFunctionReturn(0);
+  }
   PetscCall(BuildGraph(gen, &graph));
   PetscCall(PetscMalloc2(n, &component, n, &queue));
   PetscCall(PetscCalloc1(n, &seen));

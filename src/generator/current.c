@@ -172,14 +172,14 @@ static void PlaneNumbers(FPGenerator gen, const PetscReal flux[], const PetscRea
   numbers->max_curl = PetscAbsReal(Peak(curl, n0 + 1, inner, outer, largest));
 }
 
-/* Not where rates of one direction are missing, or drift goes against jumps alone. */
+/* Not where rates of one direction are missing or negative, or drift goes against jumps alone. */
 static PetscErrorCode HasEntropy(FPGenerator gen, PetscBool *has)
 {
   FPStable  stable;
   PetscReal D[9];
 
   PetscFunctionBegin;
-  *has = (PetscBool)!gen->info.degenerate;
+  *has = (PetscBool)(!gen->info.degenerate && !gen->info.interpolates);
   PetscCall(FPProcessGetStable(gen->process, &stable));
   if (!stable.has || stable.alpha == 2) PetscFunctionReturn(0);
   FPProcessDiffusion(gen->process, 1, gen->start, D);

@@ -18,6 +18,10 @@ static const FPParameter TransferParameters[] = {
      "Gauss-Legendre nodes on every panel of what is no normal variable"},
     {"batch_law", FP_CHOICE, offsetof(FPTransferOptions, batch_law), "exact", 0, 0, "exact gaussian", NULL,
      "law of a batch's mean gradient: its own, or the normal law of its mean and covariance, a model to compare with"},
+    {"order", FP_INT, offsetof(FPTransferOptions, order), "2", 2, 4, NULL, NULL,
+     "2: linear between nodes, a stochastic matrix; 4: cubic, a signed matrix with the same row sums"},
+    {"scheme", FP_CHOICE, offsetof(FPTransferOptions, scheme), "local", 0, 0, "local chebyshev", NULL,
+     "local: as order says; chebyshev: one polynomial through all nodes, in 1-D, which are then Chebyshev points"},
     {0}};
 
 PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *options)
@@ -25,6 +29,7 @@ PetscErrorCode FPGeneratorOptionsRead(FPConfig config, FPGeneratorOptions *optio
   PetscFunctionBegin;
   PetscCall(FPConfigRead(config, "generator", GeneratorParameters, options));
   PetscCall(FPConfigRead(config, "transfer", TransferParameters, &options->transfer));
+  FPInputCheck(options->transfer.order != 3, "transfer_order = 3: accepted are 2 and 4");
   options->transient = PETSC_FALSE;
   PetscFunctionReturn(0);
 }
@@ -105,10 +110,10 @@ static PetscErrorCode AddJumps(FPGenerator gen, PetscReal outflow[], PetscReal s
   PetscFunctionReturn(0);
 }
 
-/* The promise of every generator: nonnegative rates and zero row sums, to round-off. */
+/* The promise of every generator: nonnegative rates and zero row sums, to round-off; of a signed matrix the second. */
 static PetscErrorCode CheckMarkov(FPGenerator gen)
 {
-  PetscReal *sum, *outflow;
+  PetscReal *sum, *outflow, size = 0;
 
   PetscFunctionBegin;
   PetscCall(PetscCalloc2(gen->n, &sum, gen->n, &outflow));
@@ -122,6 +127,7 @@ static PetscErrorCode CheckMarkov(FPGenerator gen)
                                             PetscMin(e->qij + Jump(gen, e->i, e->j), e->qji + Jump(gen, e->j, e->i)));
     outflow[e->i] += e->qij;
     outflow[e->j] += e->qji;
+    size = PetscMax(size, PetscMax(PetscAbsReal(e->qij), PetscAbsReal(e->qji)));
   }
   PetscCall(AddJumps(gen, outflow, sum));
   for (PetscInt k = 0; k < gen->n; k++) {
@@ -131,6 +137,7 @@ static PetscErrorCode CheckMarkov(FPGenerator gen)
     /* killing faster than all jumps, beside a boundary, puts no rounding into anything slow */
     gen->info.largest_rate = PetscMax(gen->info.largest_rate, outflow[k] + PetscMin(gen->kill[k], outflow[k]));
   }
+  if (gen->info.interpolates) gen->info.largest_rate = PetscMax(gen->info.largest_rate, size);
   for (PetscInt s = gen->edges - 1; s >= 0; s--) { /* another order than above, so that rounding shows */
     sum[gen->edge[s].i] += gen->edge[s].qij;
     sum[gen->edge[s].j] += gen->edge[s].qji;
@@ -140,8 +147,8 @@ static PetscErrorCode CheckMarkov(FPGenerator gen)
     gen->info.worst_row_sum = PetscMax(gen->info.worst_row_sum, PetscAbsReal(sum[k] + gen->kill[k]) /
                                                                     PetscMax(gen->info.largest_rate, gen->kill[k]));
   PetscCall(PetscFree2(sum, outflow));
-  PetscCheck(gen->info.most_negative_rate >= 0, PETSC_COMM_SELF, PETSC_ERR_PLIB, "negative rate %g",
-             (double)gen->info.most_negative_rate);
+  PetscCheck(gen->info.most_negative_rate >= 0 || gen->info.interpolates, PETSC_COMM_SELF, PETSC_ERR_PLIB,
+             "negative rate %g", (double)gen->info.most_negative_rate);
   PetscCheck(gen->info.worst_row_sum <= 1e-13, PETSC_COMM_SELF, PETSC_ERR_PLIB, "row sum %g of the largest rate",
              (double)gen->info.worst_row_sum);
   PetscFunctionReturn(0);
@@ -252,6 +259,8 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
   g->region     = region;
   g->info.along = -1;
   PetscCall(FPProcessGetModel(process, &g->model));
+  PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
+  if (algorithm != FP_SDE) PetscCall(FPTransferSetMesh(g));
   PetscCall(SetUpLattice(g));
   if (start)
     PetscCall(PetscArraycpy(g->start, start, g->dim));
@@ -260,7 +269,6 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
   if (region) PetscCall(CheckStart(g));
   PetscCall(FPGeneratorBuildNodes(g));
   PetscCall(FPProcessGetStable(process, &stable));
-  PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
   if (stable.has)
     PetscCall(FPGeneratorBuildStable(g));
   else if (algorithm == FP_SDE)
@@ -424,6 +432,7 @@ PetscErrorCode FPGeneratorDestroy(FPGenerator *gen)
 
   PetscFunctionBegin;
   if (!g) PetscFunctionReturn(0);
+  PetscCall(FPMeshDestroy(&g->collocation));
   PetscCall(PetscFree(g->unknown));
   PetscCall(PetscFree(g->node));
   PetscCall(PetscFree(g->potential));

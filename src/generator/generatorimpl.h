@@ -17,7 +17,7 @@ typedef struct {
 struct _p_FPGenerator {
   FPProcess          process;
   FPModel            model;
-  FPMesh             mesh;
+  FPMesh             mesh, collocation; /* the second: mesh itself where it is one of Chebyshev points, owned */
   FPGeneratorOptions options;
   FPGeneratorInfo    info;
   PetscInt           dim, level, cells[3], stride[3], lattice; /* lattice: nodes of the whole box */

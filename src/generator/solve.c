@@ -2,7 +2,7 @@
    A reversible chain is solved in its symmetric form sqrt(pi_i) Q_ij/sqrt(pi_j), whose off-diagonal entries are
    sqrt(q_ij q_ji); others with right and left vectors of Q itself. Both with the opposite sign, so that eigenvalues are
    decay rates. */
-#include "generatorimpl.h"
+#include "transfer.h"
 
 #define INNER_TOLERANCE 1e-12
 #define SHIFT 1e-2      /* of the sharpness: close to 0 on the side where the factorisation cannot break down */
@@ -455,7 +455,7 @@ static PetscErrorCode StoreStationary(FPGenerator gen, EPS eps, Mat A)
   if (gen->step == 0) PetscCall(STGetKSP(st, &ksp));
   PetscCall(PetscArraycpy(gen->stationary, gen->left, n));
   if (!gen->symmetric && (gen->step == 0 || gen->dim == 1)) PetscCall(PolishLeft(gen, A, ksp));
-  gen->info.metastable = (PetscBool)(MostNegative(gen) < -1e-9);
+  gen->info.metastable = (PetscBool)(MostNegative(gen) < -1e-9 && !gen->info.interpolates);
   if (!gen->absorbing && gen->modes > 1) {
     PetscCall(MixingError(gen, &gen->info.mixing_error));
     if (gen->info.mixing_error > MAX_MIXING) gen->info.metastable = PETSC_TRUE;
@@ -467,6 +467,7 @@ static PetscErrorCode StoreStationary(FPGenerator gen, EPS eps, Mat A)
     gen->info.mixing_error = 0;
   }
   negative = MostNegative(gen);
+  if (gen->info.interpolates) PetscFunctionReturn(0); /* what lies between nodes has a sign of its own */
   PetscCheck(negative > -1e-9, PETSC_COMM_SELF, PETSC_ERR_NOT_CONVERGED,
              "the stationary law has a negative entry, %g of its largest", (double)negative);
   for (PetscInt k = 0; k < n; k++) gen->stationary[k] = PetscMax(gen->stationary[k], 1e-300);
@@ -483,6 +484,10 @@ static void WeighStencils(FPGenerator gen)
   for (PetscInt k = 0; k < gen->n; k++) {
     gen->info.added_diffusion += gen->stationary[k] * gen->added[k];
     gen->info.capped_share += gen->capped[k] ? gen->stationary[k] : 0;
+  }
+  if (gen->step > 0) {
+    gen->info.order = FPTransferOrder(&gen->options.transfer);
+    return;
   }
   /* drift beats jumps of index up to 1 on every grid */
   gen->info.order =

@@ -3,6 +3,7 @@
 #ifndef FPTRANSFER_H
 #define FPTRANSFER_H
 #include "generatorimpl.h"
+#include <gsl/gsl_integration.h>
 
 typedef struct {
   PetscInt   dim, n, room;
@@ -20,31 +21,50 @@ PETSC_INTERN PetscErrorCode  FPStepLawCreate(FPProcess process, const FPTransfer
                                              FPStepLaw *law);
 PETSC_INTERN PetscErrorCode  FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *mixture);
 PETSC_INTERN PetscErrorCode  FPStepLawDestroy(FPStepLaw *law);
+PETSC_INTERN PetscBool       FPStepLawIsFinite(FPStepLaw law); /* finitely many maps: no normal variable */
+
+/* transferspan.c: on a line, the smallest interval that a law of finitely many maps never leaves, from a start near its
+   attractor. Errors (user input): none inside the box. */
+PETSC_INTERN PetscErrorCode FPStepLawInterval(FPStepLaw law, PetscReal start, const FPBox *box, PetscReal interval[2]);
 
 /* batch.c: the law of the mean of `batch` independent draws from n atoms, times a coefficient, summed over one or two
    batches: exact where it has few atoms, else on a lattice of the given spacing, with its own mean and variance. The
    caller frees value and weight by PetscFree2(). */
 typedef struct {
-  PetscInt         n, batch, batches;
+  PetscInt         n, batch, batches, order; /* order: 2, or 4, whose shares of a lattice keep third moments too */
   const PetscReal *atom, *share;
   PetscReal        coefficient[2], spacing;
 } FPBatch;
 PETSC_INTERN PetscErrorCode FPBatchLaw(const FPBatch *batch, PetscInt *count, PetscReal **value, PetscReal **weight);
 
+/* transferorder.c: what cubics through four of n ascending knots, the two around a place and the next ones, add to the
+   hats of a normal law on [lower, upper], into share[first .. last], which grows where needed; beyond the last knots
+   they go on. rule: Gauss-Legendre nodes. And the law integrated on [lower, upper] against the polynomials that are 1
+   at one of n Chebyshev points of that interval and 0 at the others: share[n]; factor[n]: their barycentric weights. */
+PETSC_INTERN void FPHatCubic(const gsl_integration_glfixed_table *rule, const PetscReal knot[], PetscInt n,
+                             PetscReal lower, PetscReal upper, PetscReal weight, PetscReal mean, PetscReal sd,
+                             PetscReal share[], PetscInt *first, PetscInt *last);
+PETSC_INTERN void FPChebyshevAdd(const gsl_integration_glfixed_table *rule, const PetscReal node[],
+                                 const PetscReal factor[], PetscInt n, PetscReal lower, PetscReal upper,
+                                 PetscReal weight, PetscReal mean, PetscReal sd, PetscReal share[],
+                                 PetscReal work[]); /* work[n] */
+
 /* transferhats.c: one axis of the grid with its walls, and normal laws integrated against piecewise linear functions on
-   its nodes; beyond the last node before a wall, or before the boundary of a region, these go on along their last
-   slope. */
+   its nodes, cubics, or polynomials through all; beyond the last node before a wall, or before the boundary of a
+   region, the first two go on as they are before it. */
 typedef struct {
   PetscInt  first, count; /* nodes between the ends */
   PetscReal lower, upper;
 } FPSegment;
 typedef struct {
-  PetscInt   nodes, segments, low, high; /* low .. high: nodes of the weights last asked for */
-  PetscReal  lower, upper, *x, *weight;  /* [nodes]: where; weights last asked for */
-  PetscReal *knot, *share;               /* [nodes + 2] */
-  PetscBool  mirror[2];
-  FPSegment *segment;
-  PetscReal  beyond; /* mass outside the box, before mirrors, of what was added since it was last set to 0 */
+  PetscInt                       nodes, segments, low, high; /* low .. high: nodes of the weights last asked for */
+  PetscReal                      lower, upper, *x, *weight;  /* [nodes]: where; weights last asked for */
+  PetscReal                     *knot, *share; /* [nodes + 2]; order 0: knot holds the barycentric weights */
+  PetscBool                      mirror[2];
+  FPSegment                     *segment;
+  PetscInt                       order; /* 2, 4, or 0: polynomials through all nodes */
+  gsl_integration_glfixed_table *rule;
+  PetscReal beyond; /* mass outside the box, before mirrors, of what was added since it was last set to 0 */
 } FPHatAxis;
 /* region: of one-dimensional grids, else NULL. */
 PETSC_INTERN PetscErrorCode FPHatAxisCreate(FPGenerator gen, PetscInt axis, FPRegion region, FPHatAxis **hats);
@@ -55,7 +75,13 @@ PETSC_INTERN void FPHatShares(const PetscReal knot[], PetscInt n, PetscReal mean
                               PetscInt *first, PetscInt *last);
 PETSC_INTERN PetscErrorCode FPHatAxisDestroy(FPHatAxis **hats);
 
-/* transfer.c: P of one grid, as edges of rate P_ij/step, and its killing. */
+/* 2, 4, or 0 for Chebyshev collocation, whose error falls faster than any power */
+PETSC_INTERN PetscInt FPTransferOrder(const FPTransferOptions *options);
+#define FP_TAIL 8.7 /* standard deviations beyond which a normal law has 3e-18 of its mass */
+
+/* transfer.c: P of one grid, as edges of rate P_ij/step, and its killing. Collocation has a mesh of its own, in the
+   box, or on the interval of a law of finitely many maps. */
+PETSC_INTERN PetscErrorCode FPTransferSetMesh(FPGenerator gen);
 PETSC_INTERN PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen);
 /* transferevolve.c */
 PETSC_INTERN PetscErrorCode FPTransferEvolve(FPGenerator gen, PetscBool backward, const PetscReal initial[],

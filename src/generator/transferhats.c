@@ -4,7 +4,8 @@
    sd is. Above m the same is done with E (Y - u)_+, so that small weights keep their digits. */
 #include "transfer.h"
 
-#define REACH 8.7 /* standard deviations beyond which a normal law has 3e-18 of its mass */
+#define REACH FP_TAIL
+#define RULE 16 /* Gauss-Legendre nodes of a panel */
 
 /* E (u - Y)_+ for Y ~ N(0, sd^2), u <= 0 as a rule */
 static PetscReal Ramp(PetscReal u, PetscReal sd)
@@ -75,6 +76,8 @@ PetscErrorCode FPHatAxisCreate(FPGenerator gen, PetscInt axis, FPRegion region, 
   *hats = h;
   PetscCall(FPMeshGetBox(gen->mesh, &box));
   h->nodes = gen->cells[axis];
+  h->order = FPTransferOrder(&gen->options.transfer);
+  h->rule  = gsl_integration_glfixed_table_alloc(RULE);
   h->lower = box->lower[axis];
   h->upper = box->upper[axis];
   for (PetscInt side = 0; side < 2; side++) h->mirror[side] = (PetscBool)(box->face[2 * axis + side] == FP_REFLECTING);
@@ -83,6 +86,8 @@ PetscErrorCode FPHatAxisCreate(FPGenerator gen, PetscInt axis, FPRegion region, 
   PetscCall(PetscMalloc1(h->nodes, &width));
   PetscCall(FPGeneratorAxis(gen, axis, h->x, width));
   PetscCall(PetscFree(width));
+  for (PetscInt j = 0; j < h->nodes && h->order == 0; j++)
+    h->knot[j] = (j % 2 ? -1 : 1) * sin(PETSC_PI * (j + 0.5) / h->nodes);
   PetscCall(PetscArrayzero(h->weight, h->nodes));
   h->low        = h->nodes;
   h->high       = -1;
@@ -96,6 +101,7 @@ PetscErrorCode FPHatAxisDestroy(FPHatAxis **hats)
 {
   PetscFunctionBegin;
   if (!*hats) PetscFunctionReturn(0);
+  gsl_integration_glfixed_table_free((*hats)->rule);
   PetscCall(PetscFree5((*hats)->x, (*hats)->weight, (*hats)->knot, (*hats)->share, (*hats)->segment));
   PetscCall(PetscFree(*hats));
   PetscFunctionReturn(0);
@@ -188,6 +194,12 @@ static void AddImage(FPHatAxis *h, const FPSegment *s, PetscReal weight, PetscRe
   PetscReal      below = 0, above = 0, *x = h->knot, theta;
 
   if (m + REACH * sd < s->lower || m - REACH * sd > s->upper) return;
+  if (h->order == 0) {
+    FPChebyshevAdd(h->rule, h->x, h->knot, h->nodes, s->lower, s->upper, weight, m, sd, h->weight, h->share);
+    h->low  = 0;
+    h->high = h->nodes - 1;
+    return;
+  }
   x[0] = s->lower;
   for (PetscInt k = 0; k < s->count; k++) x[k + 1] = h->x[s->first + k];
   x[n - 1] = s->upper;
@@ -208,6 +220,14 @@ static void AddImage(FPHatAxis *h, const FPSegment *s, PetscReal weight, PetscRe
   theta = s->count > 1 ? (x[n - 1] - x[n - 2]) / (x[n - 2] - x[n - 3]) : 0;
   h->weight[s->first + s->count - 1] += weight * above * (1 + theta);
   if (s->count > 1) h->weight[s->first + s->count - 2] -= weight * above * theta;
+  if (h->order == 4) {
+    low  = h->low - s->first;
+    high = h->high - s->first;
+    FPHatCubic(h->rule, h->x + s->first, s->count, s->lower, s->upper, weight, m, sd, h->weight + s->first, &low,
+               &high);
+    h->low  = low + s->first;
+    h->high = high + s->first;
+  }
 }
 
 static void AddEverySegment(FPHatAxis *h, PetscReal weight, PetscReal m, PetscReal sd)

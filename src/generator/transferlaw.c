@@ -21,8 +21,8 @@ struct _p_FPStepLaw {
   LawKind    kind;
   FPModel    model;
   FPTraining training;
-  PetscInt   dim, rows, inputs, targets, batches, nodes;
-  PetscBool  scalar;
+  PetscInt   dim, rows, inputs, targets, batches, nodes, order;
+  PetscBool  scalar, collocates;
   PetscReal  metric, h, injected, coefficient[2], fineness;
   PetscReal  s, A, sigma;   /* of one input and one target */
   PetscReal *u, *share;     /* rows (x, y) of a file, [rows][inputs + targets] */
@@ -122,16 +122,17 @@ static PetscErrorCode CheckNormal(const struct _p_FPStepLaw *law, const char nam
       "grid could show; give training_temperature > 0",
       name);
   FPInputCheck(
-      law->kind != LAW_ROWS,
+      law->kind != LAW_ROWS || law->collocates,
       "engine transfer: %s on the rows of a file without injected noise is finitely many maps: its law and its "
-      "spectrum are not smooth, and no grid converges; give training_temperature > 0",
+      "spectrum are not smooth, and no grid converges; give training_temperature > 0, or in one coordinate "
+      "transfer_scheme: chebyshev, which knows means of smooth functions",
       name);
   FPInputCheck(law->dim == 1,
                "engine transfer: in %" PetscInt_FMT
                " coordinates it takes injected noise to join the parts of a step of %s; give training_temperature > 0, "
                "or model_coordinates: balanced",
                law->dim, name);
-  FPInputCheck(law->kind == LAW_NORMAL || law->sigma > 0,
+  FPInputCheck(law->kind == LAW_NORMAL || law->kind == LAW_ROWS || law->sigma > 0,
                "engine transfer: %s without label noise and injected noise comes to rest at a minimum: no law is left; "
                "give data_label_noise > 0 or training_temperature > 0",
                name);
@@ -171,11 +172,16 @@ PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *optio
   PetscCall(FPModelGetData(law->model, &data));
   law->fineness       = fineness;
   law->nodes          = options->nodes;
+  law->order          = FPTransferOrder(options) == 2 ? 2 : 4;
   law->scalar         = (PetscBool)(data && law->inputs * law->targets == 1);
   law->injected       = PetscSqrtReal(2 * law->h * law->training.temperature * law->metric);
   law->batches        = algorithm == FP_SVAG && order > 1 ? 2 : 1;
   law->coefficient[0] = law->batches == 2 ? (1 + PetscSqrtReal(2.0 * order - 1)) / 2 : 1;
   law->coefficient[1] = 1 - law->coefficient[0];
+  law->collocates     = (PetscBool)(FPTransferOrder(options) == 0);
+  FPInputCheck(!law->collocates || law->dim == 1,
+               "transfer_scheme: chebyshev is for one coordinate, not for %" PetscInt_FMT "; accepted is local",
+               law->dim);
   PetscCall(Choose(law, process, options, name));
   PetscCall(CheckNormal(law, name));
   if (law->kind == LAW_ROWS) {
@@ -196,6 +202,11 @@ PetscErrorCode FPStepLawDestroy(FPStepLaw *law)
   PetscCall(PetscFree2((*law)->node, (*law)->weight));
   PetscCall(PetscFree(*law));
   PetscFunctionReturn(0);
+}
+
+PetscBool FPStepLawIsFinite(FPStepLaw law)
+{
+  return (PetscBool)(law->kind == LAW_ROWS && law->injected == 0);
 }
 
 /* One component: the scalar variable of mean G and standard deviation sd moves z by -G along */
@@ -289,6 +300,7 @@ static PetscErrorCode AddRows(FPStepLaw law, const PetscReal z[], const PetscRea
   FPBatch        batch = {.n           = law->rows,
                           .batch       = law->training.batch_size,
                           .batches     = law->batches,
+                          .order       = law->order,
                           .atom        = law->atom,
                           .share       = law->share,
                           .coefficient = {law->coefficient[0], law->coefficient[1]}};

@@ -1,9 +1,10 @@
 /* mesh.c: the box, its walls, its per-axis maps and its sequence of grids.
    Maps: "uniform"; "sinh:C:K", z = C + A sinh(K (xi - xi_C)), finest at C, cells K/tanh(K)-fold finer than at the far
-   wall for large K; "log", z = lower (upper/lower)^xi, for boxes away from 0. */
+   wall for large K; "log", z = lower (upper/lower)^xi, for boxes away from 0. Besides, for collocation, z = middle -
+   (length/2) cos(pi xi). */
 #include "fpmesh.h"
 
-typedef enum { MAP_UNIFORM, MAP_SINH, MAP_LOG } MapKind;
+typedef enum { MAP_UNIFORM, MAP_SINH, MAP_LOG, MAP_CHEBYSHEV } MapKind;
 
 typedef struct {
   MapKind   kind;
@@ -195,6 +196,18 @@ PetscErrorCode FPMeshCreate(FPConfig config, PetscInt dim, FPMesh *mesh, PetscBo
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPMeshCreateChebyshev(FPMesh mesh, PetscReal lower, PetscReal upper, FPMesh *chebyshev)
+{
+  PetscFunctionBegin;
+  PetscCheck(mesh->box.dim == 1, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE, "Chebyshev points are those of a line");
+  PetscCall(PetscNew(chebyshev));
+  **chebyshev                = *mesh;
+  (*chebyshev)->box.lower[0] = lower;
+  (*chebyshev)->box.upper[0] = upper;
+  (*chebyshev)->map[0].kind  = MAP_CHEBYSHEV;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPMeshGetBox(FPMesh mesh, const FPBox **box)
 {
   PetscFunctionBegin;
@@ -236,6 +249,9 @@ void FPMeshMap(FPMesh mesh, PetscInt axis, PetscReal xi, PetscReal *z, PetscReal
   } else if (m->kind == MAP_LOG) {
     *z  = lower * exp(xi * log(upper / lower));
     *dz = *z * log(upper / lower);
+  } else if (m->kind == MAP_CHEBYSHEV) {
+    *z  = (lower + upper) / 2 - (upper - lower) / 2 * cos(PETSC_PI * xi);
+    *dz = PETSC_PI * (upper - lower) / 2 * sin(PETSC_PI * xi);
   } else {
     *z  = lower + xi * (upper - lower);
     *dz = upper - lower;
@@ -251,6 +267,8 @@ void FPMeshUnmap(FPMesh mesh, PetscInt axis, PetscReal z, PetscReal *xi)
     *xi = m->origin + asinh((z - m->center) / m->amplitude) / m->strength;
   else if (m->kind == MAP_LOG)
     *xi = log(z / lower) / log(upper / lower);
+  else if (m->kind == MAP_CHEBYSHEV)
+    *xi = acos(PetscClipInterval(1 - 2 * (z - lower) / (upper - lower), -1, 1)) / PETSC_PI;
   else
     *xi = (z - lower) / (upper - lower);
 }

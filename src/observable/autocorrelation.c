@@ -227,7 +227,7 @@ static PetscErrorCode AddFunction(const Autocorrelation *s, FPGenerator gen, Pet
     PetscCall(FPQuantitiesAdd(q, INFINITY, 0, "time", "integrated_time_%s", name));
   else if (rounding < 0.1)
     PetscCall(FPQuantitiesAdd(q, tau, (rounding + 1e-12) * PetscAbsReal(tau), "time", "integrated_time_%s", name));
-  if (range) PetscCall(AddDefects(s, gen, &c, range, name, q));
+  if (range && info.order > 0) PetscCall(AddDefects(s, gen, &c, range, name, q));
   PetscCall(PetscFree(g));
   PetscCall(PetscFree4(c.age, c.lag, c.solver, c.u));
   PetscFunctionReturn(0);

@@ -137,7 +137,10 @@ PetscErrorCode FPCourseLaw(const FPCourse *course, FPGenerator gen, PetscReal la
   on_line = (PetscBool)(info.along >= 0 && StartsOnLine(course, dim, n, z, info.along));
   for (PetscInt a = 0; a < dim; a++) {
     PetscCall(PetscCalloc1(cells[a], &share[a]));
-    AxisLaw(course, mesh, box, a, cells[a], share[a]);
+    if (info.interpolates)
+      PetscCall(FPGeneratorShares(gen, a, course->z[a], course->spread, share[a]));
+    else
+      AxisLaw(course, mesh, box, a, cells[a], share[a]);
   }
   for (PetscInt k = 0; k < n; k++) {
     PetscInt rest = node[k];
@@ -200,11 +203,14 @@ PetscErrorCode FPCourseEvolve(const FPCourse *course, FPGenerator gen, const Pet
   PetscFunctionReturn(0);
 }
 
-void FPCourseSurvivors(PetscInt n, PetscReal p[], PetscReal *mass)
+void FPCourseSurvivors(FPGenerator gen, PetscReal p[], PetscReal *mass)
 {
+  FPGeneratorInfo info;
+
+  (void)FPGeneratorGetInfo(gen, &info);
   *mass = 0;
-  for (PetscInt k = 0; k < n; k++) *mass += p[k];
-  for (PetscInt k = 0; k < n; k++) p[k] = PetscMax(0, p[k] / *mass);
+  for (PetscInt k = 0; k < info.unknowns; k++) *mass += p[k];
+  for (PetscInt k = 0; k < info.unknowns; k++) p[k] = info.interpolates ? p[k] / *mass : PetscMax(0, p[k] / *mass);
 }
 
 void FPCourseMean(PetscInt n, const PetscReal p[], const PetscReal f[], PetscReal error, PetscReal *mean,

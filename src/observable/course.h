@@ -55,7 +55,7 @@ PETSC_INTERN PetscErrorCode FPCourseMover(FPGenerator gen, FPGenerator *mover);
 PETSC_INTERN PetscErrorCode FPCourseEvolve(const FPCourse *course, FPGenerator gen, const PetscReal law[],
                                            PetscReal p[], PetscReal error[]);
 /* Makes p[n] conditional on survival; mass: its sum before. */
-PETSC_INTERN void FPCourseSurvivors(PetscInt n, PetscReal p[], PetscReal *mass);
+PETSC_INTERN void FPCourseSurvivors(FPGenerator gen, PetscReal p[], PetscReal *mass);
 /* Mean of f under p of sum 1, and its error where p is off by `error` in total variation. */
 PETSC_INTERN void FPCourseMean(PetscInt n, const PetscReal p[], const PetscReal f[], PetscReal error, PetscReal *mean,
                                PetscReal *bound);

@@ -324,9 +324,16 @@ static PetscErrorCode AddMissing(FPObservable obs, FPGenerator gen, const char q
 static PetscErrorCode AddEntropy(FPObservable obs, FPGenerator gen, const FPCurrentNumbers *numbers, PetscBool finest,
                                  FPQuantities *q)
 {
+  FPGeneratorInfo info;
+
   PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
   if (numbers->has_entropy)
     PetscCall(FPQuantitiesAdd(q, numbers->entropy_production, 0, "nat/time", "entropy_production"));
+  else if (finest && info.interpolates)
+    PetscCall(
+        AddMissing(obs, gen, "entropy_production", "unsupported",
+                   "an interpolation of order 4 has negative weights, whose logarithm is none: transfer_order: 2"));
   else if (finest)
     PetscCall(AddMissing(obs, gen, "entropy_production", "singular",
                          "drift goes against jumps alone: paths and their reverse are singular to each other, and the "

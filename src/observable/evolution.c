@@ -212,7 +212,7 @@ static PetscErrorCode AddEntropies(const Evolution *s, FPGenerator gen, PetscInt
   PetscCall(FPGeneratorStationary(gen, &pi));
   S = Entropy(n, p, measure);
   for (PetscInt l = 0; l < n; l++)
-    if (p[l] > 0) kl += p[l] * log(p[l] / pi[l]);
+    if (p[l] > 0 && pi[l] > 0) kl += p[l] * log(p[l] / pi[l]);
   PetscCall(FPQuantitiesAdd(q, S, error, "nat", "entropy[t=%s]", t));
   if (s->potential && s->temperature > 0)
     PetscCall(FPQuantitiesAdd(q, V - s->temperature * S, s->temperature * error, "loss", "free_energy[t=%s]", t));
@@ -231,10 +231,11 @@ static PetscErrorCode AddTime(const Evolution *s, FPGenerator gen, PetscInt n, P
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  FPCourseSurvivors(n, p, &mass);
+  FPCourseSurvivors(gen, p, &mass);
   if (s->absorbing) PetscCall(FPQuantitiesAdd(q, mass, error, "1", "survival[t=%s]", s->course.times.value[k]));
   for (PetscInt r = 0; r < s->rows; r++) FPCourseMean(n, p, F + (size_t)r * n, error / mass, &m[r], &e[r]);
   PetscCall(AddMoments(s, k, m, e, q));
+  if (info.order == 0) PetscFunctionReturn(0); /* no law on cells */
   if (!info.degenerate && !point) PetscCall(AddEntropies(s, gen, k, p, m[POTENTIAL], loose, q));
   PetscCall(PetscMalloc1(s->wide.total, &binned));
   PetscCall(FPBinsAggregate(&s->wide, gen, 1, p, binned));
@@ -316,7 +317,12 @@ static PetscErrorCode Generator_Evolution(FPObservable obs, FPGenerator gen, Pet
   PetscCall(FPCourseLaw(&s->course, gen, law, &missing));
   if (missing < FP_COURSE_MISSING) {
     PetscCall(AddAllTimes(s, gen, law, q));
-    if (finest) PetscCall(AddReasons(obs, FPGeneratorEngine(gen), info.degenerate));
+    if (finest && info.order > 0) PetscCall(AddReasons(obs, FPGeneratorEngine(gen), info.degenerate));
+    if (finest && info.order == 0)
+      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "kl_stationary",
+                                   "unsupported",
+                                   "Chebyshev points know means of smooth functions, not laws on cells: "
+                                   "transfer_scheme: local has entropies"));
   } else if (finest)
     PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "loss", "unsupported",
                                  FP_COURSE_NOWHERE));

@@ -230,7 +230,7 @@ static PetscErrorCode AddTimes(const FPNoiseCourse *s, FPGenerator gen, const Pe
   for (PetscInt k = 0; k < times; k++) {
     PetscReal mass, mean[MODES + 2 * FP_MAX_MAP], bound[MODES + 2 * FP_MAX_MAP];
 
-    FPCourseSurvivors(n, p + (size_t)k * n, &mass);
+    FPCourseSurvivors(gen, p + (size_t)k * n, &mass);
     for (PetscInt r = 0; r < s->rows; r++)
       FPCourseMean(n, p + (size_t)k * n, F + (size_t)r * n, error[k] / mass, &mean[r], &bound[r]);
     PetscCall(AddRows(s, k, mean, bound, q));

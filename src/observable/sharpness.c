@@ -132,7 +132,7 @@ static PetscErrorCode AddTimes(const Sharpness *s, FPGenerator gen, const PetscR
   for (PetscInt k = 0; k < times; k++) {
     PetscReal mass, mean, bound;
 
-    FPCourseSurvivors(n, p + (size_t)k * n, &mass);
+    FPCourseSurvivors(gen, p + (size_t)k * n, &mass);
     FPCourseMean(n, p + (size_t)k * n, S, error[k] / mass, &mean, &bound);
     PetscCall(FPQuantitiesAdd(q, mean, bound, "1/time", "sharpness[t=%s]", s->course.times.value[k]));
   }

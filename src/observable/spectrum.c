@@ -24,6 +24,7 @@
 typedef struct {
   char       process[FP_NAME];
   PetscInt   modes, cells[3], lattice;
+  FPMesh     mesh;                        /* the grid's own */
   PetscReal *function, *rate, *frequency; /* rate, frequency [modes + 1] */
   PetscReal  mean[3], deviation[3];       /* of the coordinates under the stationary law */
   PetscBool  reversible;
@@ -130,7 +131,10 @@ static PetscErrorCode KeepModes(Spectrum *s, FPGenerator gen, PetscInt modes)
   FPGeneratorInfo  info;
   FPProcess        process;
   const char      *name;
+  PetscInt         level;
   ModeBasis       *b = &s->basis[s->known];
+
+  const FPGeneratorOptions *options;
 
   PetscFunctionBegin;
   if (s->known == 16) PetscFunctionReturn(0);
@@ -141,6 +145,7 @@ static PetscErrorCode KeepModes(Spectrum *s, FPGenerator gen, PetscInt modes)
   PetscCall(FPGeneratorGetModes(gen, &count, &rate, &frequency, &residual));
   PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorStationary(gen, &pi));
+  PetscCall(FPGeneratorGetSetting(gen, &b->mesh, &level, &options));
   PetscCall(PetscStrncpy(b->process, name, sizeof(b->process)));
   b->modes = modes - 1;
   PetscCall(PetscMalloc2(modes, &b->rate, modes, &b->frequency));
@@ -264,7 +269,7 @@ static void Interpolate(const Spectrum *s, const double *z, double *psi)
     double   xi, t;
     PetscInt i;
 
-    FPMeshUnmap(s->mesh, a, z[a * FP_BLOCK], &xi);
+    FPMeshUnmap(b->mesh, a, z[a * FP_BLOCK], &xi);
     t = PetscClipInterval(xi * b->cells[a] - 0.5, 0, b->cells[a] - 1.000001);
     i = (PetscInt)t;
     t -= i;

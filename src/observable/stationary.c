@@ -131,6 +131,19 @@ static PetscErrorCode AddNoGibbs(FPObservable obs, FPProcess process, const char
   PetscFunctionReturn(0);
 }
 
+/* Of collocation, which knows means of smooth functions alone */
+static PetscErrorCode AddNoCells(FPObservable obs, FPProcess process, const char engine[])
+{
+  const char *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetName(process, &name));
+  PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, "stationary", "kl_gibbs", "unsupported",
+                               "Chebyshev points know means of smooth functions, not laws on cells: transfer_scheme: "
+                               "local has densities, distances and wall_mass"));
+  PetscFunctionReturn(0);
+}
+
 static void Distances(PetscInt n, const PetscReal p[], const PetscReal q[], PetscReal *kl, PetscReal *tv)
 {
   *kl = *tv = 0;
@@ -163,7 +176,8 @@ static void BinnedDistances(const FPBins *bins, const PetscReal p[], const Petsc
   Distances(n, wide[0], wide[1], kl, tv);
 }
 
-/* Names and values of the moments, from sums divided by the count; mixing: relative error of the law's shares. */
+/* Names and values of the moments, from sums divided by the count; mixing: relative error of the law's shares; wall:
+   error of the mass near walls, negative where it is not known. */
 static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], PetscReal mixing, PetscReal wall,
                                  FPQuantities *q)
 {
@@ -198,7 +212,7 @@ static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], Petsc
       PetscCall(FPQuantitiesAdd(q, judged[r], mixing * (s->judges.model[r] ? judged[r] : judged[r - 1] + m[LOSS]),
                                 "loss", "%s", s->judges.name[r]));
   }
-  if (s->bounded) PetscCall(FPQuantitiesAdd(q, m[WALL], mixing * m[WALL] + wall, "1", "wall_mass"));
+  if (s->bounded && wall >= 0) PetscCall(FPQuantitiesAdd(q, m[WALL], mixing * m[WALL] + wall, "1", "wall_mass"));
   PetscFunctionReturn(0);
 }
 
@@ -401,22 +415,25 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
   FPGeneratorInfo  info;
   const PetscReal *pi;
   PetscReal       *m, wall = 0;
+  PetscBool        cells;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPGeneratorGetInfo(gen, &info));
+  cells = (PetscBool)(info.order > 0);
   PetscCall(SetUp(obs, process));
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(PetscCalloc1(AccumulatorSize(s), &m));
   PetscCall(GeneratorMoments(s, gen, pi, m));
-  if (s->bounded) PetscCall(CutCells(s, gen, pi, &m[WALL], &wall));
-  PetscCall(AddMoments(s, m, info.mixing_error + ROUNDING, wall, q));
+  if (s->bounded && cells) PetscCall(CutCells(s, gen, pi, &m[WALL], &wall));
+  PetscCall(AddMoments(s, m, info.mixing_error + ROUNDING, cells ? wall : -1, q));
   if (s->temperature > 0) PetscCall(FPQuantitiesAdd(q, s->temperature, 0, "weight^2/time", "gibbs_temperature"));
-  if (s->gibbs && !info.degenerate) PetscCall(GeneratorDistances(s, gen, pi, q));
-  if (s->lines.gibbs) PetscCall(GeneratorTransport(s, gen, pi, q));
+  if (s->gibbs && !info.degenerate && cells) PetscCall(GeneratorDistances(s, gen, pi, q));
+  if (s->lines.gibbs && cells) PetscCall(GeneratorTransport(s, gen, pi, q));
   if (finest) {
-    PetscCall(WriteDensity(obs, gen, pi));
-    if (!info.degenerate) PetscCall(AddNoGibbs(obs, process, FPGeneratorEngine(gen), "kl_gibbs"));
+    if (cells) PetscCall(WriteDensity(obs, gen, pi));
+    if (!cells) PetscCall(AddNoCells(obs, process, FPGeneratorEngine(gen)));
+    if (!info.degenerate && cells) PetscCall(AddNoGibbs(obs, process, FPGeneratorEngine(gen), "kl_gibbs"));
     if (info.degenerate) {
       const char *name;
 

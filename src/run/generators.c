@@ -5,6 +5,7 @@
 
 #define MOST_TAIL 0.02 /* of the law beyond the box, without a warning */
 #define KILLED 1e-12   /* of the mass per step: something is */
+#define INTERVAL 1e-12 /* of its length: how well the ends of an invariant interval are known */
 #define LEAVES 1e-9    /* probability of a step out of the box that is worth a warning */
 
 typedef struct {
@@ -91,6 +92,29 @@ PetscErrorCode FPRunIsDiscrete(const FPRunObjects *run, PetscInt p, PetscBool *d
   PetscFunctionReturn(0);
 }
 
+/* Of finitely many maps: the smallest interval that they do not leave */
+static PetscErrorCode AddInterval(FPRunObjects *run, const char process[], FPGenerator gen)
+{
+  const FPGeneratorOptions *options;
+  const FPBox              *box;
+  PetscInt                  level;
+  FPMesh                    mesh;
+  FPGeneratorInfo           info;
+  PetscReal                 error;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  if (!info.finite) PetscFunctionReturn(0);
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  PetscCall(FPMeshGetBox(mesh, &box));
+  error = INTERVAL * (box->upper[0] - box->lower[0]);
+  PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "interval_lower",
+                         box->lower[0], error, FP_BOUND, "weight"));
+  PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "interval_upper",
+                         box->upper[0], error, FP_BOUND, "weight"));
+  PetscFunctionReturn(0);
+}
+
 /* What the discretisation had to do, as numbers. */
 static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FPGenerator gen)
 {
@@ -132,7 +156,56 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
   if (info.capped_share > 0)
     PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "capped_share",
                            info.capped_share, 0, FP_BOUND, "1"));
+  PetscCall(AddInterval(run, process, gen));
   PetscCall(AddDivergence(run, process, gen));
+  PetscFunctionReturn(0);
+}
+
+/* Every observable's numbers on one grid, and once the reason where there are none */
+static PetscErrorCode AskLevel(FPRunObjects *run, PetscInt p, FPGenerator gen, PetscBool finest, FPQuantities q[])
+{
+  const char *process;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetName(run->process[p], &process));
+  for (PetscInt o = 0; o < run->observables; o++) {
+    const char *reason, *name;
+
+    PetscCall(FPRunUnsupported(run, p, o, FPGeneratorEngine(gen), &reason));
+    PetscCall(FPObservableGetName(run->observable[o], &name));
+    if (!reason)
+      PetscCall(FPObservableGenerator(run->observable[o], gen, finest, &q[o]));
+    else if (finest)
+      PetscCall(FPResultsAddStatus(run->results, process, FPGeneratorEngine(gen), name, FPRunUnsupportedQuantity(name),
+                                   "unsupported", reason));
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Axes of a grid that is not the run's */
+static PetscErrorCode AddOwnAxes(FPRunObjects *run, const char process[], FPGenerator gen)
+{
+  const FPGeneratorOptions *options;
+  const PetscInt           *cells;
+  PetscInt                  level, dim;
+  PetscReal                 ratio;
+  FPMesh                    mesh;
+  char                      grid[2 * FP_NAME], name[FP_NAME];
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  if (mesh == run->mesh) PetscFunctionReturn(0);
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(PetscSNPrintf(grid, sizeof(grid), "%s/%s", process, FPGeneratorEngine(gen)));
+  for (PetscInt a = 0; a < dim; a++) {
+    PetscReal *center, *width;
+
+    PetscCall(PetscMalloc2(cells[a], &center, cells[a], &width));
+    PetscCall(FPGeneratorAxis(gen, a, center, width));
+    PetscCall(FPModelGetCoordinateName(run->model, a, name));
+    PetscCall(FPResultsAxis(run->results, grid, a, name, cells[a], center, "weight"));
+    PetscCall(PetscFree2(center, width));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -169,8 +242,7 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
     PetscCall(FPGeneratorCreate(run->process[p], run->mesh, l, &run->generating, NULL, &gen));
     PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio[l]));
     PetscCall(FPGeneratorSolve(gen, pairs));
-    for (PetscInt o = 0; o < run->observables; o++)
-      PetscCall(FPObservableGenerator(run->observable[o], gen, (PetscBool)(l == 0), &answers[l].q[o]));
+    PetscCall(AskLevel(run, p, gen, (PetscBool)(l == 0), answers[l].q));
     if (l > 0) PetscCall(FPGeneratorDestroy(&gen));
     FPProgressUpdate(levels - l);
   }
@@ -182,6 +254,7 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   for (PetscInt o = 0; o < run->observables; o++)
     PetscCall(AddRows(run, name, FPGeneratorEngine(gen), o, levels, answers, ratio, info.order));
   PetscCall(AddDiagnostics(run, name, gen));
+  PetscCall(AddOwnAxes(run, name, gen));
   PetscCall(FPRunWarnResolution(run, p));
   for (PetscInt l = 0; l < levels; l++)
     for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPQuantitiesFree(&answers[l].q[o]));

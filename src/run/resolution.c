@@ -12,10 +12,12 @@ static PetscErrorCode CellsPerLaw(FPRunObjects *run, PetscInt p, PetscReal *rati
   const FPCriticalPoint *points;
   PetscInt               count, dim, inputs, targets, weights, cells[FP_MAX_AXES];
   PetscReal              D[FP_MAX_AXES * FP_MAX_AXES], trace = 0, sharpness, spacing;
-  PetscBool              mapped;
+  PetscBool              mapped, discrete;
 
   PetscFunctionBegin;
   *ratio = 0;
+  PetscCall(FPRunIsDiscrete(run, p, &discrete));
+  if (discrete && !strcmp(run->generating.transfer.scheme, "chebyshev")) PetscFunctionReturn(0); /* no cells */
   PetscCall(FPModelGetParent(run->model, &mapped, &weights));
   PetscCall(FPModelGetSizes(run->model, &dim, &inputs, &targets));
   PetscCall(FPModelGetCriticalPoints(run->model, &count, &points));

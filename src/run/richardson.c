@@ -6,10 +6,14 @@
    share of the correction |R01 - v0| is added: powers of h^3, as walls, the kink of |J| and stencils that change from
    node to node make them, leave about the square root of the relative correction. Where the three answers do not shrink
    like a power between 1.3 and 3.5, nothing is extrapolated: the finest answer stands, with twice the largest
-   difference as its bound. Source: P. J. Roache, Annu. Rev. Fluid Mech. 29 (1997). */
+   difference as its bound. At order 4, powers between 2.8 and 6.5 are extrapolated, with the coarser extrapolation for
+   the next power; numbers that then follow a power of order 2, such as those of cells and not of nodes, as at order 2.
+   Order 0, collocation: the finest answer stands, and its difference from the next is its bound where differences fall
+   as no power up to 4 does. Source: P. J. Roache, Annu. Rev. Fluid Mech. 29 (1997). */
 #include "runimpl.h"
 
-#define SHARE 0.05 /* of the correction: an extrapolation is not trusted to more than this */
+#define GEOMETRIC 6 /* quotient of the differences of three grids beyond that of order 4 */
+#define SHARE 0.05  /* of the correction: an extrapolation is not trusted to more than this */
 
 static PetscReal Extrapolated(PetscReal fine, PetscReal coarse, PetscReal ratio, PetscInt order)
 {
@@ -57,14 +61,26 @@ static PetscReal Observed(const PetscReal v[], const PetscReal r[], PetscReal lo
 void FPExtrapolateGrids(PetscInt levels, const PetscReal v[], const PetscReal r[], PetscReal solver, PetscInt order,
                         PetscReal *result, PetscReal *error)
 {
-  const PetscReal R01 = Extrapolated(v[0], v[1], r[1], order);
+  const PetscBool fourth = (PetscBool)(order == 4 && levels > 2 && ShrinksLike(v, r, 2.8, 6.5));
+  const PetscInt  power  = order == 0 || (order == 4 && levels > 2 && !fourth) ? 2 : order;
+  const PetscReal R01    = Extrapolated(v[0], v[1], r[1], power);
 
+  if (order == 0 && (levels == 2 || PetscAbsReal(v[1] - v[2]) >= GEOMETRIC * PetscAbsReal(v[0] - v[1]))) {
+    *result = v[0];
+    *error  = PetscAbsReal(v[0] - v[1]) + 3 * solver;
+    return;
+  }
   if (levels == 2) {
     *result = R01;
     *error  = PetscAbsReal(R01 - v[0]) + 3 * solver;
     return;
   }
-  if (order == 2 && ShrinksLike(v, r, 1.3, 3.5)) {
+  if (fourth) {
+    *result = R01;
+    *error  = PetscMax(PetscAbsReal(R01 - Extrapolated(v[1], v[2], r[2] / r[1], 4)),
+                       PetscAbsReal(Observed(v, r, 2.8, 6.5) - R01)) +
+             SHARE * PetscAbsReal(R01 - v[0]) + 3 * solver;
+  } else if ((order == 2 || order == 4) && ShrinksLike(v, r, 1.3, 3.5)) {
     const PetscReal R12  = Extrapolated(v[1], v[2], r[2] / r[1], 2);
     const PetscReal R012 = R01 + (R01 - R12) / (PetscSqr(r[2]) - 1); /* errors of R01, R12 go as h0^2 h1^2, h1^2 h2^2 */
 

@@ -81,7 +81,8 @@ PETSC_INTERN PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p);
 PETSC_INTERN PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p);
 PETSC_INTERN PetscErrorCode FPRunWarnResolution(FPRunObjects *run, PetscInt p);
 /* Why observable o cannot be had from particles of process p; *reason = NULL: it can. */
-PETSC_INTERN PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char **reason);
+PETSC_INTERN PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char engine[],
+                                             const char **reason);
 PETSC_INTERN const char    *FPRunUnsupportedQuantity(const char observable[]); /* that the row of the reason names */
 PETSC_INTERN PetscErrorCode FPRunListUnsupported(FILE *out);
 /* The row of a quantity that is infinite, which no number says. */

@@ -173,7 +173,7 @@ static PetscErrorCode Simulate(FPRunObjects *run, PetscInt p, PetscReal dt, cons
     PetscBool   used;
     const char *reason;
 
-    PetscCall(FPRunUnsupported(run, p, o, &reason));
+    PetscCall(FPRunUnsupported(run, p, o, "particles", &reason));
     if (reason) continue;
     PetscCall(FPObservableParticlesBegin(run->observable[o], run->process[p], dt, &run->particles, &own.observer[0],
                                          &ensemble, &used));
@@ -324,7 +324,7 @@ static PetscErrorCode AddUnsupported(FPRunObjects *run, PetscInt p, const char p
     const char *name, *reason;
 
     PetscCall(FPObservableGetName(run->observable[o], &name));
-    PetscCall(FPRunUnsupported(run, p, o, &reason));
+    PetscCall(FPRunUnsupported(run, p, o, "particles", &reason));
     if (reason)
       PetscCall(FPResultsAddStatus(run->results, process, "particles", name, FPRunUnsupportedQuantity(name),
                                    "unsupported", reason));

@@ -51,6 +51,17 @@ static PetscErrorCode Killed(const FPRunObjects *run, PetscInt p, PetscBool *app
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode Collocated(const FPRunObjects *run, PetscInt p, PetscBool *applies)
+{
+  PetscBool discrete;
+
+  PetscFunctionBegin;
+  PetscCall(FPRunIsDiscrete(run, p, &discrete));
+  *applies = (PetscBool)(discrete && !strcmp(run->generating.transfer.scheme, "chebyshev"));
+  PetscFunctionReturn(0);
+}
+
+#define NODES "Chebyshev points know means of smooth functions, not laws on cells: transfer_scheme: local has them"
 #define GONE                                                                                                           \
   "walls kill its particles: what is asked of those that live, the generator knows; exit counts those that leave"
 #define AGES                                                                                                           \
@@ -87,13 +98,27 @@ static const Unsupported Table[] = {
     {"*", "transfer", "more than 2 coordinates", "grids have 1 or 2 dimensions; particles run without a mesh", NULL},
     {"*", "transfer", "coordinates invariant", "a map of the weights: accepted are weights, balanced, aligned", NULL},
     {"*", "transfer", "no normal variable",
-     "gd, or rows of a file, at temperature 0: finitely many maps, whose law and spectrum no grid converges to", NULL},
+     "gd, or rows of a file, at temperature 0: finitely many maps, whose law and spectrum no grid converges to "
+     "(transfer_scheme: chebyshev has rows of a file in one coordinate)",
+     NULL},
     {"*", "transfer", "2 coordinates, temperature 0", "the noise of a step has a single direction", NULL},
     {"*", "transfer", "batches of vectors",
      "more than one input or target: one row of a file at a time in 2-D, any batch in 1-D; transfer_batch_law: "
      "gaussian",
      NULL},
     {"current", "every", "SDEs", "irreversibility_binned: of steps, which an SDE has none of", NULL},
+    {"current", "transfer", "transfer_order 4",
+     "entropy_production: the logarithm of negative weights; transfer_order: 2 has it", NULL},
+    {"current", "transfer", "transfer_scheme chebyshev", NODES, Collocated},
+    {"mixing", "transfer", "transfer_scheme chebyshev", NODES, Collocated},
+    {"flat", "transfer", "transfer_scheme chebyshev", NODES, Collocated},
+    {"exit", "transfer", "transfer_scheme chebyshev",
+     "a region cuts the polynomials: transfer_scheme: local has exits; of a whole box, mesh_faces: absorbing has the "
+     "rate",
+     Collocated},
+    {"autocorrelation", "transfer", "transfer_scheme chebyshev", "markov_defect: it takes parts of the law of p", NULL},
+    {"stationary", "transfer", "transfer_scheme chebyshev", "densities, distances, wall_mass: " NODES, NULL},
+    {"evolution", "transfer", "transfer_scheme chebyshev", "entropies: " NODES, NULL},
     {"lyapunov", "transfer", "2 coordinates",
      "directions of tangent vectors in the plane need a grid of three dimensions; particles have it", NULL},
     {"lyapunov", "transfer", "svag, batch_law gaussian",
@@ -171,7 +196,8 @@ static const Unsupported Table[] = {
     {"reduction", "particles", "weights, invariant", "these coordinates reduce nothing", NULL},
     {"reduction", "particles", "diagonal", "all the weights are not among the coordinates of the model", NULL}};
 
-PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char **reason)
+PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char engine[],
+                                const char **reason)
 {
   const char *name;
 
@@ -181,7 +207,7 @@ PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o,
   for (size_t k = 0; k < sizeof(Table) / sizeof(Table[0]) && !*reason; k++) {
     PetscBool applies;
 
-    if (!Table[k].applies || strcmp(Table[k].observable, name)) continue;
+    if (!Table[k].applies || strcmp(Table[k].observable, name) || strcmp(Table[k].engine, engine)) continue;
     PetscCall((*Table[k].applies)(run, p, &applies));
     if (applies) *reason = Table[k].reason;
   }
@@ -201,11 +227,17 @@ const char *FPRunUnsupportedQuantity(const char observable[])
 {
   static const struct {
     const char *observable, *quantity;
-  } names[] = {{"spectrum", "gap"},       {"lyapunov", "exponent_orbit"},
-               {"mixing", "tv_binned"},   {"autocorrelation", "integrated_time"},
-               {"tails", "hill_w"},       {"flat", "conditional_mean[0]"},
-               {"stationary", "mean[0]"}, {"evolution", "loss"},
-               {"msd", "exponent"},       {"sharpness", "sharpness"},
+  } names[] = {{"exit", "mean_time"},
+               {"spectrum", "gap"},
+               {"lyapunov", "exponent_orbit"},
+               {"mixing", "tv_binned"},
+               {"autocorrelation", "integrated_time"},
+               {"tails", "hill_w"},
+               {"flat", "conditional_mean[0]"},
+               {"stationary", "mean[0]"},
+               {"evolution", "loss"},
+               {"msd", "exponent"},
+               {"sharpness", "sharpness"},
                {"noise", "trace"}};
 
   for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)

@@ -1,0 +1,530 @@
+/* t-transfer-order.c: transfer operators of order 4 and Chebyshev collocation: orders, exactness on cubics, closed
+   forms, finitely many maps on their invariant interval, and collocation as the reference of the matrices. */
+#include "lab.h"
+#include "scene.h"
+#include <math.h>
+
+static double Product(const double *z, const double *parameter)
+{
+  (void)parameter;
+  return z[0] * z[0];
+}
+
+static double Deviation(const double *z, const double *centre)
+{
+  return (z[0] - centre[0]) * (z[0] - centre[0]);
+}
+
+static double Squared(const double *z, const double *centre)
+{
+  return (z[0] * z[0] - centre[0]) * (z[0] * z[0] - centre[0]);
+}
+
+/* Gap, E p and variance of p on grid l, p = w^2 */
+static void Summary(const Lab *lab, PetscInt l, double value[3])
+{
+  value[0] = LabRate(lab, l, 1);
+  value[1] = LabMean(lab, l, Product, NULL);
+  value[2] = LabMean(lab, l, Squared, &value[1]);
+}
+
+#define BALANCED                                                                                                       \
+  "model_type chain model_depth 2 model_coordinates balanced data_type rademacher data_teacher 0.8 "                   \
+  "data_second_moment 1.2 data_label_noise 0.7 training_learning_rate 0.27 training_batch_size 2 "                     \
+  "training_temperature 0.11 mesh_lower -2.3 mesh_upper 2.4 "
+
+/* Collocation by 112 polynomials, and by 84, whose difference is its error */
+static void Reference(double value[3])
+{
+  Lab    lab;
+  double coarse[3];
+
+  LabOpen(&lab, "sgd", BALANCED "mesh_cells 112 transfer_scheme chebyshev");
+  LabSolve(&lab, 2);
+  Summary(&lab, 0, value);
+  Summary(&lab, 1, coarse);
+  for (int k = 0; k < 3; k++) check(fabs(value[k] - coarse[k]) < 2e-12, "%d: %.15g, %.15g", k, value[k], coarse[k]);
+  LabClose(&lab);
+}
+
+static void test_orders(void **state)
+{
+  static const char *const name[3] = {"gap", "E p", "variance of p"};
+  double                   exact[3];
+
+  (void)state;
+  Reference(exact);
+  for (int order = 2; order <= 4; order += 2) {
+    char   keys[512];
+    double fine[3], coarse[3];
+    Lab    lab;
+
+    snprintf(keys, sizeof(keys), BALANCED "mesh_cells 192 transfer_order %d", order);
+    LabOpen(&lab, "sgd", keys);
+    LabSolve(&lab, 2);
+    Summary(&lab, 0, fine);
+    Summary(&lab, 2, coarse);
+    for (int k = 0; k < 3; k++) {
+      const double p = log((coarse[k] - exact[k]) / (fine[k] - exact[k])) / log(2);
+
+      print_message("  order %d: %s off by %.2e, order %.3f\n", order, name[k], fine[k] - exact[k], p);
+      check(p > order - 0.15 && p < order + 0.15, "%s: order %g", name[k], p);
+    }
+    check(lab.order == order, "order %d", (int)lab.order);
+    LabClose(&lab);
+  }
+}
+
+/* Extrapolated from 640, 480 and 320 cells */
+static void test_reference(void **state)
+{
+  static const char *const name[3] = {"gap", "E p", "variance of p"};
+  double                   exact[3], v[3][FP_MAX_LEVELS], on[3];
+  Lab                      lab;
+
+  (void)state;
+  Reference(exact);
+  LabOpen(&lab, "sgd", BALANCED "mesh_cells 640 transfer_order 4");
+  LabSolve(&lab, 1);
+  for (PetscInt l = 0; l < lab.levels; l++) {
+    Summary(&lab, l, on);
+    for (int k = 0; k < 3; k++) v[k][l] = on[k];
+  }
+  for (int k = 0; k < 3; k++) {
+    double value, error;
+
+    LabBound(&lab, v[k], k ? 1e-13 : LabResidual(&lab, 0, 1), &value, &error);
+    LabWithin(name[k], value, error, exact[k], 1e-8);
+    check(fabs(value - exact[k]) < 1e-10, "%s off by %g", name[k], value - exact[k]);
+  }
+  LabClose(&lab);
+}
+
+/* Value at z of a function on the nodes, by the operator's own interpolation */
+static double At(FPGenerator gen, PetscInt n, double z, const PetscReal f[])
+{
+  double     sum = 0;
+  PetscReal *share;
+
+  must(PetscMalloc1(n, &share));
+  must(FPGeneratorShares(gen, 0, z, 0, share));
+  for (PetscInt k = 0; k < n; k++) sum += share[k] * f[k];
+  must(PetscFree(share));
+  return sum;
+}
+
+/* Mean time to leave [0.3, 1.4] from 0.71, by collocation on that interval with absorbing walls */
+static double ExitReference(const char degree[])
+{
+  Lab              lab;
+  char             keys[512];
+  PetscInt         n;
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal       *time;
+  double           value;
+
+  snprintf(keys, sizeof(keys),
+           BALANCED "training_temperature 0.21 mesh_lower 0.3 mesh_upper 1.4 mesh_faces absorbing mesh_refine 1 "
+                    "transfer_scheme chebyshev "
+                    "mesh_cells %s",
+           degree);
+  LabOpen(&lab, "sgd", keys);
+  LabSolve(&lab, 1);
+  must(FPGeneratorGetNodes(lab.gen[0], &n, &node, &z, &measure, &volume));
+  must(PetscMalloc1(n, &time));
+  for (PetscInt k = 0; k < n; k++) time[k] = 1;
+  must(FPGeneratorInvert(lab.gen[0], PETSC_TRUE, 0, time, time));
+  value = At(lab.gen[0], n, 0.71, time);
+  must(PetscFree(time));
+  LabClose(&lab);
+  return value;
+}
+
+static PetscReal Asked(const char observable[], const char keys[], const char quantity[])
+{
+  Scene        s;
+  FPScene      scene;
+  FPObservable o;
+  FPQuantities q = {0};
+  const FPBox *box;
+  PetscReal    value;
+
+  SceneOpen(&s, "sgd", "%s", keys);
+  scene = (FPScene){.model = s.model, .mesh = s.mesh, .processes = 1, .process = &s.process};
+  must(FPMeshGetBox(s.mesh, &box));
+  must(FPBinsCreate(box, &scene.bins));
+  must(FPObservableCreate(s.config, observable, &o));
+  must(FPObservableRead(o, s.config, s.model, s.mesh, PETSC_TRUE));
+  must(FPObservableSetScene(o, &scene));
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
+  must(FPObservableGenerator(o, s.gen, PETSC_FALSE, &q));
+  value = SceneValue(&q, quantity, NULL);
+  must(FPObservableDestroy(&o));
+  must(FPQuantitiesFree(&q));
+  SceneClose(&s);
+  return value;
+}
+
+/* The region is the middle third of the mesh, so that its ends are faces of cells on every grid. */
+static void test_exit(void **state)
+{
+  const double exact = ExitReference("48"), again = ExitReference("36");
+
+  (void)state;
+  check(fabs(exact - again) < 1e-10, "collocation: %.15g, %.15g", exact, again);
+  for (int order = 2; order <= 4; order += 2) {
+    double error[2], p;
+
+    for (int k = 0; k < 2; k++) {
+      char keys[700];
+
+      snprintf(keys, sizeof(keys),
+               "model_type=chain model_depth=2 model_coordinates=balanced data_type=rademacher data_teacher=0.8 "
+               "data_second_moment=1.2 data_label_noise=0.7 training_learning_rate=0.27 training_batch_size=2 "
+               "training_temperature=0.21 mesh_lower=-0.8 mesh_upper=2.5 exit_region=box exit_center=0.85 "
+               "exit_radius=0.55 exit_start=0.71 mesh_cells=%d transfer_order=%d",
+               192 << k, order);
+      error[k] = Asked("exit", keys, "mean_time") - exact;
+    }
+    p = log(error[0] / error[1]) / log(2);
+    print_message("  order %d: mean exit time %.10g off by %.2e, order %.3f\n", order, exact, error[1], p);
+    check(p > order - 0.2 && p < order + 0.2, "mean exit time: order %g", p);
+  }
+}
+
+/* P keeps 1 to rounding, and cubics are taken to what they are, E w'^3: w' = a + b n for a normal n. Row sums of the
+   signed matrix are those of a chain, while entries are not. */
+static void test_cubics(void **state)
+{
+  Lab              lab;
+  FPGeneratorInfo  info;
+  PetscInt         n;
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal       *f, *Pf;
+
+  (void)state;
+  LabOpen(&lab, "sgd", BALANCED "mesh_cells 40 transfer_order 4 mesh_refine 1");
+  LabSolve(&lab, 1);
+  must(FPGeneratorGetInfo(lab.gen[0], &info));
+  check(info.interpolates && info.most_negative_rate < -1e-6, "most negative rate %g", info.most_negative_rate);
+  check(info.worst_row_sum < 1e-13, "row sum %g", info.worst_row_sum);
+  must(FPGeneratorGetNodes(lab.gen[0], &n, &node, &z, &measure, &volume));
+  must(PetscMalloc2(n, &f, n, &Pf));
+  for (PetscInt k = 0; k < n; k++) f[k] = z[k] * z[k] * z[k];
+  must(FPGeneratorApply(lab.gen[0], PETSC_TRUE, f, Pf));
+  for (PetscInt k = 0; k < n; k++) {
+    const double w = z[k], a = w - 0.27 * 1.2 * (w * w - 0.8) * w;
+    const double b2  = 0.27 * 0.27 * 0.49 * 1.2 / 2 * w * w + 2 * 0.27 * 0.11 / 2;
+    const double got = f[k] + 0.27 * Pf[k], exact = a * a * a + 3 * a * b2;
+
+    if (fabs(w) > 0.6) continue; /* farther out walls mirror what steps there */
+    check(fabs(got - exact) < 1e-12, "E w'^3 from %g: %.15g, exact %.15g", w, got, exact);
+  }
+  must(PetscFree2(f, Pf));
+  LabClose(&lab);
+}
+
+/* A mean within the bound of collocation, to which a run adds the rounding of moments */
+static void MeanWithin(const Lab *lab, const char what[], LabFunction f, const double *parameter, double exact,
+                       double tolerance)
+{
+  double v[FP_MAX_LEVELS], value, error;
+
+  for (PetscInt l = 0; l < lab->levels; l++) v[l] = LabMean(lab, l, f, parameter);
+  LabBound(lab, v, 1e-13 * fabs(v[0]), &value, &error);
+  LabWithin(what, value, error, exact, tolerance);
+}
+
+/* One weight: mu_n = E (1 - eta X)^n and the variance; truth inside the bound at every degree, which falls with it.
+   Signs have X = s, and the law is normal; Gaussian data have tails that the walls cut. */
+static void test_collocation(void **state)
+{
+  static const int degree[] = {12, 16, 24, 32, 48, 64, 96};
+  const double     eta = 0.19, s = 1.3, v = 0.36, centre[1] = {0.7}, h = eta * s;
+
+  (void)state;
+  for (int k = 0; k < 7; k++) {
+    const int    gaussian = k == 6;
+    const double square   = 1 - 2 * h + h * h * (gaussian ? 5.0 / 3 : 1); /* E (1 - eta X)^2 */
+    const double loose    = degree[k] < 24 ? 1e-3 : degree[k] < 32 ? 1e-5 : degree[k] < 48 ? 1e-7 : 3e-9;
+    char         keys[512];
+    Lab          lab;
+
+    snprintf(keys, sizeof(keys),
+             "model_type chain model_depth 1 data_type %s data_teacher 0.7 data_second_moment 1.3 data_label_noise "
+             "0.6 training_learning_rate 0.19 training_batch_size 3 mesh_lower %s mesh_upper %s mesh_cells %d "
+             "transfer_scheme chebyshev",
+             gaussian ? "gaussian" : "rademacher", gaussian ? "-2.1" : "-0.4", gaussian ? "3.9" : "1.75", degree[k]);
+    LabOpen(&lab, "sgd", keys);
+    LabSolve(&lab, 4);
+    check(lab.order == 0, "order %d", (int)lab.order);
+    print_message("  %d polynomials:\n", degree[k]);
+    MeanWithin(&lab, "variance", Deviation, centre, eta * eta * v * s / 3 / (1 - square), loose);
+    LabRateWithin(&lab, "first rate", 1, -log(1 - h) / eta, loose);
+    LabRateWithin(&lab, "second rate", 2, -log(square) / eta, 10 * loose);
+    LabClose(&lab);
+  }
+}
+
+static void WriteRows(char file[], int n, const double row[][2])
+{
+  FILE *f = fdopen(mkstemp(file), "w");
+
+  fprintf(f, "x,y\n");
+  for (int i = 0; i < n; i++) fprintf(f, "%.17g,%.17g\n", row[i][0], row[i][1]);
+  fclose(f);
+}
+
+/* Two rows, no noise: w' = A w + C with two maps. Moments and mu_n = E A^n are exact, and the hull of the attractor
+   ends at the fixed points of the maps. */
+static void test_two_points(void **state)
+{
+  const double eta = 0.37, row[2][2] = {{1.1, 0.9}, {0.8, -0.3}};
+  char         file[] = "/tmp/dlnfp-rows-XXXXXX", keys[512];
+  double       a[4] = {0}, ac = 0, c = 0, cc = 0, mean;
+  const FPBox *box;
+
+  const FPGeneratorOptions *options;
+  FPGeneratorInfo           info;
+  FPMesh                    mesh;
+  PetscInt                  level;
+  Lab                       lab;
+
+  (void)state;
+  WriteRows(file, 2, row);
+  for (int i = 0; i < 2; i++) {
+    const double A = 1 - eta * row[i][0] * row[i][0], C = eta * row[i][0] * row[i][1];
+
+    for (int n = 1; n < 4; n++) a[n] += pow(A, n) / 2;
+    c += C / 2;
+    cc += C * C / 2;
+    ac += A * C / 2;
+  }
+  mean = c / (1 - a[1]);
+  snprintf(keys, sizeof(keys),
+           "model_type chain model_depth 1 data_type file data_path %s data_inputs x data_targets y "
+           "training_learning_rate 0.37 training_batch_size 1 mesh_lower -4 mesh_upper 5 mesh_cells 24 "
+           "transfer_scheme chebyshev",
+           file);
+  LabOpen(&lab, "sgd", keys);
+  LabSolve(&lab, 3);
+  must(FPGeneratorGetInfo(lab.gen[0], &info));
+  check(info.finite, "not known as finitely many maps");
+  must(FPGeneratorGetSetting(lab.gen[0], &mesh, &level, &options));
+  must(FPMeshGetBox(mesh, &box));
+  check(fabs(box->lower[0] + 0.375) < 1e-12 && fabs(box->upper[0] - 0.9 / 1.1) < 1e-12, "interval [%.15g, %.15g]",
+        box->lower[0], box->upper[0]);
+  MeanWithin(&lab, "variance", Deviation, &mean, (2 * ac * mean + cc) / (1 - a[2]) - mean * mean, 1e-11);
+  for (PetscInt n = 1; n < 4; n++) LabRateWithin(&lab, "rate", n, -log(a[n]) / eta, 1e-6);
+  LabClose(&lab);
+  must(remove(file));
+}
+
+/* Two rows on a balanced 2-chain, B = 1 and 3. Numbers: f -> sum over the maps of f(w'), cubic splines on 10001 and
+   20001 points of the interval, iterated until constant (they agree to 1e-15). The interval ends at the fixed points
+   (y/x)^(1/2). */
+static void test_two_points_deep(void **state)
+{
+  const double row[2][2]   = {{1.1, 0.9}, {0.8, 0.35}};
+  const double exact[2][3] = {{1.49953766747522, 0.677099534849698, 0.0124896681440850},
+                              {1.75996663712202, 0.683394550325181, 0.00420180345797335}};
+
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    char         file[] = "/tmp/dlnfp-rows-XXXXXX", keys[512];
+    const FPBox *box;
+
+    const FPGeneratorOptions *options;
+    FPMesh                    mesh;
+    PetscInt                  level;
+    Lab                       lab;
+
+    WriteRows(file, 2, row);
+    snprintf(keys, sizeof(keys),
+             "model_type chain model_depth 2 model_coordinates balanced data_type file data_path %s data_inputs x "
+             "data_targets y training_learning_rate 0.47 training_batch_size %d mesh_lower 0.1 mesh_upper 2 "
+             "mesh_cells 32 transfer_scheme chebyshev",
+             file, k ? 3 : 1);
+    LabOpen(&lab, "sgd", keys);
+    LabSolve(&lab, 2);
+    must(FPGeneratorGetSetting(lab.gen[0], &mesh, &level, &options));
+    must(FPMeshGetBox(mesh, &box));
+    check(fabs(box->lower[0] - sqrt(0.35 / 0.8)) < 1e-13 && fabs(box->upper[0] - sqrt(0.9 / 1.1)) < 1e-13,
+          "interval [%.15g, %.15g]", box->lower[0], box->upper[0]);
+    LabRateWithin(&lab, "gap", 1, exact[k][0], 1e-10);
+    MeanWithin(&lab, "E p", Product, NULL, exact[k][1], 1e-10);
+    MeanWithin(&lab, "variance of p", Squared, &exact[k][1], exact[k][2], 1e-8);
+    LabClose(&lab);
+    must(remove(file));
+  }
+}
+
+/* Twelve rows in batches of five are put on a lattice, which at order 4 keeps three moments: E w'^3 against sums. */
+static void test_lattice(void **state)
+{
+  const double eta = 0.23, T = 0.07;
+  double       row[12][2], w = 0;
+  char         file[] = "/tmp/dlnfp-rows-XXXXXX", keys[512];
+
+  (void)state;
+  for (int i = 0; i < 12; i++) {
+    row[i][0] = 0.4 + 0.3 * sin(1.7 * i) + 0.05 * i;
+    row[i][1] = cos(2.3 * i) + 0.1 * i * i / 12;
+  }
+  WriteRows(file, 12, row);
+  for (int order = 2; order <= 4; order += 2) {
+    PetscInt         n;
+    const PetscInt  *node;
+    const PetscReal *z, *measure, *volume;
+    PetscReal       *f, *Pf;
+    double           worst = 0;
+    Lab              lab;
+
+    snprintf(keys, sizeof(keys),
+             "model_type chain model_depth 1 data_type file data_path %s data_inputs x data_targets y "
+             "training_learning_rate 0.23 training_batch_size 5 training_temperature 0.07 mesh_lower -5 mesh_upper 6.2 "
+             "mesh_cells 64 mesh_refine 1 transfer_order %d",
+             file, order);
+    LabOpen(&lab, "sgd", keys);
+    LabSolve(&lab, 1);
+    must(FPGeneratorGetNodes(lab.gen[0], &n, &node, &z, &measure, &volume));
+    must(PetscMalloc2(n, &f, n, &Pf));
+    for (PetscInt k = 0; k < n; k++) f[k] = z[k] * z[k] * z[k];
+    must(FPGeneratorApply(lab.gen[0], PETSC_TRUE, f, Pf));
+    for (PetscInt k = 0; k < n; k++) {
+      double m = 0, c2 = 0, c3 = 0, exact;
+
+      w = z[k];
+      if (fabs(w) > 2) continue;
+      for (int i = 0; i < 12; i++) m += (w * row[i][0] - row[i][1]) * row[i][0] / 12;
+      for (int i = 0; i < 12; i++) {
+        const double d = (w * row[i][0] - row[i][1]) * row[i][0] - m;
+
+        c2 += d * d / 12 / 5;
+        c3 += d * d * d / 12 / 25;
+      }
+      c2    = eta * eta * c2 + 2 * eta * T;
+      c3    = -eta * eta * eta * c3;
+      m     = w - eta * m;
+      exact = m * m * m + 3 * m * c2 + c3;
+      worst = fmax(worst, fabs(f[k] + eta * Pf[k] - exact));
+    }
+    print_message("  order %d: E w'^3 off by %.2e\n", order, worst);
+    check(order == 4 ? worst < 1e-11 : worst > 1e-3, "order %d: E w'^3 is off by %g", order, worst);
+    must(PetscFree2(f, Pf));
+    LabClose(&lab);
+  }
+  must(remove(file));
+}
+
+/* In the plane, two weights: all moments of a step up to the third, and the order of gap and E p from three grids. */
+static void test_plane(void **state)
+{
+  static const int cells[3] = {18, 24, 32};
+  const double     eta = 0.23, s = 1.1, p = 0.9, v = 0.49, T = 0.21;
+  double           value[2][3];
+
+  (void)state;
+  for (int c = 0; c < 3; c++) {
+    char             keys[512];
+    PetscInt         n;
+    const PetscInt  *node;
+    const PetscReal *z, *measure, *volume, *pi;
+    PetscReal       *f, *Pf;
+    Scene            scene;
+
+    snprintf(keys, sizeof(keys),
+             "model_type=chain model_depth=2 model_coordinates=weights data_type=rademacher data_teacher=0.9 "
+             "data_second_moment=1.1 data_label_noise=0.7 training_learning_rate=0.23 training_batch_size=2 "
+             "training_temperature=0.21 mesh_lower=-2.7,-2.6 mesh_upper=2.6,2.7 mesh_cells=%d,%d transfer_order=4",
+             cells[c], cells[c]);
+    SceneOpen(&scene, "sgd", "%s", keys);
+    must(FPGeneratorSolve(SceneGrid(&scene, 0), 2));
+    must(FPGeneratorGetNodes(scene.gen, &n, &node, &z, &measure, &volume));
+    must(FPGeneratorStationary(scene.gen, &pi));
+    must(PetscMalloc2(n, &f, n, &Pf));
+    for (PetscInt k = 0; k < n; k++) f[k] = z[k] * z[k] * z[n + k];
+    must(FPGeneratorApply(scene.gen, PETSC_TRUE, f, Pf));
+    value[0][c] = value[1][c] = 0;
+    for (PetscInt k = 0; k < n; k++) {
+      const double w1 = z[k], w2 = z[n + k], e = s * (w1 * w2 - p), g = v * s / 2;
+      const double m1 = w1 - eta * e * w2, m2 = w2 - eta * e * w1;
+      const double c11 = eta * eta * g * w2 * w2 + 2 * eta * T, c12 = eta * eta * g * w1 * w2;
+      const double exact = m1 * m1 * m2 + m2 * c11 + 2 * m1 * c12;
+
+      value[1][c] += pi[k] * w1 * w2;
+      if (hypot(w1, w2) > 0.4 || c < 2) continue;
+      check(fabs(f[k] + eta * Pf[k] - exact) < 1e-10, "E w1'^2 w2' from (%g, %g): %.12g, exact %.12g", w1, w2,
+            f[k] + eta * Pf[k], exact);
+    }
+    {
+      PetscInt         count;
+      const PetscReal *rate, *frequency, *residual;
+
+      must(FPGeneratorGetModes(scene.gen, &count, &rate, &frequency, &residual));
+      value[0][c] = rate[1];
+    }
+    must(PetscFree2(f, Pf));
+    SceneClose(&scene);
+  }
+  for (int q = 0; q < 2; q++) { /* spacings are as 16 : 12 : 9 */
+    const double order = log((value[q][1] - value[q][0]) / (value[q][2] - value[q][1])) / log(4.0 / 3);
+
+    print_message("  %s: %.8g, order %.2f\n", q ? "E p" : "gap", value[q][2], order);
+    check(order > 3.5 && order < 4.6, "%s: order %g", q ? "E p" : "gap", order);
+  }
+}
+
+/* What has no step, no interval or no meaning stops before any work. */
+static void test_refused(void **state)
+{
+  static const char *const keys[] = {
+      "model_type=ou model_drift=1,0,0,1 model_diffusion=1,0,0,1 transfer_scheme=chebyshev mesh_lower=-2,-2 "
+      "mesh_upper=2,2 mesh_cells=16,16",
+      "model_type=chain model_depth=1 data_type=gaussian data_teacher=1 transfer_scheme=chebyshev mesh_lower=-2 "
+      "mesh_upper=2 mesh_cells=16",
+      "model_type=chain model_depth=1 data_type=file data_inputs=x data_targets=y transfer_order=4 "
+      "mesh_lower=-2 mesh_upper=2 mesh_cells=16",
+      "model_type=chain model_depth=1 data_type=file data_inputs=x data_targets=y "
+      "transfer_scheme=chebyshev mesh_lower=0.3 mesh_upper=2 mesh_cells=16",
+      "model_type=chain model_depth=1 data_type=file data_inputs=x data_targets=y "
+      "transfer_scheme=chebyshev mesh_faces=absorbing mesh_lower=-2 mesh_upper=2 mesh_cells=16"};
+  const double row[2][2] = {{1.1, 0.9}, {0.8, -0.3}};
+  char         file[]    = "/tmp/dlnfp-rows-XXXXXX";
+
+  (void)state;
+  WriteRows(file, 2, row);
+  for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
+    char           text[600];
+    Scene          s;
+    PetscErrorCode ierr;
+
+    snprintf(text, sizeof(text), "%s training_learning_rate=0.1%s%s", keys[k],
+             k < 2 ? "" : " data_path=", k < 2 ? "" : file);
+    SceneOpen(&s, "sgd", "%s", text);
+    must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
+    ierr = FPTransferCheck(s.process, &s.options);
+    if (!ierr) ierr = FPGeneratorCreate(s.process, s.mesh, 0, &s.options, NULL, &s.gen);
+    must(PetscPopErrorHandler());
+    check(ierr == PETSC_ERR_USER_INPUT, "%s: %d", keys[k], (int)ierr);
+    if (ierr) s.gen = NULL;
+    SceneClose(&s);
+  }
+  must(remove(file));
+}
+
+int main(int argc, char **argv)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_orders),          cmocka_unit_test(test_reference),   cmocka_unit_test(test_exit),
+      cmocka_unit_test(test_cubics),          cmocka_unit_test(test_collocation), cmocka_unit_test(test_two_points),
+      cmocka_unit_test(test_two_points_deep), cmocka_unit_test(test_lattice),     cmocka_unit_test(test_plane),
+      cmocka_unit_test(test_refused)};
+  int failed;
+
+  if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
+  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  return SlepcFinalize() || failed;
+}
