@@ -16,9 +16,9 @@ OUT = Path(os.environ.get("DLNFP_OUT", ROOT / "out"))
 PROGRAM = os.environ.get("DLNFP", str(ROOT / "bin" / "dlnfp"))
 
 # Okabe and Ito's colours, told apart by colour-blind readers.
-COLOUR = {"sgd": "#000000", "ald": "#D55E00", "langevin": "#0072B2", "other": "#009E73"}
-LABEL = {"sgd": "SGD", "ald": "ALD", "langevin": "Langevin"}
-MARKER = {"sgd": "s", "ald": "o", "langevin": "^", "other": "D"}
+COLOUR = {"sgd": "#000000", "ald": "#D55E00", "langevin": "#0072B2", "ald2": "#009E73", "ald3": "#CC79A7", "other": "#009E73"}
+LABEL = {"sgd": "SGD", "ald": "ALD", "langevin": "Langevin", "ald2": "ALD2", "ald3": "ALD3"}
+MARKER = {"sgd": "s", "ald": "o", "langevin": "^", "ald2": "v", "ald3": "D", "other": "D"}
 
 mpl.rcParams.update({
     "figure.dpi": 110, "savefig.dpi": 160, "figure.constrained_layout.use": True,

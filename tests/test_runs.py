@@ -10,7 +10,7 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAM = os.environ.get("DLNFP", os.path.join(ROOT, "bin", "dlnfp"))
-WHOLE = {"ou", "two_wells", "wide_valley", "asymmetric", "exact_sgd"}
+WHOLE = {"ou", "two_wells", "wide_valley", "asymmetric", "exact_sgd", "sde_validity"}
 
 # (process, observable, quantity, value, largest bound): the value of the generator, else the exact one, must agree within its bound and half a unit of
 # the last digit of the promise, and the bound must be small, so that no answer passes by being vague.
@@ -138,6 +138,14 @@ PROMISES = {
         ("sgd", "autocorrelation", "integrated_time_p", 0.907, 1e-3),
         ("ald", "stationary", "variance_p", 0.031296, 1e-8),
         ("ald2", "autocorrelation", "integrated_time_p", 0.9594, 1e-4),
+    ],
+    "sde_validity": [
+        ("sgd", "stationary", "variance_p", 0.00733, 1e-5),
+        ("sgd", "spectrum", "gap", 2.211, 1e-3),
+        ("sgd", "exit", "mean_time", 287, 5),
+        ("ald", "stationary", "variance_p", 0.006558, 1e-6),
+        ("ald3", "spectrum", "gap", 2.1949, 1e-4),
+        ("ald3", "exit", "mean_time", 35.56, 0.1),
     ],
     "diabetes_chain2": [
         ("ald", "current", "projection[ald]", 1.0, 0.05),
