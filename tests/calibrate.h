@@ -1,7 +1,7 @@
 /* calibrate.h: are the errors right? Over many seeds of one small run, z = (particles - generator)/error should have
-   mean 0 and variance 1: |mean| < 0.3 and variance in [0.68, 1.40], for every kind of quantity and for all together.
-   The generators are solved once, on grids so fine that their bounds are below a tenth of the standard errors; rows for
-   which that fails are named and fail the test. */
+   mean 0 and variance 1: |mean| < 0.3 and variance in [0.68, 1.40], for every kind of quantity and for all together; of
+   a discrete algorithm the generator is its transfer operator. The generators are solved once, on grids so fine that
+   their bounds are below a tenth of the standard errors; rows for which that fails are named and fail the test. */
 #ifndef FPTESTCALIBRATE_H
 #define FPTESTCALIBRATE_H
 #include "scene.h"
@@ -13,6 +13,7 @@
 
 #define SEEDS 100
 #define MAX_KINDS 64
+#define ROUNDING 1e-12
 #define RARE 1e-4 /* probabilities below it are seen too rarely for errors to be normal */
 
 typedef struct {
@@ -22,7 +23,7 @@ typedef struct {
 } Kind;
 
 typedef struct {
-  const char *title, *process, *observables[8];
+  const char *title, *process, *observables[12];
   const char *keys[64]; /* key, value, key, value, ..., or lines "key=value key=value ..." */
 } Setting;
 
@@ -50,7 +51,7 @@ static inline void BuildRun(const Setting *setting, const char *dir, FPRunObject
   must(FPParticleOptionsRead(*config, &run->particles));
   must(FPResultsCreate(dir, &run->results));
   run->processes     = 1;
-  run->use_generator = run->use_particles = PETSC_TRUE;
+  run->use_generator = run->use_transfer = run->use_particles = PETSC_TRUE;
   for (PetscInt o = 0; setting->observables[o]; o++) {
     must(FPObservableCreate(*config, setting->observables[o], &run->observable[o]));
     must(FPObservableRead(run->observable[o], *config, run->model, run->mesh, PETSC_TRUE));
@@ -67,6 +68,7 @@ static inline void ShowScene(FPRunObjects *run)
                         .processes     = run->processes,
                         .process       = run->process,
                         .use_generator = PETSC_TRUE,
+                        .use_transfer  = PETSC_TRUE,
                         .use_particles = PETSC_TRUE,
                         .particles     = run->particles};
   const FPBox *box;
@@ -109,9 +111,11 @@ static inline void Compare(const FPRunObjects *run, FPResults generator, Kind ki
     PetscBool    found;
 
     if (row->status || !strncmp(row->quantity, "step_bias", 9)) continue;
-    must(FPResultsGet(generator, row->process, "generator", row->observable, row->quantity, &value, &error, &found));
+    must(FPResultsGet(generator, row->process, FPGeneratorEngine(run->generator[0]), row->observable, row->quantity,
+                      &value, &error, &found));
     if (!found || PetscAbsReal(row->value - value) <= error * (row->value == 0)) continue; /* frequency 0 of both */
     if (!strcmp(row->quantity, "wall_mass") && value < RARE) continue;
+    if (!strcmp(row->quantity, "entropy_production_binned") && value < ROUNDING) continue; /* on a line: zero */
     check(row->error > 0, "%s is %.9g without error, the generator says %.9g +- %g", row->quantity, row->value, value,
           error);
     z = (row->value - value) / hypot(row->error, error);

@@ -1,8 +1,10 @@
 /* t-transfer-observables.c: what the transfer operator says beyond laws and spectra. Exponents of SGD on a line against
    closed forms and against Nystroem's method: the stationary law by Gauss-Legendre nodes and the exact density of a
    step, which converges exponentially. Irreversibility on bins against the same, and entropy production of a linear
-   chain in the plane against its closed form. */
+   chain in the plane against its closed form. Curvature along the gradients of mini-batches against moments of one
+   weight and against all batches of a few rows. */
 #include "scene.h"
+#include "../src/observable/batch_sharpness.h"
 #include "../src/run/runimpl.h"
 #include <gsl/gsl_integration.h>
 #include <gsl/gsl_sf_dawson.h>
@@ -311,11 +313,77 @@ static void test_rotation(void **state)
   check(value > 0.1 * exact / eta && value < exact / eta, "on bins %g of %g", value, exact / eta);
 }
 
+/* One weight, X = s chi^2_B/B: E g^2 H = E e^2 E X^3 + sigma^2/B E X^2, E g^2 = E e^2 E X^2 + sigma^2/B E X. */
+static void test_batch_sharpness(void **state)
+{
+  const double eta = 0.13, s = 1.4, v = 0.49, B = 3, two = s * s * (1 + 2 / B), three = two * s * (1 + 4 / B);
+  const double e     = eta * v / B / (2 - eta * s * (1 + 2 / B));
+  const double exact = (e * three + v / B * two) / (e * two + v / B * s);
+  double       w[LEVELS], error, value;
+
+  (void)state;
+  value =
+      OnGrids("sharpness", "sgd",
+              "model_type=chain model_depth=1 data_type=gaussian data_teacher=0.7 data_second_moment=1.4 "
+              "data_label_noise=0.7 training_learning_rate=0.13 training_batch_size=3 mesh_lower=-1.2 mesh_upper=2.5 "
+              "mesh_cells=160",
+              "batch_sharpness", w, &error);
+  Within("batch_sharpness", value, error, exact, 1e-3);
+}
+
+/* Two weights off balance with decay at a point: every batch of three of four rows, H by hand. */
+static void test_batches(void **state)
+{
+  const double     x[4] = {1.3, -0.4, 0.8, 0.2}, y[4] = {1.0, 0.2, 1.1, -0.3}, w[2] = {0.7, -0.4}, decay = 0.17;
+  char             path[] = "/tmp/dlnfp-rows-XXXXXX";
+  FILE            *f      = fdopen(mkstemp(path), "w");
+  FPBatchSharpness b      = {0};
+  double           curvature, square, sum[2] = {0, 0};
+  Scene            s;
+
+  (void)state;
+  assert_non_null(f);
+  fprintf(f, "x,y\n");
+  for (int i = 0; i < 4; i++) fprintf(f, "%g,%g\n", x[i], y[i]);
+  (void)fclose(f);
+  SceneOpen(&s, "sgd",
+            "model_type=chain model_depth=2 data_type=file data_path=%s data_inputs=x data_targets=y "
+            "training_learning_rate=0.1 training_batch_size=3 training_weight_decay=%g mesh_lower=-1,-1 mesh_upper=1,1 "
+            "mesh_cells=16,16",
+            path, decay);
+  for (int k = 0; k < 64; k++) {
+    const int row[3] = {k % 4, k / 4 % 4, k / 16};
+    double    X = 0, G = 0, g[2], H[2][2];
+
+    for (int i = 0; i < 3; i++) {
+      X += x[row[i]] * x[row[i]] / 3;
+      G += (w[0] * w[1] * x[row[i]] - y[row[i]]) * x[row[i]] / 3;
+    }
+    for (int i = 0; i < 2; i++) {
+      g[i]        = G * w[1 - i] + decay * w[i];
+      H[i][i]     = X * w[1 - i] * w[1 - i] + decay;
+      H[i][1 - i] = X * w[0] * w[1] + G;
+    }
+    for (int i = 0; i < 2; i++) {
+      sum[0] += g[i] * (H[i][0] * g[0] + H[i][1] * g[1]) / 64;
+      sum[1] += g[i] * g[i] / 64;
+    }
+  }
+  must(FPBatchSharpnessSetUp(s.model, s.process, &b));
+  FPBatchSharpnessAt(&b, w, &curvature, &square);
+  check(fabs(curvature - sum[0]) < 1e-8 * sum[0], "curvature %.12g, of all batches %.12g", curvature, sum[0]);
+  check(fabs(square - sum[1]) < 1e-12, "square %.15g, of all batches %.15g", square, sum[1]);
+  must(FPBatchSharpnessFree(&b));
+  SceneClose(&s);
+  (void)remove(path);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_weight), cmocka_unit_test(test_signs),
-                                     cmocka_unit_test(test_rows), cmocka_unit_test(test_irreversibility),
-                                     cmocka_unit_test(test_rotation)};
+                                     cmocka_unit_test(test_rows),       cmocka_unit_test(test_irreversibility),
+                                     cmocka_unit_test(test_rotation),   cmocka_unit_test(test_batch_sharpness),
+                                     cmocka_unit_test(test_batches)};
   int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

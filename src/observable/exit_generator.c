@@ -17,6 +17,7 @@
 #include <math.h>
 
 #define RAREST 1e-12 /* of the largest rate: the slowest that is told from 0 */
+#define SECTIONS 16  /* of steps, among which the median of a discrete algorithm lies */
 #define STEPS 48     /* times at which the survival curve is known for its median */
 #define SLOWEST 30   /* of them under a fractional clock, in the mean of its own time, and their spacing in ln */
 #define SLOW_STEP 0.17
@@ -186,11 +187,44 @@ static PetscErrorCode SurvivalAt(FPGenerator gen, const Stencil *s, const SlowMo
   PetscFunctionReturn(0);
 }
 
+/* median_time of a discrete algorithm, whose survival is linear between two steps: these are found by sections. */
+static PetscErrorCode AddStepMedian(FPGenerator gen, const Stencil *s, const SlowMode *slow, PetscReal step,
+                                    PetscReal mean, FPQuantities *q)
+{
+  PetscReal low = 0, high = PetscCeilReal(2 * mean / step) + 1, above = 1, below = 0, wrong = 0;
+
+  PetscFunctionBegin;
+  while (high - low > 1) {
+    PetscReal       time[SECTIONS], survival[SECTIONS], error[SECTIONS], from = low;
+    const PetscInt  count = (PetscInt)PetscMin(SECTIONS, high - low - 1);
+    const PetscReal each  = (high - low) / (count + 1);
+
+    for (PetscInt k = 0; k < count; k++) time[k] = step * PetscFloorReal(from + (k + 1) * each);
+    PetscCall(SurvivalAt(gen, s, slow, count, time, survival, error));
+    for (PetscInt k = 0; k < count; k++) {
+      const PetscReal at = PetscFloorReal(time[k] / step + 0.5);
+
+      wrong = error[k];
+      if (survival[k] <= 0.5) {
+        high  = at;
+        below = survival[k];
+        break;
+      }
+      low   = at;
+      above = survival[k];
+    }
+  }
+  if (above > below)
+    PetscCall(FPQuantitiesAdd(q, step * (low + (above - 0.5) / (above - below)), step * wrong / (above - below), "time",
+                              "median_time"));
+  PetscFunctionReturn(0);
+}
+
 /* survival[t=..] and median_time; mean: of the exit time */
 static PetscErrorCode AddSurvival(const FPExit *e, FPGenerator gen, const Stencil *s, const SlowMode *slow,
                                   PetscReal mean, FPQuantities *q)
 {
-  PetscReal time[STEPS + 1], survival[STEPS + 1], error[STEPS + 1], median, spline, beta, scale;
+  PetscReal time[STEPS + 1], survival[STEPS + 1], error[STEPS + 1], median, spline, beta, scale, step;
   FPProcess process;
 
   PetscFunctionBegin;
@@ -205,6 +239,11 @@ static PetscErrorCode AddSurvival(const FPExit *e, FPGenerator gen, const Stenci
   }
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetClock(process, &beta, &scale));
+  PetscCall(FPGeneratorGetStep(gen, &step));
+  if (step > 0) {
+    PetscCall(AddStepMedian(gen, s, slow, step, mean, q));
+    PetscFunctionReturn(0);
+  }
   for (PetscInt k = 0; k <= STEPS; k++) /* by Markov's inequality the median is there */
     time[k] = beta == 1 ? 2 * mean * k / STEPS
                         : PetscPowReal(mean / scale * (k ? SLOWEST * exp(SLOW_STEP * (k - STEPS)) : 0), 1 / beta);

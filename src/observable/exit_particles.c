@@ -167,6 +167,13 @@ static double Physical(const FPExit *e, const FPMove *move, int l, double time)
   return pow(time / e->pace, 1 / e->beta) * stable[l];
 }
 
+/* Has it left by the time t? Of a discrete algorithm survival is linear between two steps. */
+static double Left(const FPExit *e, const FPMove *move, double time, double t)
+{
+  if (e->sde || e->beta < 1) return time <= t * (1 + 1e-12);
+  return PetscClipInterval(t / move->dt - (double)(move->step - 1), 0, 1);
+}
+
 static void Record(const FPExit *e, const FPMove *move, int l, double fraction, const double *scratch, double *acc)
 {
   const double from = fabs(scratch[BEFORE * FP_BLOCK + l]), to = fabs(scratch[AFTER * FP_BLOCK + l]);
@@ -181,8 +188,7 @@ static void Record(const FPExit *e, const FPMove *move, int l, double fraction, 
   for (PetscInt i = 0; i < e->dim; i++)
     z[i] = (1 - at) * move->before[i * FP_BLOCK + l] + at * move->after[i * FP_BLOCK + l];
   if (e->negative && FPExitAlongNegative(e, z, 1)) acc[NEGATIVE] += 1;
-  for (PetscInt k = 0; k < e->times.n; k++)
-    if (time <= e->times.value[k] * (1 + 1e-12)) acc[TIMES + k] += 1;
+  for (PetscInt k = 0; k < e->times.n; k++) acc[TIMES + k] += Left(e, move, time, e->times.value[k]);
   for (PetscInt i = 0; i < e->dim; i++)
     acc[TIMES + e->times.n + 2 * BINS + e->overshoot.n + i] += move->after[i * FP_BLOCK + l] > e->z[i];
   for (PetscInt i = 0; i < e->dim; i++) z[i] = move->after[i * FP_BLOCK + l];
@@ -328,6 +334,26 @@ static PetscReal Quantile(const FPExit *e, const double sums[], PetscReal left)
   return NAN;
 }
 
+/* The same of a discrete algorithm, whose survival is linear between the steps of a bin and the one before; the bin
+   and the density in it are those of all particles. */
+static PetscReal StepMedian(FPExit *e, const double sums[], PetscBool all)
+{
+  const double *exits = sums + TIMES + e->times.n;
+  double        seen  = 0, low, high;
+
+  if (all) {
+    e->middle = 0;
+    while (e->middle < BINS && seen + exits[e->middle] < sums[COUNT] / 2) seen += exits[e->middle++];
+  }
+  if (e->middle >= BINS) return NAN;
+  low  = PetscMax(1, PetscCeilReal(Edge(e, e->middle) / e->dt - 1e-9)) - 1;
+  high = PetscMax(low + 1, PetscCeilReal(Edge(e, e->middle + 1) / e->dt - 1e-9) - 1);
+  if (all) e->density = exits[e->middle] / sums[COUNT] / (high - low);
+  seen = 0;
+  for (PetscInt b = 0; b < e->middle; b++) seen += exits[b];
+  return e->dt * (low + (0.5 - seen / sums[COUNT]) / e->density);
+}
+
 /* The median time, linear about the bin in which it lies by all particles, with the density of exits around it: the
    same for those of all but one group, as bins that change would be multiplied in the jackknife's correction. */
 static PetscReal Median(FPExit *e, const double sums[], PetscBool all)
@@ -448,6 +474,7 @@ PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantitie
   FPExit         *e   = (FPExit *)obs->data;
   const PetscBool all = (PetscBool)(e->tail < 0); /* the first evaluation is of all groups */
   const PetscReal n = sums[COUNT], left = n - sums[EXITS], one = 1 / n;
+  PetscReal       median;
 
   PetscFunctionBegin;
   if (e->beta == 1)
@@ -461,8 +488,8 @@ PetscErrorCode FPExitEvaluate(FPObservable obs, const double sums[], FPQuantitie
 
     PetscCall(FPQuantitiesAdd(q, seen, one + unknown, "1", "survival[t=%g]", (double)e->times.value[k]));
   }
-  PetscCall(FPQuantitiesAdd(q, e->sde && e->beta == 1 ? Median(e, sums, all) : Quantile(e, sums, 0.5),
-                            e->sde ? 0 : e->dt / 2, "time", "median_time"));
+  median = e->beta < 1 ? Quantile(e, sums, 0.5) : e->sde ? Median(e, sums, all) : StepMedian(e, sums, all);
+  PetscCall(FPQuantitiesAdd(q, median, e->sde || e->beta == 1 ? 0 : e->dt / 2, "time", "median_time"));
   if (e->negative)
     PetscCall(FPQuantitiesAdd(q, left <= SURVIVORS * n ? sums[NEGATIVE] / sums[EXITS] : NAN, one + left / n, "1",
                               "fraction_negative_curvature"));

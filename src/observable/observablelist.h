@@ -21,7 +21,8 @@ FP_OBSERVABLE("msd", FPObservableCreate_Msd, "mean squared displacement in the s
 FP_OBSERVABLE("autocorrelation", FPObservableCreate_Autocorrelation,
               "of p and the loss in the stationary law, with integrated times")
 FP_OBSERVABLE("sharpness", FPObservableCreate_Sharpness,
-              "largest Hessian eigenvalue of all weights at times after a start, beside 2/learning_rate")
+              "largest Hessian eigenvalue of all weights, and curvature of mini-batches along their gradients, beside "
+              "2/learning_rate")
 FP_OBSERVABLE("tails", FPObservableCreate_Tails,
               "how heavy tails look: Hill's estimator of gradient noise and of weights, over k")
 FP_OBSERVABLE("flat", FPObservableCreate_Flat,

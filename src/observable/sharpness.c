@@ -4,27 +4,43 @@
    lead out of the coordinates, and some of those are sharper. OU without a potential: the symmetric part of the drift.
      Exact, 2-chain without decay, e = w1 w2 - p, E x^2 = s, P = w1 w2: S/s = (w1^2 + w2^2)/2 +
    sqrt(((w1^2 - w2^2)/2)^2 + (2P - p)^2), which is w1^2 + w2^2 at e = 0; the gradient flow keeps w1^2 - w2^2.
-   Generator: sum of p_t S on every grid. Particles: an ensemble of their own; between two steps S is interpolated
-   linearly. With absorbing faces the mean is conditional on survival. */
+   batch_sharpness is the curvature of mini-batches along their own gradients, batch_sharpness.c. Without times and
+   start both are asked of the stationary law. Generator: sum of p_t S on every grid. Particles: an ensemble of their
+   own; between two steps S is interpolated linearly; batches are drawn. With absorbing faces the mean is conditional on
+   survival. */
+#include "batch_sharpness.h"
 #include "course.h"
 #include <petscblaslapack.h>
+#include <stdio.h>
 
+#define SHOTS 16       /* of the stationary law, by particles */
+#define STILL 1e-24    /* mean square of gradients that are rounding */
+#define MOST_NODES 3e8 /* nodes of the data times cells of the grid */
+#define TOO_MANY "the rows of the data times the cells of the grid are too many; particles draw batches"
 #define REASON "the weights behind these coordinates are not among the coordinates of a model, so their Hessian is not"
 
 typedef struct {
   FPCourse  course;
   FPModel   model, full; /* full: the network behind reduced coordinates; NULL: the coordinates are the weights */
-  PetscBool mapped, ready, known;
+  PetscBool mapped, ready, known, stationary;
   PetscInt  dim, weights; /* of the Hessian */
   PetscReal dt;
+
+  FPBatchSharpness batch; /* of the process that is asked */
 } Sharpness;
+
+/* Sums over a law: of 1, S, and the two expectations of batch_sharpness */
+enum { COUNT, SUM, CURVATURE, SQUARE, SUMS };
 
 static const FPParameter Parameters[] = {FP_COURSE_TIMES, FP_COURSE_START, FP_COURSE_SPREAD, {0}};
 
 static PetscErrorCode Read_Sharpness(FPObservable obs, FPConfig config, FPModel model, FPMesh mesh, PetscBool wanted)
 {
+  Sharpness *s = (Sharpness *)obs->data;
+
   PetscFunctionBegin;
-  PetscCall(FPCourseRead((FPCourse *)obs->data, obs->name, config, model, mesh, PETSC_TRUE, wanted));
+  s->stationary = (PetscBool)(s->course.times.n == 0 && s->course.start.n == 0);
+  if (!s->stationary) PetscCall(FPCourseRead(&s->course, obs->name, config, model, mesh, PETSC_TRUE, wanted));
   PetscFunctionReturn(0);
 }
 
@@ -52,18 +68,22 @@ static size_t Room(const Sharpness *s, size_t n)
   return (size_t)(s->weights * (1 + s->weights)) * n;
 }
 
+/* All weights at z[dim][n]: room[weights][n], or z itself */
+static const double *AllWeights(const Sharpness *s, int n, const double *z, double *room)
+{
+  if (!s->full) return FPWeightsOf(s->model, s->mapped, n, z, room);
+  FPModelLiftFull(s->model, n, z, room);
+  return room;
+}
+
 /* S[n] at z[dim][n] */
 static void Evaluate(const Sharpness *s, int n, const double *z, double *room, double *S)
 {
   const PetscInt d = s->weights;
-  const double  *w = z;
+  const double  *w;
   double        *H = room + (size_t)d * n, *M;
 
-  if (s->full) {
-    FPModelLiftFull(s->model, n, z, room);
-    w = room;
-  } else
-    w = FPWeightsOf(s->model, s->mapped, n, z, room);
+  w = AllWeights(s, n, z, room);
   FPModelHessian(s->full ? s->full : s->model, n, w, H);
   M = FPScratchTake((size_t)(d * d));
   for (int l = 0; l < n; l++) {
@@ -117,98 +137,175 @@ static PetscErrorCode OnNodes(const Sharpness *s, PetscInt n, const PetscReal z[
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddTimes(const Sharpness *s, FPGenerator gen, const PetscReal law[], FPQuantities *q)
+/* Both expectations of batches at all nodes */
+static PetscErrorCode BatchesOnNodes(const Sharpness *s, PetscInt n, const PetscReal z[], PetscReal curvature[],
+                                     PetscReal square[])
+{
+  PetscFunctionBegin;
+  for (PetscInt k = 0; k < n; k++) {
+    PetscReal point[FP_MAX_AXES], room[FP_MAX_DIM];
+
+    for (PetscInt a = 0; a < s->dim; a++) point[a] = z[(size_t)a * n + k];
+    FPBatchSharpnessAt(&s->batch, AllWeights(s, 1, point, room), &curvature[k], &square[k]);
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Rows of one law; suffix: "[t=..]", or nothing; F: S and the two of the batches on the nodes. */
+static PetscErrorCode AddLaw(const char suffix[], PetscInt n, const PetscReal p[], PetscReal error,
+                             PetscReal *const F[3], FPQuantities *q)
+{
+  PetscReal mean[3], bound[3];
+
+  PetscFunctionBegin;
+  for (int f = 0; f < 3; f++)
+    if (F[f]) FPCourseMean(n, p, F[f], error, &mean[f], &bound[f]);
+  PetscCall(FPQuantitiesAdd(q, mean[0], bound[0], "1/time", "sharpness%s", suffix));
+  if (F[1])
+    PetscCall(FPQuantitiesAdd(q, mean[1] / mean[2], (bound[1] + mean[1] / mean[2] * bound[2]) / mean[2], "1/time",
+                              "batch_sharpness%s", suffix));
+  PetscFunctionReturn(0);
+}
+
+/* batches: are there not too many? */
+static PetscErrorCode AddRows(const Sharpness *s, FPGenerator gen, const PetscReal law[], PetscBool batches,
+                              FPQuantities *q)
 {
   const PetscInt  *node, times = s->course.times.n;
   const PetscReal *z, *measure, *volume;
-  PetscReal       *p, *error, *S;
+  PetscReal       *p, *error, *F[3] = {NULL}, *all;
   PetscInt         n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(PetscMalloc3((size_t)times * n, &p, times, &error, n, &S));
-  PetscCall(FPCourseEvolve(&s->course, gen, law, p, error));
-  PetscCall(OnNodes(s, n, z, S));
+  PetscCall(PetscMalloc3((size_t)times * n, &p, times, &error, 3 * n, &all));
+  for (int f = 0; f < (batches ? 3 : 1); f++) F[f] = all + (size_t)f * n;
+  PetscCall(OnNodes(s, n, z, F[0]));
+  if (batches) PetscCall(BatchesOnNodes(s, n, z, F[1], F[2]));
+  if (s->stationary)
+    PetscCall(AddLaw("", n, law, 0, F, q));
+  else
+    PetscCall(FPCourseEvolve(&s->course, gen, law, p, error));
   for (PetscInt k = 0; k < times; k++) {
-    PetscReal mass, mean, bound;
+    char      suffix[32];
+    PetscReal mass;
 
+    (void)snprintf(suffix, sizeof(suffix), "[t=%s]", s->course.times.value[k]);
     FPCourseSurvivors(gen, p + (size_t)k * n, &mass);
-    FPCourseMean(n, p + (size_t)k * n, S, error[k] / mass, &mean, &bound);
-    PetscCall(FPQuantitiesAdd(q, mean, bound, "1/time", "sharpness[t=%s]", s->course.times.value[k]));
+    PetscCall(AddLaw(suffix, n, p + (size_t)k * n, error[k] / mass, F, q));
   }
-  PetscCall(PetscFree3(p, error, S));
+  PetscCall(PetscFree3(p, error, all));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddMissing(FPObservable obs, FPGenerator gen, const char quantity[], const char reason[])
+{
+  const char *name;
+  FPProcess   process;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPProcessGetName(process, &name));
+  PetscCall(
+      FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, quantity, "unsupported", reason));
   PetscFunctionReturn(0);
 }
 
 static PetscErrorCode Generator_Sharpness(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
 {
-  const Sharpness *s      = (const Sharpness *)obs->data;
-  const char      *reason = NULL, *name;
+  Sharpness       *s      = (Sharpness *)obs->data;
+  const char      *reason = NULL;
   const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal       *law, missing;
+  const PetscReal *z, *measure, *volume, *pi;
+  PetscReal       *law, missing = 0;
   PetscInt         n;
+  PetscBool        batches;
   FPProcess        process;
 
   PetscFunctionBegin;
   PetscCall(SetUp(obs));
   PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPProcessGetName(process, &name));
+  PetscCall(FPBatchSharpnessSetUp(s->full ? s->full : s->model, process, &s->batch));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(PetscMalloc1(n, &law));
-  PetscCall(FPCourseLaw(&s->course, gen, law, &missing));
+  PetscCall(PetscArraycpy(law, pi, n));
+  if (!s->stationary) PetscCall(FPCourseLaw(&s->course, gen, law, &missing));
   if (!s->known)
     reason = REASON;
   else if (missing >= FP_COURSE_MISSING)
     reason = FP_COURSE_NOWHERE;
-  else
-    PetscCall(AddTimes(s, gen, law, q));
-  if (reason && finest)
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "sharpness",
-                                 "unsupported", reason));
+  batches = (PetscBool)((PetscReal)n * s->batch.count < MOST_NODES);
+  if (!reason) PetscCall(AddRows(s, gen, law, batches, q));
+  if (reason && finest) PetscCall(AddMissing(obs, gen, "sharpness", reason));
+  if (!reason && !batches && finest) PetscCall(AddMissing(obs, gen, "batch_sharpness", TOO_MANY));
   PetscCall(PetscFree(law));
   PetscFunctionReturn(0);
 }
 
-/* Accumulator: count and sum of S per time. */
+/* Add the block at z with a weight; draw: which batch of this step. */
+static void AddBlock(const Sharpness *s, const FPMove *move, PetscInt draw, const double *z, double weight,
+                     double *scratch, double *acc)
+{
+  double *S = scratch, *room = scratch + FP_BLOCK, curvature, square;
+
+  Evaluate(s, FP_BLOCK, z, room, S);
+  for (PetscInt l = 0; l < FP_BLOCK; l++) acc[SUM] += weight * S[l];
+  FPBatchSharpnessDraw(&s->batch, move, draw, AllWeights(s, FP_BLOCK, z, room), &curvature, &square);
+  acc[CURVATURE] += weight * curvature;
+  acc[SQUARE] += weight * square;
+}
+
+/* Accumulator: the sums, per time. */
 static void Sample(const void *context, const FPMove *move, double *scratch, double *acc)
 {
   const Sharpness *s = (const Sharpness *)context;
-  double          *S = scratch, *room = scratch + FP_BLOCK;
-  PetscInt         first, due         = FPCourseDue(&s->course, move->step, s->dt, &first);
+  PetscInt         first, due;
 
+  if (s->stationary) {
+    acc[COUNT] += FP_BLOCK;
+    AddBlock(s, move, (PetscInt)(move->step % PETSC_MAX_INT), move->after, 1, scratch, acc);
+    return;
+  }
+  due = FPCourseDue(&s->course, move->step, s->dt, &first);
   for (PetscInt k = first; k < first + due; k++) {
     const PetscReal f = FPCourseFraction(s->course.t[k], move->step, s->dt);
 
-    acc[2 * k] += FP_BLOCK;
+    acc[SUMS * k + COUNT] += FP_BLOCK;
     for (int side = 0; side < 2; side++) {
       const PetscReal weight = side ? f : 1 - f;
 
-      if (weight == 0) continue;
-      Evaluate(s, FP_BLOCK, side ? move->after : move->before, room, S);
-      for (PetscInt l = 0; l < FP_BLOCK; l++) acc[2 * k + 1] += weight * S[l];
+      if (weight > 0)
+        AddBlock(s, move, 2 * k + side, side ? move->after : move->before, weight, scratch, acc + (ptrdiff_t)SUMS * k);
     }
   }
 }
 
-static PetscErrorCode Begin_Sharpness(FPObservable obs, PETSC_UNUSED FPProcess process, PetscReal dt,
+static PetscErrorCode Begin_Sharpness(FPObservable obs, FPProcess process, PetscReal dt,
                                       const FPParticleOptions *options, FPObserver *observer, FPEnsemble *ensemble,
                                       PetscBool *used)
 {
   Sharpness *s = (Sharpness *)obs->data;
+  FPTraining training;
 
   PetscFunctionBegin;
   PetscCall(SetUp(obs));
   *used = s->known;
   if (!s->known) PetscFunctionReturn(0);
+  PetscCall(FPProcessGetTraining(process, &training));
+  PetscCall(FPBatchSharpnessSetUp(s->full ? s->full : s->model, process, &s->batch));
   s->dt                 = dt;
-  observer->accumulator = 2 * (size_t)s->course.times.n;
+  observer->accumulator = SUMS * (size_t)PetscMax(1, s->course.times.n);
   observer->scratch     = FP_BLOCK + Room(s, FP_BLOCK);
   observer->every       = 1;
   observer->sample      = Sample;
   observer->context     = s;
-  ensemble->own         = PETSC_TRUE;
-  ensemble->duration    = s->course.t[s->course.times.n - 1];
+  if (s->stationary) {
+    observer->every = PetscMax(1, options->steps / SHOTS) * (PetscInt)lround(training.learning_rate / dt);
+    PetscFunctionReturn(0);
+  }
+  ensemble->own      = PETSC_TRUE;
+  ensemble->duration = s->course.t[s->course.times.n - 1];
   PetscCall(FPCoursePoints(&s->course, s->model, obs->scene.mesh, options, &ensemble->start));
   PetscFunctionReturn(0);
 }
@@ -218,9 +315,15 @@ static PetscErrorCode Evaluate_Sharpness(FPObservable obs, const double sums[], 
   const Sharpness *s = (const Sharpness *)obs->data;
 
   PetscFunctionBegin;
-  for (PetscInt k = 0; k < s->course.times.n; k++)
-    PetscCall(
-        FPQuantitiesAdd(q, sums[2 * k + 1] / sums[2 * k], 0, "1/time", "sharpness[t=%s]", s->course.times.value[k]));
+  for (PetscInt k = 0; k < PetscMax(1, s->course.times.n); k++) {
+    const double *sum        = sums + (ptrdiff_t)SUMS * k;
+    char          suffix[32] = "";
+
+    if (!s->stationary) (void)snprintf(suffix, sizeof(suffix), "[t=%s]", s->course.times.value[k]);
+    PetscCall(FPQuantitiesAdd(q, sum[SUM] / sum[COUNT], 0, "1/time", "sharpness%s", suffix));
+    PetscCall(FPQuantitiesAdd(q, sum[SQUARE] > STILL * sum[COUNT] ? sum[CURVATURE] / sum[SQUARE] : NAN, 0, "1/time",
+                              "batch_sharpness%s", suffix));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -230,6 +333,7 @@ static PetscErrorCode Destroy_Sharpness(FPObservable obs)
 
   PetscFunctionBegin;
   PetscCall(FPModelDestroy(&s->full));
+  PetscCall(FPBatchSharpnessFree(&s->batch));
   PetscCall(FPCourseDestroy(&s->course));
   PetscFunctionReturn(0);
 }

@@ -137,6 +137,8 @@ static const Unsupported Table[] = {
      "a start in cells without stationary probability or outside the closed class has no law on the grid", NULL},
     {"sharpness", "generator", "starts without cells",
      "a start in cells without stationary probability or outside the closed class has no law on the grid", NULL},
+    {"sharpness", "generator, transfer", "rows times cells over 3e8",
+     "batch_sharpness: the gradients of all rows at all cells are too many; particles draw batches", NULL},
     {"sharpness", "every", "diagonal",
      "all the weights behind the coordinates are not among those of a model, so their Hessian is not known", NULL},
     {"tails", "generator", "every process", "a grid ends where its box does: its law has no tails", NULL},

@@ -1,0 +1,89 @@
+/* slow-transfer.c: SGD by its transfer operator and by particles, over seeds: everything that both say, for Gaussian
+   data, signs and the rows of a file, one sample and four at a time, label noise and injected noise, on the balanced
+   line and in the plane of two weights. */
+#include "calibrate.h"
+
+#define LINE                                                                                                           \
+  "model_type=chain model_depth=2 model_coordinates=balanced particles_count=4096 particles_steps=100 "                \
+  "particles_burn_in=20 spectrum_pairs=3 exit_region=ball exit_radius=0.45 exit_times=0.4,1.1,2.3 "                    \
+  "evolution_times=0.3,1.2,3.1 msd_times=0.3,1.2,3.1 autocorrelation_times=0.3,1.2,3.1 mixing_times=0.6,2.1 "
+#define ALL                                                                                                            \
+  {                                                                                                                    \
+    "spectrum", "stationary", "current", "exit", "evolution", "msd", "autocorrelation", "mixing", "lyapunov"           \
+  }
+
+static void test_gaussian(void **state)
+{
+  static const Setting setting = {
+      "SGD on Gaussian data, one sample",
+      "sgd",
+      ALL,
+      {LINE "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 "
+            "training_learning_rate=0.15 training_batch_size=1 training_weight_decay=0.1 training_temperature=0.05 "
+            "mesh_lower=0.05 mesh_upper=2.4 mesh_cells=480 exit_center=0.83 exit_start=0.91 exit_duration=60 "
+            "evolution_start=0.31 mixing_start=0.31"}};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+/* Rows of a file, four at a time, in one of the two wells */
+static void test_rows(void **state)
+{
+  static const Setting setting = {
+      "SGD on rows, four at a time",
+      "sgd",
+      ALL,
+      {LINE "data_type=file data_path=data/diabetes_bmi.csv data_inputs=body_mass_index "
+            "data_targets=disease_progression data_standardize=true training_learning_rate=0.25 training_batch_size=4 "
+            "training_weight_decay=0.02 training_temperature=0.02 mesh_lower=-1.7 mesh_upper=1.8 mesh_cells=384 "
+            "exit_center=0.7 exit_start=0.63 exit_duration=60 evolution_start=0.31 mixing_start=0.31"}};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+/* Label noise alone: it vanishes at the saddle, which the law keeps away from. */
+static void test_signs(void **state)
+{
+  static const Setting setting = {
+      "SGD on signs, label noise alone",
+      "sgd",
+      ALL,
+      {LINE "data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.9 "
+            "training_learning_rate=0.3 training_batch_size=2 mesh_lower=0.05 mesh_upper=2.2 mesh_cells=384 "
+            "exit_center=0.93 exit_start=0.81 exit_duration=60 evolution_start=0.41 mixing_start=0.41"}};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+/* Two weights, injected noise */
+static void test_plane(void **state)
+{
+  static const Setting setting = {
+      "SGD of two weights",
+      "sgd",
+      {"spectrum", "stationary", "exit", "evolution", "msd", "autocorrelation"},
+      {"model_type=chain model_depth=2 particles_count=4096 particles_steps=30 particles_burn_in=10 spectrum_pairs=2 "
+       "exit_region=ball exit_center=0.7,0.6 exit_radius=0.8 exit_start=0.6,0.8 exit_times=0.5,1.3 exit_duration=60 "
+       "evolution_times=0.5,1.3 evolution_start=0.4,0.7 msd_times=0.5,1.3 autocorrelation_times=0.5,1.3 "
+       "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.5 training_learning_rate=0.25 "
+       "training_batch_size=2 training_weight_decay=0.15 training_temperature=0.2 mesh_lower=-2.4,-2.5 "
+       "mesh_upper=2.5,2.4 mesh_cells=48,48"}};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+int main(int argc, char **argv)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_gaussian), cmocka_unit_test(test_rows),
+                                     cmocka_unit_test(test_signs), cmocka_unit_test(test_plane)};
+  int                     failed;
+
+  must(SlepcInitialize(&argc, &argv, NULL, NULL));
+  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  must(SlepcFinalize());
+  return failed;
+}
