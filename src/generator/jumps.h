@@ -10,6 +10,8 @@
 #include "fpprocess.h"
 #include <petscksp.h>
 
+#define FP_JUMPS_FAR 8.0 /* cells: boundaries that are so near along one axis only are along the other */
+
 typedef struct {
   PetscInt    dim, cells[2];
   PetscReal   h[2], alpha; /* alpha in (0, 2] */
@@ -19,8 +21,8 @@ typedef struct {
                             NULL: all */
   const PetscReal *rate; /* [n]: sigma^alpha; NULL: 1 */
   const PetscReal *cut;  /* [2 dim][n], first below, then above, of every axis: where a killing boundary lies, in cells
-                            from the unknown; 1 or more: not before the next node, which is an unknown. NULL: nothing
-                            is known of the boundary within a cell */
+                            from the unknown; 1 or more: not before the next node, which is an unknown; FP_JUMPS_FAR:
+                            no matter where. NULL: nothing is known of the boundary within a cell */
 } FPJumpsSetting;
 
 typedef struct _p_FPJumps *FPJumps;

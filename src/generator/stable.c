@@ -24,7 +24,7 @@
 
 typedef struct {
   FPBoundary boundary;
-  PetscReal *cut;          /* [2 dim][n]: in cells; 2 where no boundary is near */
+  PetscReal *cut;          /* [2 dim][n]: in cells; FP_JUMPS_FAR where no boundary is near */
   PetscReal *drift, *rate; /* [dim][n]; sigma^alpha, [n] */
   PetscReal  width[2], T;
   PetscReal *towards; /* [2 dim][n]: rates of the local part towards the neighbours, or of its killing there */
@@ -56,6 +56,40 @@ static PetscErrorCode CheckMesh(FPGenerator gen, const FPStable *stable)
   PetscFunctionReturn(0);
 }
 
+/* How far node k of the whole box is from leaving the region along an axis, in cells, at most `reach`. */
+static PetscReal Ahead(FPGenerator gen, const Local *local, PetscInt k, PetscInt axis, PetscInt sign, PetscReal reach)
+{
+  PetscReal from[2], to[2];
+
+  for (PetscInt b = 0; b < gen->dim; b++) from[b] = to[b] = gen->z[b * gen->n + k];
+  to[axis] += sign * reach * local->width[axis];
+  return reach * FPRegionLeaves(gen->region, from, to);
+}
+
+/* Node k's distances cut[2 dim] to the boundary of the region and to killing walls; outside: by node. In the plane
+   those of a node next to a boundary are known to FP_JUMPS_FAR cells, as they tell how it slants. */
+static void FindCuts(FPGenerator gen, const Local *local, PetscInt k, const PetscInt outside[], PetscReal cut[])
+{
+  PetscBool near = PETSC_FALSE;
+
+  for (PetscInt c = 0; c < 2 * gen->dim; c++) {
+    const PetscInt  a = c / 2, i = gen->node[k] / gen->stride[a] % gen->cells[a], sign = c % 2 ? 1 : -1;
+    const PetscBool wall  = (PetscBool)(i + sign < 0 || i + sign >= gen->cells[a]);
+    const PetscReal reach = wall ? 0.5 : 1;
+
+    cut[c] = wall && local->boundary == FP_BOUNDARY_KILLED ? reach : FP_JUMPS_FAR;
+    if (gen->region && (wall || outside[gen->unknown[gen->node[k] + sign * gen->stride[a]]])) {
+      const PetscReal t = Ahead(gen, local, k, a, sign, reach);
+
+      if (t < reach || !wall) cut[c] = PetscMin(t, 1 - 1e-9);
+    }
+    if (cut[c] < 1) near = PETSC_TRUE;
+  }
+  if (!near || !gen->region || gen->dim == 1) return;
+  for (PetscInt c = 0; c < 2 * gen->dim; c++)
+    if (cut[c] >= 1) cut[c] = PetscMax(1, Ahead(gen, local, k, c / 2, c % 2 ? 1 : -1, FP_JUMPS_FAR));
+}
+
 /* Which nodes are outside the region, and the others' distances to its boundary and to killing walls. */
 static PetscErrorCode FindBoundary(FPGenerator gen, Local *local)
 {
@@ -68,23 +102,11 @@ static PetscErrorCode FindBoundary(FPGenerator gen, Local *local)
   if (gen->region) FPRegionLevel(gen->region, (int)n, gen->z, level);
   for (PetscInt k = 0; k < n; k++) outside[k] = gen->region && level[k] >= 0;
   for (PetscInt k = 0; k < n; k++) {
+    PetscReal at[4];
+
     if (outside[k]) continue;
-    for (PetscInt c = 0; c < 2 * d; c++) {
-      const PetscInt  a = c / 2, i = gen->node[k] / gen->stride[a] % gen->cells[a], sign = c % 2 ? 1 : -1;
-      const PetscBool wall  = (PetscBool)(i + sign < 0 || i + sign >= gen->cells[a]);
-      const PetscReal reach = wall ? 0.5 : 1;
-      PetscReal       from[2], to[2], t = 2;
-
-      if (wall && local->boundary == FP_BOUNDARY_KILLED) t = reach;
-      for (PetscInt b = 0; b < d; b++) from[b] = to[b] = gen->z[b * n + k];
-      to[a] += sign * reach * local->width[a];
-      if (gen->region && (wall || outside[gen->unknown[gen->node[k] + sign * gen->stride[a]]])) {
-        const PetscReal leaves = FPRegionLeaves(gen->region, from, to);
-
-        if (leaves < 1 || !wall) t = PetscMin(leaves * reach, 1 - 1e-9);
-      }
-      cut[c * n + kept] = t;
-    }
+    FindCuts(gen, local, k, outside, at);
+    for (PetscInt c = 0; c < 2 * d; c++) cut[c * n + kept] = at[c];
     kept++;
   }
   PetscCall(PetscMalloc1(2 * d * kept, &local->cut));

@@ -21,9 +21,11 @@
 #define STEPS 48     /* times at which the survival curve is known for its median */
 #define SLOWEST 30   /* of them under a fractional clock, in the mean of its own time, and their spacing in ln */
 #define SLOW_STEP 0.17
-#define SUBPOINTS 20 /* per axis and cell */
-#define NODES 4      /* per axis of the interpolation: of third order, beyond the grid's second */
-#define RARE 10      /* exits are rare where the second rate is that many times the first */
+#define SUBPOINTS 20   /* per axis and cell */
+#define NODES 4        /* per axis of the interpolation: of third order, beyond the grid's second */
+#define CUT_LINE 0.006 /* of jumps: what a boundary that cuts cells leaves */
+#define CUT_PLANE 0.003
+#define RARE 10 /* exits are rare where the second rate is that many times the first */
 
 /* Weights at the start for values on the unknowns of a killed generator, outside of which functions vanish. */
 typedef struct {
@@ -314,12 +316,32 @@ static PetscErrorCode AddNegative(const FPExit *e, FPGenerator gen, const Stenci
   PetscFunctionReturn(0);
 }
 
+/* x = -Q^-1 rhs; *residual: of any component. Times the mean exit time from a node that is as far as the solver may be
+   off there, by the maximum principle. */
+static PetscErrorCode Solve(FPGenerator killed, const PetscReal rhs[], PetscReal x[], PetscReal *residual)
+{
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal       *rest;
+  PetscInt         n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetNodes(killed, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, rhs, x));
+  PetscCall(PetscMalloc1(n, &rest));
+  PetscCall(FPGeneratorApply(killed, PETSC_TRUE, x, rest));
+  *residual = 0;
+  for (PetscInt k = 0; k < n; k++) *residual = PetscMax(*residual, PetscAbsReal(rhs[k] + rest[k]));
+  PetscCall(PetscFree(rest));
+  PetscFunctionReturn(0);
+}
+
 /* landing_above[i]: the probability that what leaves by jumps ends where z_i is larger than at the start. */
-static PetscErrorCode AddLanding(const FPExit *e, FPGenerator gen, const Stencil *s, FPQuantities *q)
+static PetscErrorCode AddLanding(const FPExit *e, FPGenerator gen, const Stencil *s, PetscReal mean, FPQuantities *q)
 {
   const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *rate, *above;
+  PetscReal        ratio, *rate, *above, residual;
   PetscInt         dim, n;
   PetscBool        has;
 
@@ -330,8 +352,8 @@ static PetscErrorCode AddLanding(const FPExit *e, FPGenerator gen, const Stencil
   for (PetscInt a = 0; a < dim; a++) {
     PetscCall(FPGeneratorKillsAbove(gen, a, e->z[a], rate, &has));
     if (!has) break;
-    PetscCall(FPGeneratorInvert(gen, PETSC_TRUE, 0, rate, above));
-    PetscCall(FPQuantitiesAdd(q, At(s, above), 0, "1", "landing_above[%d]", (int)a));
+    PetscCall(Solve(gen, rate, above, &residual));
+    PetscCall(FPQuantitiesAdd(q, At(s, above), residual * mean, "1", "landing_above[%d]", (int)a));
   }
   PetscCall(PetscFree2(rate, above));
   PetscFunctionReturn(0);
@@ -381,14 +403,14 @@ static PetscErrorCode FarRates(const FPExit *e, FPGenerator gen, FPGenerator kil
 
 /* overshoot[x=..] */
 static PetscErrorCode AddOvershoots(FPObservable obs, FPGenerator gen, FPGenerator killed, const Stencil *s,
-                                    FPQuantities *q)
+                                    PetscReal mean, FPQuantities *q)
 {
   const FPExit    *e = (const FPExit *)obs->data;
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
   const FPBox     *walls;
   FPProcess        process;
-  PetscReal       *rate, *share;
+  PetscReal       *rate, *share, residual;
   PetscInt         n;
 
   PetscFunctionBegin;
@@ -398,15 +420,16 @@ static PetscErrorCode AddOvershoots(FPObservable obs, FPGenerator gen, FPGenerat
   PetscCall(PetscMalloc2(n, &rate, n, &share));
   for (PetscInt k = 0; k < e->overshoot.n && (e->dim == 1 || !walls); k++) {
     PetscCall(FarRates(e, gen, killed, walls, e->overshoot.value[k], rate));
-    PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, rate, share));
-    PetscCall(FPQuantitiesAdd(q, At(s, share), 0, "1", "overshoot[x=%g]", (double)e->overshoot.value[k]));
+    PetscCall(Solve(killed, rate, share, &residual));
+    PetscCall(FPQuantitiesAdd(q, At(s, share), residual * mean, "1", "overshoot[x=%g]", (double)e->overshoot.value[k]));
   }
   PetscCall(PetscFree2(rate, share));
   PetscFunctionReturn(0);
 }
 
 /* committor: from the start, the probability of meeting the second region before leaving the first */
-static PetscErrorCode AddCommittor(const FPExit *e, FPGenerator gen, FPGenerator killed, FPQuantities *q)
+static PetscErrorCode AddCommittor(const FPExit *e, FPGenerator gen, FPGenerator killed, PetscReal mean,
+                                   FPQuantities *q)
 {
   FPGeneratorOptions const *options;
   FPGenerator               between;
@@ -417,7 +440,7 @@ static PetscErrorCode AddCommittor(const FPExit *e, FPGenerator gen, FPGenerator
   const FPEdge             *edge;
   const PetscReal          *z, *measure, *volume, *kill, *alone;
   const PetscInt           *node, *cells;
-  PetscReal                *first, *second, *committor, ratio;
+  PetscReal                *first, *second, *committor, ratio, residual;
   PetscInt                  n, m, edges, level, dim, lattice = 1;
 
   PetscFunctionBegin;
@@ -435,9 +458,9 @@ static PetscErrorCode AddCommittor(const FPExit *e, FPGenerator gen, FPGenerator
   PetscCall(FPGeneratorGetEdges(between, &edges, &edge, &kill));
   PetscCall(PetscMalloc2(n, &second, n, &committor));
   for (PetscInt k = 0; k < n; k++) second[k] = PetscMax(0, kill[k] - first[node[k]]);
-  PetscCall(FPGeneratorInvert(between, PETSC_TRUE, 0, second, committor));
+  PetscCall(Solve(between, second, committor, &residual));
   PetscCall(BuildStencil(e, between, mesh, &s));
-  PetscCall(FPQuantitiesAdd(q, At(&s, committor), 0, "1", "committor"));
+  PetscCall(FPQuantitiesAdd(q, At(&s, committor), residual * mean, "1", "committor"));
   PetscCall(PetscFree2(second, committor));
   PetscCall(PetscFree(first));
   PetscCall(FPGeneratorDestroy(&between));
@@ -495,7 +518,7 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowM
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
   FPGeneratorInfo  info;
-  PetscReal       *one, mean, square, rounding, step;
+  PetscReal       *one, mean, square, rounding, step, residual;
   PetscInt         n;
 
   PetscFunctionBegin;
@@ -503,7 +526,7 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowM
   PetscCall(FPGeneratorGetInfo(killed, &info));
   PetscCall(PetscMalloc1(n, &one));
   for (PetscInt k = 0; k < n; k++) one[k] = 1;
-  PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, one, T));
+  PetscCall(Solve(killed, one, T, &residual));
   PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, T, one));
   mean = At(s, T) + slow->weight * (1 / slow->better - 1 / slow->rate);
   PetscCall(FPGeneratorGetStep(killed, &step));
@@ -514,7 +537,7 @@ static PetscErrorCode AddTimes(FPGenerator killed, const Stencil *s, const SlowM
     PetscCall(PetscFree(one));
     PetscFunctionReturn(0);
   }
-  rounding = PetscMin(1, PETSC_MACHINE_EPSILON * info.largest_rate * mean);
+  rounding = PetscMin(1, PETSC_MACHINE_EPSILON * info.largest_rate * mean + residual);
   PetscCall(FPQuantitiesAdd(q, mean, rounding * mean, "time", "mean_time"));
   PetscCall(FPQuantitiesAdd(q, square - mean * mean, 2 * rounding * square, "time^2", "variance_time"));
   PetscCall(PetscFree(one));
@@ -617,6 +640,47 @@ static PetscErrorCode FindSlowMode(FPGenerator killed, FPGenerator mover, PetscB
   PetscFunctionReturn(0);
 }
 
+/* Where a boundary cuts cells, jumps see it off its place by a part of a cell that follows no power of the spacing from
+   grid to grid: on a line in second order, in the plane by the mean of what differs from node to node. In the measure
+   of a time, as it goes with the distance from the boundary; measured on intervals and discs. */
+static PetscErrorCode AddFractions(const FPExit *e, FPGenerator killed, PetscReal alpha, PetscInt first,
+                                   FPQuantities *q)
+{
+  const PetscInt *cells;
+  const FPBox    *box;
+  PetscReal       ratio, step = 0, doubt; /* step: spacing over the distance from the boundary along an axis, largest */
+  PetscInt        dim, level;
+  FPMesh          mesh;
+  const FPGeneratorOptions *options;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetSetting(killed, &mesh, &level, &options));
+  PetscCall(FPMeshGetBox(mesh, &box));
+  PetscCall(FPGeneratorGetGrid(killed, &dim, &cells, &ratio));
+  for (PetscInt c = 0; c < 2 * dim; c++) {
+    const PetscInt a = c / 2;
+    PetscReal      to[3], away;
+
+    for (PetscInt b = 0; b < dim; b++) to[b] = e->z[b];
+    to[a] = c % 2 ? box->upper[a] : box->lower[a];
+    away  = PetscAbsReal(to[a] - e->z[a]) * FPRegionLeaves(e->region, e->z, to);
+    step  = PetscMax(step, (box->upper[a] - box->lower[a]) / cells[a] / away);
+  }
+  step  = PetscMin(step, 1);
+  doubt = CUT_LINE * step * step + (dim > 1 ? CUT_PLANE * alpha * (2 - alpha) * PetscPowReal(step, 1.5) : 0);
+  for (PetscInt k = first; k < q->n; k++) {
+    FPQuantity     *item = &q->list[k];
+    const PetscReal size = PetscAbsReal(item->value);
+
+    if (isinf(size)) continue;
+    if (!strncmp(item->name, "survival", 8))
+      item->error += doubt * (size > 0 && size < 1 ? -size * log(size) : 0);
+    else
+      item->error += doubt * (strcmp(item->name, "variance_time") ? 1 : 2) * size;
+  }
+  PetscFunctionReturn(0);
+}
+
 /* Every answer on one grid; times by the chain that moves. */
 static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator killed, FPGenerator mover,
                                  PetscBool finest, FPQuantities *q)
@@ -631,7 +695,7 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   SlowMode                  slow;
   FPStable                  stable;
   PetscReal                *T, mean = 0, beta, scale;
-  PetscInt                  level, n;
+  PetscInt                  level, n, first = q->n;
   PetscBool                 rare = PETSC_FALSE;
 
   PetscFunctionBegin;
@@ -648,9 +712,10 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   PetscCall(AddSurvival(e, mover, &s, &slow, mean, q));
   PetscCall(BuildStencil(e, killed, mesh, &s));
   if (e->negative) PetscCall(AddNegative(e, killed, &s, q));
-  PetscCall(AddLanding(e, killed, &s, q));
-  if (stable.has) PetscCall(AddOvershoots(obs, gen, killed, &s, q));
-  if (e->second) PetscCall(AddCommittor(e, gen, killed, q));
+  PetscCall(AddLanding(e, killed, &s, mean, q));
+  if (stable.has) PetscCall(AddOvershoots(obs, gen, killed, &s, mean, q));
+  if (e->second) PetscCall(AddCommittor(e, gen, killed, mean, q));
+  if (stable.has) PetscCall(AddFractions(e, killed, stable.alpha, first, q));
   if (finest && obs->scene.results) {
     PetscCall(FPGeneratorStationary(killed, &law));
     PetscCall(WriteField(obs, killed, law, PETSC_TRUE, "exit_quasi_stationary",
