@@ -102,8 +102,10 @@ PetscErrorCode FPGeneratorFindMissed(FPGenerator gen, Mat A, PetscReal below, EP
   PetscInt        found, have, count;
   PetscReal      *rate, sigma;
   PetscScalar     re, im;
+  Mat             sparse; /* jumps have dense matrices, of which MUMPS makes no factors */
 
   PetscFunctionBegin;
+  PetscCall(MatConvert(A, MATSEQAIJ, MAT_INITIAL_MATRIX, &sparse));
   PetscCall(EPSGetConverged(*eps, &found));
   PetscCall(PetscMalloc1(found, &rate));
   for (PetscInt m = 0; m < found; m++) {
@@ -112,13 +114,14 @@ PetscErrorCode FPGeneratorFindMissed(FPGenerator gen, Mat A, PetscReal below, EP
   }
   PetscCall(PetscSortReal(found, rate));
   have = Between(found, rate, doubt, &sigma);
-  PetscCall(CountBelow(A, sigma, &count));
+  PetscCall(CountBelow(sparse, sigma, &count));
   if (count > have) {
     sigma = rate[found - 1] + APART * PetscAbsReal(rate[found - 1]) + 2 * doubt;
-    PetscCall(Narrow(A, found, below, count + found - have, &sigma));
+    PetscCall(Narrow(sparse, found, below, count + found - have, &sigma));
     PetscCall(EPSDestroy(eps));
-    PetscCall(Slice(A, below, sigma, eps));
+    PetscCall(Slice(sparse, below, sigma, eps));
   }
+  PetscCall(MatDestroy(&sparse));
   PetscCall(PetscFree(rate));
   PetscFunctionReturn(0);
 }
