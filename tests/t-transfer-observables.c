@@ -150,9 +150,15 @@ static double Nystroem(const Walk *k, double low, double high)
   return sum * (high - low) / fine;
 }
 
-/* Signs and label noise; decay and injected noise beside. Order 2. */
+#define SIGNS                                                                                                          \
+  "model_type=chain model_depth=2 model_coordinates=balanced data_type=rademacher data_teacher=0.8 "                   \
+  "data_second_moment=1.2 data_label_noise=0.7 training_learning_rate=0.35 training_batch_size=2 "                     \
+  "training_weight_decay=0.1 training_temperature=0.06 mesh_lower=-2.8 mesh_upper=2.9 mesh_cells=160"
+
+/* Signs and label noise; decay and injected noise beside. Order 2, order 4, and collocation. */
 static void test_signs(void **state)
 {
+  char         keys[512];
   const double eta = 0.35, s = 1.2, A = 0.8, sigma = 0.7, T = 0.06, B = 2;
   const Walk   walk  = {.n        = 1,
                         .a        = 1 - eta * 0.1,
@@ -166,14 +172,16 @@ static void test_signs(void **state)
   double       v[LEVELS], error, value, order;
 
   (void)state;
-  value = OnGrids("lyapunov", "sgd",
-                  "model_type=chain model_depth=2 model_coordinates=balanced data_type=rademacher data_teacher=0.8 "
-                  "data_second_moment=1.2 data_label_noise=0.7 training_learning_rate=0.35 training_batch_size=2 "
-                  "training_weight_decay=0.1 training_temperature=0.06 mesh_lower=-2.8 mesh_upper=2.9 mesh_cells=160",
-                  "exponent_orbit", v, &error);
+  value = OnGrids("lyapunov", "sgd", SIGNS, "exponent_orbit", v, &error);
   Within("signs, two samples", value, error, exact, 0.01);
   order = log((v[2] - exact) / (v[0] - exact)) / log(2);
   check(order > 1.85 && order < 2.15, "order %g: %g, %g, %g of %g", order, v[0], v[1], v[2], exact);
+  (void)snprintf(keys, sizeof(keys), "%s transfer_order=4", SIGNS);
+  (void)OnGrids("lyapunov", "sgd", keys, "exponent_orbit", v, &error);
+  check(fabs(v[0] - exact) < 2e-6, "by order 4 %.12g, exact %.12g", v[0], exact);
+  (void)snprintf(keys, sizeof(keys), "%s transfer_scheme=chebyshev mesh_cells=128", SIGNS);
+  (void)OnGrids("lyapunov", "sgd", keys, "exponent_orbit", v, &error);
+  check(fabs(v[0] - exact) < 2e-7, "by collocation %.12g, exact %.12g", v[0], exact);
 }
 
 /* Three rows, two at a time: six slopes, whose logarithms are singular where they vanish. */

@@ -233,7 +233,7 @@ static void VisitSegment(void *context, PetscInt i, PetscInt j, PetscReal mass)
   const PetscInt  d      = s->bins->dim;
   PetscInt        places = 1;
 
-  if (mass < NOTHING) return;
+  if (PetscAbsReal(mass) < NOTHING) return;
   for (PetscInt a = 0; a < d; a++) places *= SHIFTS;
   for (PetscInt p = 0; p < places; p++) {
     const PetscReal u[3] = {(p % SHIFTS + 0.5) / SHIFTS, (p / SHIFTS + 0.5) / SHIFTS, 0};

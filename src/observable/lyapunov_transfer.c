@@ -2,8 +2,9 @@
    law of the transfer operator and the batch, h the time of a step. With g = phi (M x^2 - x y), phi = metric dM/dz, the
    gradient of one sample, a batch stretches differences by 1 - h decay - h mean[(phi' M + phi dM/dz) x^2 - phi' x y];
    injected noise moves both ends alike, and walls mirror them. logmean.c has the expectation over the batch, exact
-   but for batches of very many rows; gradient descent has 1 - h V''. Between the ends of a cell the stretch is taken as
-   linear: laws without density make its logarithm singular at points of the line. Order h^2 of the cells. */
+   but for batches of very many rows; gradient descent has 1 - h V''. Where the law of the stretch
+   has no density its logarithm is singular at points of the line: between the ends of a cell it is then taken as
+   linear, order h^2; else the order is that of the operator. */
 #include "lyapunovimpl.h"
 #include <math.h>
 
@@ -39,6 +40,30 @@ static void SetEnd(Stretch *s, int end, PetscReal z)
   s->law.product[end]  = s->h * bend;
 }
 
+/* Has the stretch from a point a density? Gaussian inputs always, signs with label noise on more than one layer. */
+static PetscErrorCode IsSmooth(FPProcess process, PetscBool *smooth)
+{
+  const PetscReal *second, *fourth;
+  const char      *type, *family, *coordinates;
+  FPModel          model;
+  FPData           data;
+  FPAlgorithm      algorithm;
+
+  PetscFunctionBegin;
+  *smooth = PETSC_FALSE;
+  PetscCall(FPProcessGetModel(process, &model));
+  PetscCall(FPModelGetName(model, &family, &coordinates));
+  PetscCall(FPModelGetData(model, &data));
+  PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
+  if (!data || algorithm == FP_GD) PetscFunctionReturn(0);
+  PetscCall(FPDataGetType(data, &type));
+  PetscCall(FPDataGetMoments(data, &second, &fourth));
+  *smooth = (PetscBool)(!strcmp(type, "gaussian") ||
+                        (!strcmp(type, "rademacher") && strcmp(coordinates, "weights") &&
+                         second[3] * second[0] - second[1] * second[1] > 1e-12 * second[3] * second[0]));
+  PetscFunctionReturn(0);
+}
+
 /* Without a batch: gradient descent, and ou, whose noise is the same everywhere */
 static void SetMean(Stretch *s, int end, PetscReal z)
 {
@@ -59,14 +84,21 @@ PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason)
   FPModel                   model;
   FPData                    data;
   FPAlgorithm               algorithm;
+  FPGeneratorInfo           info;
+  PetscBool                 smooth;
 
   PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(IsSmooth(process, &smooth));
   PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPProcessGetModel(process, &model));
   PetscCall(FPModelGetData(model, &data));
   PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
+  if (info.interpolates && !smooth)
+    *reason = "the logarithm of a stretch without density is singular, which cells average over and the nodes of "
+              "interpolations do not: transfer_order: 2, transfer_scheme: local";
   if (data && algorithm != FP_GD && !strcmp(options->transfer.batch_law, "gaussian"))
     *reason = "the normal law of a batch says where a step leads, not how it stretches";
   if (algorithm == FP_SVAG) *reason = "two batches of opposite signs stretch by no known law; particles have it";
@@ -83,6 +115,7 @@ PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscReal *exponent, PetscRea
   PetscInt         dim, n;
   FPProcess        process;
   Stretch          s = {.law = {.lattice = LATTICE}};
+  PetscBool        smooth;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
@@ -95,17 +128,18 @@ PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscReal *exponent, PetscRea
   PetscCall(FPProcessGetAlgorithm(process, &s.algorithm, NULL));
   PetscCall(FPModelGetMetric(s.model, &s.metric));
   PetscCall(FPModelGetData(s.model, &s.law.data));
+  PetscCall(IsSmooth(process, &smooth));
   s.law.batch = s.training.batch_size;
   *exponent = *error = 0;
   for (PetscInt k = 0; k < n; k++) {
     PetscReal value, bound;
 
-    if (pi[k] < RARE) continue;
+    if (PetscAbsReal(pi[k]) < RARE) continue;
     for (int end = 0; end < 2; end++) {
       const PetscReal share = end;
-      PetscReal       at;
+      PetscReal       at    = z[k];
 
-      FPGeneratorPointInCell(gen, k, &share, &at);
+      if (!smooth) FPGeneratorPointInCell(gen, k, &share, &at);
       if (s.algorithm == FP_GD || !s.law.data)
         SetMean(&s, end, at);
       else
@@ -113,7 +147,7 @@ PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscReal *exponent, PetscRea
     }
     PetscCall(FPBatchLinearLog(&s.law, &value, &bound));
     *exponent += pi[k] * value / s.h;
-    *error += pi[k] * bound / s.h;
+    *error += PetscAbsReal(pi[k]) * bound / s.h;
   }
   *error += 1e-9 * PetscMax(1, PetscAbsReal(*exponent));
   PetscFunctionReturn(0);

@@ -55,7 +55,7 @@ PetscReal FPIrreversibility(PetscInt bins, const PetscReal joint[], PetscReal ma
     for (PetscInt c = b + 1; c < bins; c++) {
       const PetscReal s = (joint[b * bins + c] + joint[c * bins + b]) / mass;
 
-      if (s <= 0) continue;
+      if (s <= 0) continue; /* an operator of order 4 may have next to nothing below zero */
       const PetscReal d = (joint[b * bins + c] - joint[c * bins + b]) / mass / s;
 
       sum += 2 * s * d * atanh(d * s / (s + RARE));
@@ -89,13 +89,13 @@ PetscErrorCode FPStepsVisit(FPGenerator gen, const PetscReal pi[], void (*visit)
   for (PetscInt e = 0; e < edges; e++) {
     const PetscInt i = edge[e].i, j = edge[e].j;
 
-    if (edge[e].qij > 0) visit(context, i, j, pi[i] * step * edge[e].qij);
-    if (edge[e].qji > 0) visit(context, j, i, pi[j] * step * edge[e].qji);
+    if (edge[e].qij != 0) visit(context, i, j, pi[i] * step * edge[e].qij);
+    if (edge[e].qji != 0) visit(context, j, i, pi[j] * step * edge[e].qji);
     stay[i] -= step * edge[e].qij;
     stay[j] -= step * edge[e].qji;
   }
   for (PetscInt k = 0; k < n; k++)
-    if (stay[k] > 0) visit(context, k, k, pi[k] * stay[k]);
+    if (stay[k] != 0) visit(context, k, k, pi[k] * stay[k]);
   PetscCall(PetscFree(stay));
   PetscFunctionReturn(0);
 }

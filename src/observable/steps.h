@@ -27,7 +27,7 @@ PETSC_INTERN void FPDepositAlong(const FPBins *bins, const double *from, const d
 
 /* Of joint[bins][bins], the law of the bin before and after a step times `mass`, `time` apart; in nats per time. */
 PETSC_INTERN PetscReal FPIrreversibility(PetscInt bins, const PetscReal joint[], PetscReal mass, PetscReal time);
-/* Every step of a transfer operator under the law pi: from, to, probability. */
+/* Every step of a transfer operator under the law pi: from, to, probability (or weight, of an order above 2). */
 PETSC_INTERN PetscErrorCode FPStepsVisit(FPGenerator gen, const PetscReal                            pi[],
                                          void (*visit)(void *, PetscInt, PetscInt, PetscReal), void *context);
 PETSC_INTERN PetscErrorCode FPIrreversibilityAdd(const FPBins *wide, FPGenerator gen, const PetscReal pi[],

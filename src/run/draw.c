@@ -113,6 +113,17 @@ static PetscBool Inside(FPRegion region, const double z[])
   return (PetscBool)(level < 0);
 }
 
+/* Probabilities of the cells; an operator of order 4 leaves next to nothing below zero. */
+static PetscErrorCode Probabilities(FPGenerator gen, PetscInt n, PetscReal share[])
+{
+  const PetscReal *pi;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorStationary(gen, &pi));
+  for (PetscInt k = 0; k < n; k++) share[k] = PetscMax(0, pi[k]);
+  PetscFunctionReturn(0);
+}
+
 /* A grid to draw from. */
 typedef struct {
   FPGenerator         gen;
@@ -124,8 +135,8 @@ typedef struct {
 static PetscErrorCode UrnCreate(FPGenerator gen, PetscInt seed, Urn *urn)
 {
   const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume, *pi;
-  PetscReal        ratio;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio, *share;
   PetscInt         n;
 
   PetscFunctionBegin;
@@ -134,8 +145,10 @@ static PetscErrorCode UrnCreate(FPGenerator gen, PetscInt seed, Urn *urn)
   gsl_rng_set(urn->rng, (unsigned long)seed);
   PetscCall(FPGeneratorGetGrid(gen, &urn->dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(FPGeneratorStationary(gen, &pi));
-  urn->table = gsl_ran_discrete_preproc((size_t)n, pi);
+  PetscCall(PetscMalloc1(n, &share));
+  PetscCall(Probabilities(gen, n, share));
+  urn->table = gsl_ran_discrete_preproc((size_t)n, share);
+  PetscCall(PetscFree(share));
   PetscFunctionReturn(0);
 }
 
@@ -409,6 +422,9 @@ PetscErrorCode FPRunDraw(FPRunObjects *run, PetscInt p, FPSample *sample)
   sample->law        = run->sampling.quasi ? "quasi-stationary" : "stationary";
   sample->acceptance = sample->rate = sample->rate_error = NAN;
   PetscCall(PetscMalloc1((size_t)sample->count * (size_t)(sample->dim + 1), &sample->value));
+  FPInputCheck(!grid || !discrete || strcmp(run->generating.transfer.scheme, "chebyshev"),
+               "transfer_scheme = chebyshev knows means of smooth functions, not laws that points could be drawn of; "
+               "accepted here is local");
   if (grid) {
     PetscCall(BuildGenerator(run, p));
     PetscCall(DrawCells(run, p, sample));

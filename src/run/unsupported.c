@@ -121,6 +121,8 @@ static const Unsupported Table[] = {
     {"evolution", "transfer", "transfer_scheme chebyshev", "entropies: " NODES, NULL},
     {"lyapunov", "transfer", "2 coordinates",
      "directions of tangent vectors in the plane need a grid of three dimensions; particles have it", NULL},
+    {"lyapunov", "transfer", "order 4 or chebyshev, rows",
+     "the logarithm of a stretch without density is singular, which only cells average over", NULL},
     {"lyapunov", "transfer", "svag, batch_law gaussian",
      "it is known where a step leads, not how it stretches; particles have svag", NULL},
     {"*", "generator", "SDEs without noise", "the law of a flow is a point: observable orbit says where it ends", NULL},
