@@ -53,7 +53,7 @@ class Results:
         """The field and the coordinates of its axes; p[j, i] has w2 = axis 0, w1 = axis 1."""
         with h5py.File(self.directory / "results.h5") as file:
             data = file[f"{process}/{engine}/{name}"]
-            axes = [a.decode() if isinstance(a, bytes) else a for a in data.attrs["axes"]]
+            axes = [a.decode() if isinstance(a, bytes) else a for a in np.atleast_1d(data.attrs["axes"])]
             return np.array(data), [np.array(file[a]) for a in axes]
 
 
