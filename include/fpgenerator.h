@@ -59,7 +59,8 @@ PETSC_EXTERN PetscErrorCode FPTransferList(FILE *out);
 PETSC_EXTERN PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscBool jumps,
                                                 PetscReal *bytes);
 
-PETSC_EXTERN PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes); /* likewise, at most */
+/* Likewise, at most; line: the law lives on a line along the first axis. */
+PETSC_EXTERN PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscBool line, PetscReal *bytes);
 
 /* Is the law of a step of this discrete algorithm known? Else bad input, with the reason. */
 PETSC_EXTERN PetscErrorCode FPTransferCheck(FPProcess process, const FPGeneratorOptions *options);
@@ -109,6 +110,11 @@ PETSC_EXTERN PetscErrorCode FPGeneratorGetMode(FPGenerator gen, PetscInt k, cons
                                                const PetscReal **left); /* real parts, [n] */
 /* Discrete: eigenvalues of P, (real, imaginary) of every mode, |mu| falling; else NULL. */
 PETSC_EXTERN PetscErrorCode FPGeneratorGetMultipliers(FPGenerator gen, const PetscReal **mu);
+/* Discrete, coordinates invariant: (real, imaginary) of the `count` largest mu, |mu| falling, of the modes g(p) q^m. On
+   q = 0 a step multiplies q by (1 - decay)^2 - eta^2 r^2 whatever q is near it, so that P is block triangular in powers
+   of q, its smooth spectrum the union over m, and odd m are the modes that change sign as the two weights are
+   exchanged. m = 0: those of FPGeneratorGetMultipliers(). */
+PETSC_EXTERN PetscErrorCode FPGeneratorGetBlock(FPGenerator gen, PetscInt m, PetscInt count, PetscReal mu[]);
 /* Probability of each cell, sum 1: stationary, or quasi-stationary where something is killed. */
 PETSC_EXTERN PetscErrorCode FPGeneratorStationary(FPGenerator gen, const PetscReal **probability);
 /* max abs ln(q_ij pi_i/(q_ji pi_j)) over edges with known pi, the distance from detailed balance; reversible processes

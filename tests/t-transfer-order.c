@@ -477,12 +477,88 @@ static void test_plane(void **state)
   }
 }
 
+#define CHAIN                                                                                                          \
+  "model_type=chain model_depth=2 data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.4 "  \
+  "training_learning_rate=0.23 training_batch_size=2 training_weight_decay=0.03 transfer_order=4 "
+
+/* Blocks of the 2-chain in p and q. Numbers: g -> E (a^2 - r^2)^m g((a - r)^2 p) by 40, 60 and 80 Chebyshev polynomials
+   in p on [0.1, 2.2] and 80 Gauss-Hermite nodes, all alike. Block 0 is what balanced weights have on the same nodes. */
+static void test_blocks(void **state)
+{
+  static const double exact[4][2] = {{0, 2.448820680624},
+                                     {0.08699165829719, 2.515280944226},
+                                     {0.1736099988449, 2.58191562059},
+                                     {0.2598659783371, 2.648710063256}};
+  const PetscReal    *rate, *frequency, *residual;
+  PetscInt            count;
+  PetscReal           mu[4], gap;
+  Scene               s;
+
+  (void)state;
+  SceneOpen(&s, "sgd",
+            CHAIN "model_coordinates=invariant mesh_lower=0.1,-1 mesh_upper=2.2,0.9 mesh_cells=160,8 "
+                  "mesh_map=log,uniform");
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
+  for (PetscInt m = 0; m < 4; m++) {
+    must(FPGeneratorGetBlock(s.gen, m, 2, mu));
+    for (int k = 0; k < 2; k++) {
+      const double got = -log(hypot(mu[2 * k], mu[2 * k + 1])) / 0.23;
+
+      check(fabs(got - exact[m][k]) < 3e-7, "block %d, rate %d: %.12g, exact %.12g", (int)m, k, got, exact[m][k]);
+    }
+  }
+  must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+  gap = rate[1];
+  SceneClose(&s);
+  SceneOpen(&s, "sgd", CHAIN "model_coordinates=balanced mesh_lower=%.17g mesh_upper=%.17g mesh_cells=160 mesh_map=log",
+            sqrt(0.1), sqrt(2.2));
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
+  must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+  check(fabs(rate[1] - gap) < 1e-8, "block 0: %.12g, balanced weights: %.12g", gap, rate[1]);
+  SceneClose(&s);
+}
+
+/* Two weights with little injected noise T: the three slowest modes of the plane go over into the first of the blocks
+   1, 2, 3. Parabola through T = 0.001, 0.0015, 0.002 at 0. */
+static void test_blocks_in_plane(void **state)
+{
+  static const double exact[3] = {0.08699165829719, 0.1736099988449, 0.2598659783371};
+  double              v[3][3];
+
+  (void)state;
+  for (int k = 0; k < 3; k++) {
+    const PetscReal *rate, *frequency, *residual;
+    PetscInt         count;
+    Scene            s;
+
+    SceneOpen(&s, "sgd",
+              CHAIN "model_coordinates=weights training_temperature=%g mesh_lower=0.26,0.26 mesh_upper=1.78,1.78 "
+                    "mesh_cells=28,28",
+              0.001 + 0.0005 * k);
+    must(FPGeneratorSolve(SceneGrid(&s, 0), 3));
+    must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+    for (int m = 0; m < 3; m++) v[m][k] = rate[m + 1];
+    SceneClose(&s);
+  }
+  for (int m = 0; m < 3; m++) {
+    const double at0 = 6 * v[m][0] - 8 * v[m][1] + 3 * v[m][2];
+
+    print_message("  block %d: %.7g, %.7g, %.7g -> %.7g, exact %.7g\n", m + 1, v[m][2], v[m][1], v[m][0], at0,
+                  exact[m]);
+    check(fabs(at0 - exact[m]) < 1e-3 * exact[m], "block %d: %g, exact %g", m + 1, at0, exact[m]);
+  }
+}
+
 /* What has no step, no interval or no meaning stops before any work. */
 static void test_refused(void **state)
 {
   static const char *const keys[] = {
       "model_type=ou model_drift=1,0,0,1 model_diffusion=1,0,0,1 transfer_scheme=chebyshev mesh_lower=-2,-2 "
       "mesh_upper=2,2 mesh_cells=16,16",
+      "model_type=chain model_depth=2 model_coordinates=invariant data_type=gaussian data_teacher=1 data_label_noise=1 "
+      "training_temperature=0.1 mesh_lower=0.1,-1 mesh_upper=2,1 mesh_cells=16,8",
+      "model_type=chain model_depth=2 model_coordinates=invariant data_type=gaussian data_teacher=1 data_label_noise=1 "
+      "mesh_lower=0.1,0.2 mesh_upper=2,1 mesh_cells=16,8",
       "model_type=chain model_depth=1 data_type=gaussian data_teacher=1 transfer_scheme=chebyshev mesh_lower=-2 "
       "mesh_upper=2 mesh_cells=16",
       "model_type=chain model_depth=1 data_type=file data_inputs=x data_targets=y transfer_order=4 "
@@ -502,7 +578,7 @@ static void test_refused(void **state)
     PetscErrorCode ierr;
 
     snprintf(text, sizeof(text), "%s training_learning_rate=0.1%s%s", keys[k],
-             k < 2 ? "" : " data_path=", k < 2 ? "" : file);
+             k < 4 ? "" : " data_path=", k < 4 ? "" : file);
     SceneOpen(&s, "sgd", "%s", text);
     must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
     ierr = FPTransferCheck(s.process, &s.options);
@@ -518,10 +594,10 @@ static void test_refused(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_orders),          cmocka_unit_test(test_reference),   cmocka_unit_test(test_exit),
-      cmocka_unit_test(test_cubics),          cmocka_unit_test(test_collocation), cmocka_unit_test(test_two_points),
-      cmocka_unit_test(test_two_points_deep), cmocka_unit_test(test_lattice),     cmocka_unit_test(test_plane),
-      cmocka_unit_test(test_refused)};
+      cmocka_unit_test(test_orders),          cmocka_unit_test(test_reference),       cmocka_unit_test(test_exit),
+      cmocka_unit_test(test_cubics),          cmocka_unit_test(test_collocation),     cmocka_unit_test(test_two_points),
+      cmocka_unit_test(test_two_points_deep), cmocka_unit_test(test_lattice),         cmocka_unit_test(test_plane),
+      cmocka_unit_test(test_blocks),          cmocka_unit_test(test_blocks_in_plane), cmocka_unit_test(test_refused)};
   int failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

@@ -51,7 +51,7 @@ PetscErrorCode FPTransferList(FILE *out)
 /* Rows, stencils and Krylov vectors, plus the factors of a sparse LU: about 72 n log2 n bytes in two dimensions and
    140 n^{4/3} in three for the symmetric case (measured, MUMPS), twice that for the nonsymmetric one. Jumps: see
    stable.c. */
-PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes)
+PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscBool line, PetscReal *bytes)
 {
   const FPBox *box;
   PetscInt     cells[FP_MAX_AXES];
@@ -60,7 +60,7 @@ PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscReal *bytes)
   PetscFunctionBegin;
   PetscCall(FPMeshGetBox(mesh, &box));
   PetscCall(FPMeshGetCells(mesh, level, cells, &ratio));
-  for (PetscInt a = 0; a < box->dim; a++) n *= cells[a];
+  for (PetscInt a = 0; a < (line ? 1 : box->dim); a++) n *= cells[a];
   *bytes = (12 + sizeof(FPEdge) / 2.0 + 24) * n * n + 1800 * n; /* rows, edges, matrices and factors */
   PetscFunctionReturn(0);
 }

@@ -26,7 +26,8 @@ typedef struct {
   FPStepLaw   law;
   FPHatAxis  *hats[3];
   FPMixture   mixture, points;
-  PetscReal  *row; /* [lattice] */
+  FPBlocks    blocks; /* of coordinates invariant, else NULL */
+  PetscReal  *row;    /* [lattice] */
   PetscInt   *touched, count;
   char       *seen;
   PetscReal   spacing; /* of lattices along the gradient noise, over the injected noise */
@@ -77,6 +78,7 @@ static PetscErrorCode Begin(FPGenerator gen, Builder *b)
   PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, b->spacing, &b->law));
   for (PetscInt a = 0; a < gen->dim; a++)
     PetscCall(FPHatAxisCreate(gen, a, gen->dim == 1 ? gen->region : NULL, &b->hats[a]));
+  if (gen->info.along >= 0) PetscCall(FPBlocksCreate(gen, b->law, &b->blocks));
   PetscCall(PetscCalloc3(gen->lattice, &b->row, gen->lattice, &b->touched, gen->lattice, &b->seen));
   PetscFunctionReturn(0);
 }
@@ -85,6 +87,7 @@ static PetscErrorCode End(Builder *b)
 {
   PetscFunctionBegin;
   for (PetscInt a = 0; a < b->gen->dim; a++) PetscCall(FPHatAxisDestroy(&b->hats[a]));
+  PetscCall(FPBlocksDestroy(&b->blocks));
   PetscCall(FPMixtureFree(&b->mixture));
   PetscCall(FPMixtureFree(&b->points));
   PetscCall(FPStepLawDestroy(&b->law));
@@ -212,6 +215,16 @@ static PetscErrorCode BuildRow(Builder *b, PetscInt k, PetscReal *beyond)
   FPMixture  *m = &b->mixture;
 
   PetscFunctionBegin;
+  if (b->blocks) {
+    PetscReal *row;
+
+    PetscCall(PetscMalloc1(gen->n, &row));
+    PetscCall(FPBlocksRow(b->blocks, k, 0, row, beyond));
+    for (PetscInt j = 0; j < gen->n; j++)
+      if (row[j] != 0) AddEntry(b, j, row[j]);
+    PetscCall(PetscFree(row));
+    PetscFunctionReturn(0);
+  }
   for (PetscInt a = 0; a < gen->dim; a++) z[a] = gen->z[a * gen->n + k];
   PetscCall(FPStepLawAt(b->law, z, m));
   *beyond = 0;
@@ -393,13 +406,14 @@ static PetscErrorCode Restrict(FPGenerator gen, Rows *rows, PetscInt outside[])
   PetscFunctionReturn(0);
 }
 
-/* Everything below: all nodes of the box are unknowns, so lattice and unknown indices agree. */
+/* Everything below: all nodes of the box are unknowns, so lattice and unknown indices agree, but for nodes on a line.
+ */
 PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
 {
   Builder   b       = {0};
   Rows      rows    = {0};
   PetscInt *outside = NULL;
-  PetscBool killing = (PetscBool)(gen->absorbing || (gen->region && gen->dim == 1));
+  PetscBool killing = (PetscBool)(gen->absorbing || (gen->region && gen->dim == 1)), mapped;
 
   PetscFunctionBegin;
   FPInputCheck(gen->dim <= 2,
@@ -407,6 +421,8 @@ PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
                gen->dim);
   PetscCall(FPProcessGetStep(gen->process, &gen->step));
   gen->info.interpolates = (PetscBool)(FPTransferOrder(&gen->options.transfer) != 2);
+  PetscCall(FPModelGetParent(gen->model, &mapped, NULL));
+  if (mapped) PetscCall(FPTransferPlaceOnLine(gen));
   PetscCall(Begin(gen, &b));
   PetscCall(PetscMalloc1(gen->n, &gen->beyond));
   PetscCall(PetscCalloc1(gen->n + 1, &rows.first));

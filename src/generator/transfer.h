@@ -68,6 +68,9 @@ typedef struct {
 } FPHatAxis;
 /* region: of one-dimensional grids, else NULL. */
 PETSC_INTERN PetscErrorCode FPHatAxisCreate(FPGenerator gen, PetscInt axis, FPRegion region, FPHatAxis **hats);
+/* The same on any ascending nodes x between walls */
+PETSC_INTERN PetscErrorCode FPHatAxisCreateNodes(PetscInt nodes, const PetscReal x[], PetscReal lower, PetscReal upper,
+                                                 const PetscBool mirror[2], PetscInt order, FPHatAxis **hats);
 PETSC_INTERN void           FPHatAxisClear(FPHatAxis *hats);
 PETSC_INTERN void           FPHatAxisAdd(FPHatAxis *hats, PetscReal weight, PetscReal mean, PetscReal sd);
 /* The same on n ascending knots without walls, all within them: share[first .. last]. */
@@ -83,6 +86,13 @@ PETSC_INTERN PetscInt FPTransferOrder(const FPTransferOptions *options);
    box, or on the interval of a law of finitely many maps. */
 PETSC_INTERN PetscErrorCode FPTransferSetMesh(FPGenerator gen);
 PETSC_INTERN PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen);
+/* transferblocks.c: a 2-chain in p and q without injected noise: nodes on the line q = 0 in place of those of the box,
+   and what a step from node k does there to functions g(p) q^m: row[n], with the mass beyond the box. */
+typedef struct _p_FPBlocks *FPBlocks;
+PETSC_INTERN PetscErrorCode FPTransferPlaceOnLine(FPGenerator gen);
+PETSC_INTERN PetscErrorCode FPBlocksCreate(FPGenerator gen, FPStepLaw law, FPBlocks *blocks);
+PETSC_INTERN PetscErrorCode FPBlocksRow(FPBlocks blocks, PetscInt k, PetscInt m, PetscReal row[], PetscReal *beyond);
+PETSC_INTERN PetscErrorCode FPBlocksDestroy(FPBlocks *blocks);
 /* transferevolve.c */
 PETSC_INTERN PetscErrorCode FPTransferEvolve(FPGenerator gen, PetscBool backward, const PetscReal initial[],
                                              PetscInt count, const PetscReal times[], PetscReal out[],

@@ -65,27 +65,23 @@ static PetscErrorCode Cut(FPHatAxis *h, FPRegion region)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPHatAxisCreate(FPGenerator gen, PetscInt axis, FPRegion region, FPHatAxis **hats)
+PetscErrorCode FPHatAxisCreateNodes(PetscInt nodes, const PetscReal x[], PetscReal lower, PetscReal upper,
+                                    const PetscBool mirror[2], PetscInt order, FPHatAxis **hats)
 {
-  const FPBox *box;
-  FPHatAxis   *h;
-  PetscReal   *width;
+  FPHatAxis *h;
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&h));
-  *hats = h;
-  PetscCall(FPMeshGetBox(gen->mesh, &box));
-  h->nodes = gen->cells[axis];
-  h->order = FPTransferOrder(&gen->options.transfer);
+  *hats    = h;
+  h->nodes = nodes;
+  h->order = order;
   h->rule  = gsl_integration_glfixed_table_alloc(RULE);
-  h->lower = box->lower[axis];
-  h->upper = box->upper[axis];
-  for (PetscInt side = 0; side < 2; side++) h->mirror[side] = (PetscBool)(box->face[2 * axis + side] == FP_REFLECTING);
+  h->lower = lower;
+  h->upper = upper;
+  for (PetscInt side = 0; side < 2; side++) h->mirror[side] = mirror[side];
   PetscCall(PetscMalloc5(h->nodes, &h->x, h->nodes, &h->weight, h->nodes + 2, &h->knot, h->nodes + 2, &h->share,
                          h->nodes + 2, &h->segment));
-  PetscCall(PetscMalloc1(h->nodes, &width));
-  PetscCall(FPGeneratorAxis(gen, axis, h->x, width));
-  PetscCall(PetscFree(width));
+  PetscCall(PetscArraycpy(h->x, x, nodes));
   for (PetscInt j = 0; j < h->nodes && h->order == 0; j++)
     h->knot[j] = (j % 2 ? -1 : 1) * sin(PETSC_PI * (j + 0.5) / h->nodes);
   PetscCall(PetscArrayzero(h->weight, h->nodes));
@@ -93,7 +89,24 @@ PetscErrorCode FPHatAxisCreate(FPGenerator gen, PetscInt axis, FPRegion region, 
   h->high       = -1;
   h->segments   = 1;
   h->segment[0] = (FPSegment){.count = h->nodes, .lower = h->lower, .upper = h->upper};
-  if (region) PetscCall(Cut(h, region));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPHatAxisCreate(FPGenerator gen, PetscInt axis, FPRegion region, FPHatAxis **hats)
+{
+  const FPBox *box;
+  PetscReal   *x, *width;
+  PetscBool    mirror[2];
+
+  PetscFunctionBegin;
+  PetscCall(FPMeshGetBox(gen->mesh, &box));
+  for (PetscInt side = 0; side < 2; side++) mirror[side] = (PetscBool)(box->face[2 * axis + side] == FP_REFLECTING);
+  PetscCall(PetscMalloc2(gen->cells[axis], &x, gen->cells[axis], &width));
+  PetscCall(FPGeneratorAxis(gen, axis, x, width));
+  PetscCall(FPHatAxisCreateNodes(gen->cells[axis], x, box->lower[axis], box->upper[axis], mirror,
+                                 FPTransferOrder(&gen->options.transfer), hats));
+  PetscCall(PetscFree2(x, width));
+  if (region) PetscCall(Cut(*hats, region));
   PetscFunctionReturn(0);
 }
 

@@ -22,7 +22,7 @@ struct _p_FPStepLaw {
   FPModel    model;
   FPTraining training;
   PetscInt   dim, rows, inputs, targets, batches, nodes, order;
-  PetscBool  scalar, collocates;
+  PetscBool  scalar, collocates, mapped;
   PetscReal  metric, h, injected, coefficient[2], fineness;
   PetscReal  s, A, sigma;   /* of one input and one target */
   PetscReal *u, *share;     /* rows (x, y) of a file, [rows][inputs + targets] */
@@ -82,10 +82,11 @@ static PetscErrorCode Choose(FPStepLaw law, FPProcess process, const FPTransferO
   PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
   PetscCall(FPModelGetData(law->model, &data));
   PetscCall(FPModelGetParent(law->model, &mapped, NULL));
+  law->mapped = mapped;
   FPInputCheck(
-      !mapped,
-      "engine transfer: model_coordinates = invariant are a map of the weights; accepted are weights, balanced "
-      "and aligned");
+      !mapped || law->injected == 0,
+      "engine transfer: in model_coordinates: invariant a step is known on the line q = 0, which injected noise "
+      "leaves; accepted are training_temperature: 0, or coordinates weights");
   if (algorithm == FP_GD) {
     law->kind = LAW_MEAN;
     PetscFunctionReturn(0);
@@ -127,10 +128,10 @@ static PetscErrorCode CheckNormal(const struct _p_FPStepLaw *law, const char nam
       "spectrum are not smooth, and no grid converges; give training_temperature > 0, or in one coordinate "
       "transfer_scheme: chebyshev, which knows means of smooth functions",
       name);
-  FPInputCheck(law->dim == 1,
+  FPInputCheck(law->dim == 1 || law->mapped,
                "engine transfer: in %" PetscInt_FMT
                " coordinates it takes injected noise to join the parts of a step of %s; give training_temperature > 0, "
-               "or model_coordinates: balanced",
+               "or model_coordinates: balanced or invariant",
                law->dim, name);
   FPInputCheck(law->kind == LAW_NORMAL || law->kind == LAW_ROWS || law->sigma > 0,
                "engine transfer: %s without label noise and injected noise comes to rest at a minimum: no law is left; "

@@ -4,12 +4,13 @@
      f(y) = (hats) + (y - a)(y - b) f[a, b, c] + (y - a)(y - b)(y - c) f[a, b, c, d],
 
    so that hats keep their digits and two means are added for each interval. They, and the polynomials through all
-   Chebyshev points, are integrated by Gauss-Legendre panels no wider than the normal law. Weights of both may be
+   Chebyshev points, are integrated by Gauss-Legendre panels of two standard deviations at most. Weights of both may be
    negative: matrices of an order above 2 are signed, with row sums 1 like that of hats. Sources: P. J. Davis,
    Interpolation and Approximation (1963); J.-P. Berrut and L. N. Trefethen, SIAM Rev. 46 (2004). */
 #include "transfer.h"
 
 #define DENSITY 0.3989422804014327 /* of the standard normal law at 0 */
+#define PANEL 2.0                  /* standard deviations that a panel may span */
 #define SPACINGS 3.0               /* of Chebyshev points, that a panel may span */
 
 typedef struct {
@@ -34,7 +35,7 @@ static void Moments(const gsl_integration_glfixed_table *rule, const Roots *r, P
   from              = PetscMax(from, m - FP_TAIL * sd);
   to                = PetscMin(to, m + FP_TAIL * sd);
   if (to <= from) return;
-  panels = (PetscInt)PetscCeilReal((to - from) / sd);
+  panels = (PetscInt)PetscCeilReal((to - from) / (PANEL * sd));
   for (PetscInt p = 0; p < panels; p++) {
     const PetscReal width = (to - from) / panels;
 
@@ -115,7 +116,7 @@ void FPChebyshevAdd(const gsl_integration_glfixed_table *rule, const PetscReal x
   for (PetscReal from = PetscMax(lower, m - FP_TAIL * sd), to; from < last; from = to) {
     const PetscReal angle = acos(PetscClipInterval((middle - from) / half, -1, 1)) + SPACINGS * PETSC_PI / n;
 
-    to = PetscMin(last, PetscMin(from + sd, angle < PETSC_PI ? middle - half * cos(angle) : upper));
+    to = PetscMin(last, PetscMin(from + PANEL * sd, angle < PETSC_PI ? middle - half * cos(angle) : upper));
     for (size_t k = 0; k < rule->n; k++) {
       double y, w;
 

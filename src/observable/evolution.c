@@ -234,6 +234,8 @@ static PetscErrorCode AddTime(const Evolution *s, FPGenerator gen, PetscInt n, P
   FPCourseSurvivors(gen, p, &mass);
   if (s->absorbing) PetscCall(FPQuantitiesAdd(q, mass, error, "1", "survival[t=%s]", s->course.times.value[k]));
   for (PetscInt r = 0; r < s->rows; r++) FPCourseMean(n, p, F + (size_t)r * n, error / mass, &m[r], &e[r]);
+  for (PetscInt i = 0; i < 2 * s->dim; i++) /* coordinates that the law holds at 0 are rounded like the box */
+    e[MOMENTS + i] += 1e-15 * s->wide.width[i % s->dim] * s->wide.count[i % s->dim];
   PetscCall(AddMoments(s, k, m, e, q));
   if (info.order == 0) PetscFunctionReturn(0); /* no law on cells */
   if (!info.degenerate && !point) PetscCall(AddEntropies(s, gen, k, p, m[POTENTIAL], loose, q));

@@ -15,10 +15,13 @@
 
 #define MAX_BASIS 48
 #define LAGS 2
-#define SATURATION 5   /* a borrowed basis levels off at this many standard deviations */
-#define BLUR 3         /* modes closer than this many standard errors are reported by their mean */
-#define STILL 1e-9     /* frequencies below this share of the rate are zero */
-#define CONDITION 1e-7 /* directions of C_0 below this share of its largest eigenvalue are dropped */
+#define SATURATION 5         /* a borrowed basis levels off at this many standard deviations */
+#define BLUR 3               /* modes closer than this many standard errors are reported by their mean */
+#define BLOCKS 3             /* powers of q */
+#define BLOCK_MODES 2        /* of each */
+#define BLOCK_ROUNDING 1e-12 /* of mu */
+#define STILL 1e-9           /* frequencies below this share of the rate are zero */
+#define CONDITION 1e-7       /* directions of C_0 below this share of its largest eigenvalue are dropped */
 
 /* Eigenfunctions of one process on its grid, [modes][lattice]. */
 typedef struct {
@@ -96,6 +99,27 @@ static PetscErrorCode AddMultipliers(const Spectrum *s, PetscInt count, const Pe
   }
   if (s->killed)
     PetscCall(FPQuantitiesAdd(q, -expm1(-rate[0] * s->step), s->step * error[0], "1/step", "divergence_rate"));
+  PetscFunctionReturn(0);
+}
+
+/* Of a 2-chain in p and q: rates of modes g(p) q^m. The law lives on q = 0, so that nothing else sees them. */
+static PetscErrorCode AddBlocks(const Spectrum *s, FPGenerator gen, FPQuantities *q)
+{
+  FPGeneratorInfo info;
+  PetscReal       mu[2 * BLOCK_MODES];
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  if (s->step == 0 || info.along < 0) PetscFunctionReturn(0);
+  for (PetscInt m = 1; m <= BLOCKS; m++) {
+    PetscCall(FPGeneratorGetBlock(gen, m, BLOCK_MODES, mu));
+    for (PetscInt k = 0; k < BLOCK_MODES; k++) {
+      const PetscReal modulus = PetscMax(hypot(mu[2 * k], mu[2 * k + 1]), PETSC_MACHINE_EPSILON);
+
+      PetscCall(FPQuantitiesAdd(q, -log(modulus) / s->step, BLOCK_ROUNDING / (modulus * s->step), "1/time",
+                                "block_rate[%d][%d]", (int)m, (int)k));
+    }
+  }
   PetscFunctionReturn(0);
 }
 
@@ -227,6 +251,7 @@ static PetscErrorCode Generator_Spectrum(FPObservable obs, FPGenerator gen, Pets
   s->killed = PETSC_FALSE;
   for (PetscInt f = 0; f < 2 * box->dim; f++) s->killed = (PetscBool)(s->killed || box->face[f] == FP_ABSORBING);
   PetscCall(AddMultipliers(s, count, rate, frequency, residual, q));
+  PetscCall(AddBlocks(s, gen, q));
   if (finest) {
     PetscCall(KeepModes(s, gen, count));
     PetscCall(WriteModes(obs, gen, count));
@@ -704,6 +729,10 @@ static PetscErrorCode Align_Spectrum(FPObservable obs, const FPQuantities *fines
   }
   PetscCall(AddRates(out.n, out.rate, out.frequency, error, 0, &q));
   PetscCall(AddMultipliers((const Spectrum *)obs->data, out.n, out.rate, out.frequency, error, &q));
+  for (PetscInt k = 0; k < coarse->n; k++)
+    if (strstr(coarse->list[k].name, "block_rate"))
+      PetscCall(
+          FPQuantitiesAdd(&q, coarse->list[k].value, coarse->list[k].error, "1/time", "%s", coarse->list[k].name));
   PetscCall(FPQuantitiesFree(coarse));
   *coarse = q;
   PetscFunctionReturn(0);

@@ -176,6 +176,12 @@ static void BinnedDistances(const FPBins *bins, const PetscReal p[], const Petsc
   Distances(n, wide[0], wide[1], kl, tv);
 }
 
+/* Length of the box: coordinates that the law holds at 0 are rounded like it. */
+static PetscReal Scale(const Stationary *s, PetscInt i)
+{
+  return s->bounded ? s->box.upper[i] - s->box.lower[i] : 0;
+}
+
 /* Names and values of the moments, from sums divided by the count; mixing: relative error of the law's shares; wall:
    error of the mass near walls, negative where it is not known. */
 static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], PetscReal mixing, PetscReal wall,
@@ -193,11 +199,13 @@ static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], Petsc
   PetscCall(FPModelGetSizes(s->model, &dim, &inputs, &targets));
   for (PetscInt i = 0, diagonal = 0; i < d; diagonal += d - i, i++) {
     square[i] = second[diagonal];
-    PetscCall(FPQuantitiesAdd(q, mean[i], mixing * PetscSqrtReal(square[i]), "weight", "mean[%d]", (int)i));
+    PetscCall(FPQuantitiesAdd(q, mean[i], mixing * (PetscSqrtReal(square[i]) + mixing * Scale(s, i)), "weight",
+                              "mean[%d]", (int)i));
   }
   for (PetscInt i = 0; i < d; i++)
     for (PetscInt j = i; j < d; j++)
-      PetscCall(FPQuantitiesAdd(q, second[at++] - mean[i] * mean[j], mixing * PetscSqrtReal(square[i] * square[j]),
+      PetscCall(FPQuantitiesAdd(q, second[at++] - mean[i] * mean[j],
+                                mixing * (PetscSqrtReal(square[i] * square[j]) + mixing * Scale(s, i) * Scale(s, j)),
                                 "weight^2", "covariance[%d][%d]", (int)i, (int)j));
   if (data) {
     for (PetscInt a = 0; a < s->nm; a++) {

@@ -113,7 +113,7 @@ static PetscErrorCode CheckGenerators(FPRunObjects *run)
   PetscFunctionBegin;
   for (PetscInt p = 0; p < run->processes; p++) {
     PetscReal   bytes;
-    PetscBool   symmetric, discrete, flow;
+    PetscBool   symmetric, discrete, flow, mapped;
     const char *what;
     FPStable    stable;
 
@@ -123,9 +123,10 @@ static PetscErrorCode CheckGenerators(FPRunObjects *run)
     what = discrete ? "transfer operator" : "generator";
     FPInputCheck(run->mesh, "engines: the %s needs a mesh (mesh_lower, mesh_upper, mesh_cells)", what);
     PetscCall(FPProcessHasPotential(run->process[p], &symmetric));
+    PetscCall(FPModelGetParent(run->model, &mapped, NULL));
     PetscCall(FPProcessGetStable(run->process[p], &stable));
     if (discrete)
-      PetscCall(FPTransferEstimate(run->mesh, 0, &bytes));
+      PetscCall(FPTransferEstimate(run->mesh, 0, mapped, &bytes));
     else
       PetscCall(FPGeneratorEstimate(run->mesh, 0, symmetric, stable.has, &bytes));
     FPInputCheck(available == 0 || bytes < 0.8 * available,

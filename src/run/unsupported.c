@@ -51,6 +51,17 @@ static PetscErrorCode Killed(const FPRunObjects *run, PetscInt p, PetscBool *app
   PetscFunctionReturn(0);
 }
 
+static PetscErrorCode OnLine(const FPRunObjects *run, PetscInt p, PetscBool *applies)
+{
+  PetscBool discrete;
+
+  PetscFunctionBegin;
+  PetscCall(FPRunIsDiscrete(run, p, &discrete));
+  PetscCall(Mapped(run, p, applies));
+  *applies = (PetscBool)(*applies && discrete);
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode Collocated(const FPRunObjects *run, PetscInt p, PetscBool *applies)
 {
   PetscBool discrete;
@@ -96,12 +107,15 @@ static const Unsupported Table[] = {
     {"*", "generator", "sgd, svag, gd", "a discrete algorithm has no Fokker-Planck generator", NULL},
     {"*", "transfer", "SDEs", "an SDE has a generator", NULL},
     {"*", "transfer", "more than 2 coordinates", "grids have 1 or 2 dimensions; particles run without a mesh", NULL},
-    {"*", "transfer", "coordinates invariant", "a map of the weights: accepted are weights, balanced, aligned", NULL},
+    {"*", "transfer", "coordinates invariant, temperature > 0",
+     "injected noise leaves the line q = 0 on which a step is known: accepted are coordinates weights, balanced", NULL},
+    {"exit", "transfer", "coordinates invariant", "the law is on the line q = 0: coordinates balanced have its exits",
+     OnLine},
     {"*", "transfer", "no normal variable",
      "gd, or rows of a file, at temperature 0: finitely many maps, whose law and spectrum no grid converges to "
      "(transfer_scheme: chebyshev has rows of a file in one coordinate)",
      NULL},
-    {"*", "transfer", "2 coordinates, temperature 0", "the noise of a step has a single direction", NULL},
+    {"*", "transfer", "2 weights, temperature 0", "the noise of a step has a single direction", NULL},
     {"*", "transfer", "batches of vectors",
      "more than one input or target: one row of a file at a time in 2-D, any batch in 1-D; transfer_batch_law: "
      "gaussian",
