@@ -477,6 +477,71 @@ static void test_plane(void **state)
   }
 }
 
+/* One sample's gradient of |w w.x - y|^2/2: (e x^T + x e^T) w, e = w w.x - y */
+static void SymmetricGradient(const double w[2], const double row[4], double g[2])
+{
+  const double wx = w[0] * row[0] + w[1] * row[1], e[2] = {w[0] * wx - row[2], w[1] * wx - row[3]};
+  const double ew = e[0] * w[0] + e[1] * w[1];
+
+  for (int a = 0; a < 2; a++) g[a] = e[a] * wx + row[a] * ew;
+}
+
+/* Two weights of the symmetric model on five rows, in batches of three, T > 0: E w1'^2 w2' from every node by a sum
+   over all 125 batches. */
+static void test_symmetric(void **state)
+{
+  static const double row[5][4] = {{0.9, -0.4, 0.8, 0.1},
+                                   {-0.6, 1.1, -0.5, 0.7},
+                                   {0.2, 0.7, 0.4, 0.3},
+                                   {1.2, 0.3, 0.9, -0.2},
+                                   {-0.3, -0.8, 0.2, -0.6}};
+  const double        eta = 0.13, T = 0.19;
+  char                file[] = "/tmp/dlnfp-rows-XXXXXX";
+  FILE               *f;
+  PetscInt            n, checked = 0;
+  const PetscInt     *node;
+  const PetscReal    *z, *measure, *volume;
+  PetscReal          *cubic, *P;
+  Scene               s;
+
+  (void)state;
+  f = fdopen(mkstemp(file), "w");
+  fprintf(f, "a,b,c,d\n");
+  for (int i = 0; i < 5; i++) fprintf(f, "%g,%g,%g,%g\n", row[i][0], row[i][1], row[i][2], row[i][3]);
+  fclose(f);
+  SceneOpen(&s, "sgd",
+            "model_type=symmetric model_rank=1 data_type=file data_path=%s data_inputs=a,b data_targets=c,d "
+            "training_learning_rate=0.13 training_batch_size=3 training_temperature=0.19 mesh_lower=-2.9,-2.8 "
+            "mesh_upper=2.8,2.9 mesh_cells=24,24 transfer_order=4",
+            file);
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 1));
+  must(FPGeneratorGetNodes(s.gen, &n, &node, &z, &measure, &volume));
+  must(PetscMalloc2(n, &cubic, n, &P));
+  for (PetscInt k = 0; k < n; k++) cubic[k] = z[k] * z[k] * z[n + k];
+  must(FPGeneratorApply(s.gen, PETSC_TRUE, cubic, P));
+  for (PetscInt k = 0; k < n; k++) {
+    const double w[2] = {z[k], z[n + k]};
+    double       g[5][2], exact = 0;
+
+    if (hypot(w[0], w[1]) > 0.7) continue;
+    for (int i = 0; i < 5; i++) SymmetricGradient(w, row[i], g[i]);
+    for (int b = 0; b < 125; b++) {
+      const int    i[3] = {b % 5, b / 5 % 5, b / 25};
+      const double x    = w[0] - eta / 3 * (g[i[0]][0] + g[i[1]][0] + g[i[2]][0]);
+      const double y    = w[1] - eta / 3 * (g[i[0]][1] + g[i[1]][1] + g[i[2]][1]);
+
+      exact += (x * x + 2 * eta * T) * y / 125;
+    }
+    checked++;
+    check(fabs(cubic[k] + eta * P[k] - exact) < 1e-11, "E w1'^2 w2' from (%g, %g): %.14g, exact %.14g", w[0], w[1],
+          cubic[k] + eta * P[k], exact);
+  }
+  check(checked > 20, "%d nodes", (int)checked);
+  must(PetscFree2(cubic, P));
+  SceneClose(&s);
+  must(remove(file));
+}
+
 #define CHAIN                                                                                                          \
   "model_type=chain model_depth=2 data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.4 "  \
   "training_learning_rate=0.23 training_batch_size=2 training_weight_decay=0.03 transfer_order=4 "
@@ -593,12 +658,20 @@ static void test_refused(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_orders),          cmocka_unit_test(test_reference),       cmocka_unit_test(test_exit),
-      cmocka_unit_test(test_cubics),          cmocka_unit_test(test_collocation),     cmocka_unit_test(test_two_points),
-      cmocka_unit_test(test_two_points_deep), cmocka_unit_test(test_lattice),         cmocka_unit_test(test_plane),
-      cmocka_unit_test(test_blocks),          cmocka_unit_test(test_blocks_in_plane), cmocka_unit_test(test_refused)};
-  int failed;
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_orders),
+                                     cmocka_unit_test(test_reference),
+                                     cmocka_unit_test(test_exit),
+                                     cmocka_unit_test(test_cubics),
+                                     cmocka_unit_test(test_collocation),
+                                     cmocka_unit_test(test_two_points),
+                                     cmocka_unit_test(test_two_points_deep),
+                                     cmocka_unit_test(test_lattice),
+                                     cmocka_unit_test(test_plane),
+                                     cmocka_unit_test(test_symmetric),
+                                     cmocka_unit_test(test_blocks),
+                                     cmocka_unit_test(test_blocks_in_plane),
+                                     cmocka_unit_test(test_refused)};
+  int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
   failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,13 +122,17 @@ static PetscErrorCode Convolve(const FPBatch *b, PetscReal mean, Lattice *l)
   PetscFunctionReturn(0);
 }
 
-/* Number of batches as multisets of atoms; of two batches, of pairs. */
-static PetscReal Multisets(const FPBatch *b)
+PetscReal FPBatchCount(PetscInt n, PetscInt batch, PetscInt batches)
 {
   PetscReal count = 1;
 
-  for (PetscInt k = 1; k <= b->batch; k++) count *= (PetscReal)(b->n - 1 + k) / k;
-  return PetscPowReal(PetscFloorReal(count + 0.5), b->batches);
+  for (PetscInt k = 1; k <= batch; k++) count *= (PetscReal)(n - 1 + k) / k;
+  return PetscPowReal(PetscFloorReal(count + 0.5), batches);
+}
+
+static PetscReal Multisets(const FPBatch *b)
+{
+  return FPBatchCount(b->n, b->batch, b->batches);
 }
 
 typedef struct {

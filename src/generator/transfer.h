@@ -35,6 +35,9 @@ typedef struct {
   const PetscReal *atom, *share;
   PetscReal        coefficient[2], spacing;
 } FPBatch;
+/* Number of batches as multisets of n atoms; of two batches, of pairs. They are listed, in an order that the atoms have
+   no part in, where spacing = 0. */
+PETSC_INTERN PetscReal      FPBatchCount(PetscInt n, PetscInt batch, PetscInt batches);
 PETSC_INTERN PetscErrorCode FPBatchLaw(const FPBatch *batch, PetscInt *count, PetscReal **value, PetscReal **weight);
 
 /* transferorder.c: what cubics through four of n ascending knots, the two around a place and the next ones, add to the

@@ -5,12 +5,14 @@
    noise x over the batch. Gaussian inputs of variance s: X = s y^2/B with y of the chi law of B degrees, and given X, Z
    is normal of variance sigma^2 X/B: one integral over y, by Gauss-Legendre panels that get narrow towards y = 0 and
    wherever the centre moves fast against the normal's width. Signs: X = s. A file: the exact law of B draws of its
-   rows. Other networks: rows of a file one at a time (B = 1), or in one dimension any batch of them. `batch_law:
+   rows. Other networks: in one dimension any batch
+   of the rows of a file, else a list of all batches, where they are few. `batch_law:
    gaussian`, and the ou model, whose noise is normal: the mean and covariance of the gradient. */
 #include "transfer.h"
 #include <gsl/gsl_integration.h>
 
 #define MOST_PANELS 4000
+#define MOST_BATCHES 2000
 #define TAIL 9.0        /* of the chi law, beyond its middle */
 #define FIRST_PANEL 128 /* 1/that: width of the first */
 #define SPAN 5.0        /* widths of the normal law that one panel may sweep */
@@ -96,11 +98,14 @@ static PetscErrorCode Choose(FPStepLaw law, FPProcess process, const FPTransferO
   PetscCall(FPDataGetType(data, &type));
   if (!strcmp(type, "file")) {
     law->kind = LAW_ROWS;
-    FPInputCheck(law->scalar || law->dim == 1 || (law->training.batch_size == 1 && law->batches == 1),
-                 "engine transfer: %s draws batches of rows that move %" PetscInt_FMT
-                 " coordinates in several directions; accepted are training_batch_size: 1, or transfer_batch_law: "
-                 "gaussian",
-                 name, law->dim);
+    PetscCall(FPDataGetNodes(data, 1, &law->rows, &law->u, &law->share));
+    PetscCall(PetscMalloc1(law->rows, &law->atom));
+    FPInputCheck(law->scalar || law->dim == 1 ||
+                     FPBatchCount(law->rows, law->training.batch_size, law->batches) <= MOST_BATCHES,
+                 "engine transfer: %s draws from %g different batches of rows that move %" PetscInt_FMT
+                 " coordinates in several directions; accepted are %d, fewer rows, a smaller training_batch_size, or "
+                 "transfer_batch_law: gaussian",
+                 name, (double)FPBatchCount(law->rows, law->training.batch_size, law->batches), law->dim, MOST_BATCHES);
   } else {
     FPInputCheck(law->scalar,
                  "engine transfer: the exact law of a batch of %s data is known for one input and one target; accepted "
@@ -185,10 +190,6 @@ PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *optio
                law->dim);
   PetscCall(Choose(law, process, options, name));
   PetscCall(CheckNormal(law, name));
-  if (law->kind == LAW_ROWS) {
-    PetscCall(FPDataGetNodes(data, 1, &law->rows, &law->u, &law->share));
-    PetscCall(PetscMalloc1(law->rows, &law->atom));
-  }
   if (law->kind == LAW_CHI) PetscCall(SetPanels(law));
   PetscFunctionReturn(0);
 }
@@ -329,18 +330,40 @@ static PetscErrorCode AddRows(FPStepLaw law, const PetscReal z[], const PetscRea
   PetscFunctionReturn(0);
 }
 
-/* Rows that move several coordinates in different directions, one row at a time */
+/* Batches of rows that move several coordinates in different directions: a list of all */
 static PetscErrorCode AddVectors(FPStepLaw law, const PetscReal z[], const PetscReal rest[], FPMixture *m)
 {
-  PetscFunctionBegin;
-  for (PetscInt i = 0; i < law->rows; i++) {
-    const PetscReal *x    = law->u + (size_t)i * (law->inputs + law->targets);
-    PetscReal        g[3] = {0}, at[3];
+  const PetscInt n = law->rows, wide = law->inputs + law->targets;
+  PetscReal     *value[3] = {NULL}, *weight[3] = {NULL}, *g;
+  PetscInt       count = 0;
 
-    FPModelSampleGradient(law->model, 1, z, x, x + law->inputs, g);
-    for (PetscInt a = 0; a < law->dim; a++) at[a] = rest[a] - law->h * g[a];
-    PetscCall(FPMixtureAdd(m, law->share[i], at, 0));
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(3 * n, &g));
+  for (PetscInt i = 0; i < n; i++) {
+    const PetscReal *x = law->u + (size_t)i * wide;
+
+    FPModelSampleGradient(law->model, 1, z, x, x + law->inputs, g + 3 * i);
   }
+  for (PetscInt a = 0; a < law->dim; a++) {
+    const FPBatch batch = {.n           = n,
+                           .batch       = law->training.batch_size,
+                           .batches     = law->batches,
+                           .order       = law->order,
+                           .atom        = law->atom,
+                           .share       = law->share,
+                           .coefficient = {law->coefficient[0], law->coefficient[1]}};
+
+    for (PetscInt i = 0; i < n; i++) law->atom[i] = g[3 * i + a];
+    PetscCall(FPBatchLaw(&batch, &count, &value[a], &weight[a]));
+  }
+  for (PetscInt k = 0; k < count; k++) {
+    PetscReal at[3];
+
+    for (PetscInt a = 0; a < law->dim; a++) at[a] = rest[a] - law->h * value[a][k];
+    PetscCall(FPMixtureAdd(m, weight[0][k], at, 0));
+  }
+  for (PetscInt a = 0; a < law->dim; a++) PetscCall(PetscFree2(value[a], weight[a]));
+  PetscCall(PetscFree(g));
   PetscFunctionReturn(0);
 }
 

@@ -117,7 +117,7 @@ static const Unsupported Table[] = {
      NULL},
     {"*", "transfer", "2 weights, temperature 0", "the noise of a step has a single direction", NULL},
     {"*", "transfer", "batches of vectors",
-     "more than one input or target: one row of a file at a time in 2-D, any batch in 1-D; transfer_batch_law: "
+     "more than one input or target: in 2-D up to 2000 different batches of rows, any in 1-D; transfer_batch_law: "
      "gaussian",
      NULL},
     {"current", "every", "SDEs", "irreversibility_binned: of steps, which an SDE has none of", NULL},
