@@ -10,6 +10,7 @@
 #define WIDE 256       /* wide bins, at most: 16, 8 x 8 or 6 x 6 x 6 */
 #define SUBDIVISION 12 /* points per bin and axis in the quadrature of the Gibbs law */
 #define SAMPLING 4     /* SGD steps between samples */
+#define TINY 1e-280    /* probabilities that are too small for sums of them */
 
 typedef struct {
   FPProcess    process;
@@ -19,7 +20,7 @@ typedef struct {
   FPJudges     judges;
   PetscBool    mapped, bounded;
   PetscInt     dim, weights, nm;
-  PetscReal    temperature, *gibbs; /* gibbs[bins.total]: probabilities, NULL when there are none */
+  PetscReal    temperature, *gibbs; /* gibbs[bins.total]: ln of probabilities, NULL when there are none */
   FPGibbsLines lines;
   PetscInt     particles;
   PetscReal    dt;
@@ -34,7 +35,8 @@ static size_t AccumulatorSize(const Stationary *s)
                   (s->lines.gibbs ? s->nm * FP_LINE : 0) + (s->bounded ? s->bins.total : 0));
 }
 
-/* Probability of each bin under exp(-V/T) and the model's measure, by the midpoint rule on a fine grid. */
+/* ln of the probability of each bin under exp(-V/T) and the model's measure, by the midpoint rule on a fine grid. Far
+   out, where jumps lead, the probability itself may be less than any number. */
 static PetscErrorCode GibbsOnBins(const Stationary *s, PetscReal T, PetscReal p[])
 {
   const PetscInt d      = s->dim,
@@ -42,35 +44,31 @@ static PetscErrorCode GibbsOnBins(const Stationary *s, PetscReal T, PetscReal p[
                           : d == 2 ? SUBDIVISION * SUBDIVISION
                                    : 216,
                  q      = d == 3 ? 6 : SUBDIVISION;
-  double *z, *w, *V, *m, least = PETSC_MAX_REAL, sum = 0;
+  double *z, *w, *V, *m, most = -PETSC_MAX_REAL, sum = 0;
 
   PetscFunctionBegin;
   PetscCall(PetscMalloc4(d * points, &z, s->weights * points, &w, points, &V, points, &m));
-  for (PetscInt pass = 0; pass < 2; pass++) {
-    for (PetscInt b = 0; b < s->bins.total; b++) {
-      double part = 0;
+  for (PetscInt b = 0; b < s->bins.total; b++) {
+    double part = 0, least = PETSC_MAX_REAL;
 
-      for (PetscInt k = 0; k < points; k++) {
-        PetscInt rest = b, sub = k;
+    for (PetscInt k = 0; k < points; k++) {
+      PetscInt rest = b, sub = k;
 
-        for (PetscInt a = 0; a < d; a++) {
-          z[a * points + k] = s->bins.lower[a] + s->bins.width[a] * (rest % s->bins.count[a] + (sub % q + 0.5) / q);
-          rest /= s->bins.count[a];
-          sub /= q;
-        }
+      for (PetscInt a = 0; a < d; a++) {
+        z[a * points + k] = s->bins.lower[a] + s->bins.width[a] * (rest % s->bins.count[a] + (sub % q + 0.5) / q);
+        rest /= s->bins.count[a];
+        sub /= q;
       }
-      FPModelPotential(s->model, (int)points, FPWeightsOf(s->model, s->mapped, (int)points, z, w), V);
-      FPModelMeasure(s->model, (int)points, z, m);
-      for (PetscInt k = 0; k < points; k++) {
-        if (pass == 0)
-          least = PetscMin(least, V[k]);
-        else
-          part += m[k] * exp(-(V[k] - least) / T);
-      }
-      if (pass) sum += p[b] = part;
     }
+    FPModelPotential(s->model, (int)points, FPWeightsOf(s->model, s->mapped, (int)points, z, w), V);
+    FPModelMeasure(s->model, (int)points, z, m);
+    for (PetscInt k = 0; k < points; k++) least = PetscMin(least, V[k]);
+    for (PetscInt k = 0; k < points; k++) part += m[k] * exp(-(V[k] - least) / T);
+    p[b] = log(PetscMax(part, 1e-300)) - least / T;
+    most = PetscMax(most, p[b]);
   }
-  for (PetscInt b = 0; b < s->bins.total; b++) p[b] /= sum;
+  for (PetscInt b = 0; b < s->bins.total; b++) sum += exp(p[b] - most);
+  for (PetscInt b = 0; b < s->bins.total; b++) p[b] -= most + log(sum);
   PetscCall(PetscFree4(z, w, V, m));
   PetscFunctionReturn(0);
 }
@@ -144,36 +142,41 @@ static PetscErrorCode AddNoCells(FPObservable obs, FPProcess process, const char
   PetscFunctionReturn(0);
 }
 
-static void Distances(PetscInt n, const PetscReal p[], const PetscReal q[], PetscReal *kl, PetscReal *tv)
+/* Between probabilities p and exp(log_q). */
+static void Distances(PetscInt n, const PetscReal p[], const PetscReal log_q[], PetscReal *kl, PetscReal *tv)
 {
   *kl = *tv = 0;
   for (PetscInt k = 0; k < n; k++) {
-    if (p[k] > 0) *kl += p[k] * log(p[k] / PetscMax(q[k], 1e-300));
-    *tv += 0.5 * PetscAbsReal(p[k] - q[k]);
+    if (p[k] > 0) *kl += p[k] * (log(p[k]) - log_q[k]);
+    *tv += 0.5 * PetscAbsReal(p[k] - exp(log_q[k]));
   }
 }
 
 /* On bins of twice to four times the width, few enough for particles to know the sign of p - q in most of them: the
    sampling bias of an absolute value is no power series that a jackknife could remove. */
-static void BinnedDistances(const FPBins *bins, const PetscReal p[], const PetscReal q[], PetscReal *kl, PetscReal *tv)
+static void BinnedDistances(const FPBins *bins, const PetscReal p[], const PetscReal log_q[], PetscReal *kl,
+                            PetscReal *tv)
 {
-  const PetscInt merge         = bins->dim < 3 ? 4 : 2;
-  PetscReal      wide[2][WIDE] = {{0}};
-  PetscInt       n             = 1;
+  const PetscInt merge      = bins->dim < 3 ? 4 : 2;
+  PetscReal      wide[WIDE] = {0}, log_wide[WIDE];
+  PetscInt       n          = 1;
 
   for (PetscInt a = 0; a < bins->dim; a++) n *= bins->count[a] / merge;
+  for (PetscInt k = 0; k < n; k++) log_wide[k] = -PETSC_MAX_REAL;
   for (PetscInt b = 0; b < bins->total; b++) {
-    PetscInt rest = b, stride = 1, to = 0;
+    PetscInt  rest = b, stride = 1, to = 0;
+    PetscReal larger;
 
     for (PetscInt a = 0; a < bins->dim; a++) {
       to += stride * (rest % bins->count[a] / merge);
       stride *= bins->count[a] / merge;
       rest /= bins->count[a];
     }
-    wide[0][to] += p[b];
-    wide[1][to] += q[b];
+    wide[to] += p[b];
+    larger       = PetscMax(log_wide[to], log_q[b]);
+    log_wide[to] = larger + log(exp(log_wide[to] - larger) + exp(log_q[b] - larger));
   }
-  Distances(n, wide[0], wide[1], kl, tv);
+  Distances(n, wide, log_wide, kl, tv);
 }
 
 /* Length of the box: coordinates that the law holds at 0 are rounded like it. */
@@ -279,6 +282,24 @@ static PetscErrorCode GeneratorMoments(const Stationary *s, FPGenerator gen, con
   PetscFunctionReturn(0);
 }
 
+/* unknown[lattice]: that of each cell, or -1; freed by the caller */
+static PetscErrorCode Unknowns(FPGenerator gen, PetscInt **unknown)
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio;
+  PetscInt         dim, n, total = 1;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  for (PetscInt a = 0; a < dim; a++) total *= cells[a];
+  PetscCall(PetscMalloc1(total, unknown));
+  for (PetscInt l = 0; l < total; l++) (*unknown)[l] = -1;
+  for (PetscInt k = 0; k < n; k++) (*unknown)[node[k]] = k;
+  PetscFunctionReturn(0);
+}
+
 /* What wall_mass misses of cells that the edge of the layer cuts, where the law has a slope in them: added to *mass, a
    quarter of it to *doubt. Shares of cells alone would jump with the place of the cut from grid to grid, which no
    extrapolation sees. */
@@ -288,15 +309,12 @@ static PetscErrorCode CutCells(const Stationary *s, FPGenerator gen, const Petsc
   const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume;
   PetscReal        ratio, *center[3], *width[3];
-  PetscInt         dim, n, total = 1, stride = 1, *unknown;
+  PetscInt         dim, n, stride = 1, *unknown;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  for (PetscInt a = 0; a < dim; a++) total *= cells[a];
-  PetscCall(PetscMalloc1(total, &unknown));
-  for (PetscInt l = 0; l < total; l++) unknown[l] = -1;
-  for (PetscInt k = 0; k < n; k++) unknown[node[k]] = k;
+  PetscCall(Unknowns(gen, &unknown));
   for (PetscInt a = 0; a < dim; stride *= cells[a++]) {
     PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
     PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
@@ -321,6 +339,41 @@ static PetscErrorCode CutCells(const Stationary *s, FPGenerator gen, const Petsc
   PetscFunctionReturn(0);
 }
 
+/* What |p - q| summed over cells misses of those in which the sign of p - q, linear there, changes: (G/2 - |D|)^2/G of
+   a cell with the difference D of masses that changes by G across it. Where such cells lie changes from grid to grid,
+   which no extrapolation sees. */
+static PetscErrorCode SignChanges(FPGenerator gen, const PetscReal p[], const PetscReal q[], PetscReal *missed)
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio;
+  PetscInt         dim, n, *unknown;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(Unknowns(gen, &unknown));
+  *missed = 0;
+  for (PetscInt k = 0; k < n; k++) {
+    const PetscReal D      = PetscAbsReal(p[k] - q[k]);
+    PetscReal       square = 0, G;
+    PetscInt        stride = 1;
+
+    for (PetscInt a = 0; a < dim; stride *= cells[a++]) {
+      const PetscInt i    = node[k] / stride % cells[a];
+      const PetscInt low  = i > 0 ? unknown[node[k] - stride] : -1;
+      const PetscInt high = i < cells[a] - 1 ? unknown[node[k] + stride] : -1;
+
+      if (low < 0 || high < 0) continue;
+      square += PetscSqr(((p[high] - q[high]) / volume[high] - (p[low] - q[low]) / volume[low]) / 2 * volume[k]);
+    }
+    G = PetscSqrtReal(square);
+    if (D < G / 2) *missed += PetscSqr(G / 2 - D) / G;
+  }
+  PetscCall(PetscFree(unknown));
+  PetscFunctionReturn(0);
+}
+
 /* KL and TV to the Gibbs law on the generator's own cells, and on the bins: there, where a law of one closed class
    among several is compared, to the Gibbs law of the whole box, as particles are. */
 static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, const PetscReal pi[], FPQuantities *q)
@@ -328,27 +381,30 @@ static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, c
   FPGeneratorInfo  info;
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
-  PetscReal       *V, *w, *gibbs, *binned, *gibbs_binned, sum = 0, least = PETSC_MAX_REAL, kl, tv;
+  PetscReal       *V, *w, *gibbs, *binned, *log_binned, sum = 0, least = PETSC_MAX_REAL, kl, tv, missed = 0;
   PetscInt         n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(PetscMalloc5(n, &V, s->weights * n, &w, n, &gibbs, s->bins.total, &binned, s->bins.total, &gibbs_binned));
+  PetscCall(PetscMalloc5(n, &V, s->weights * n, &w, n, &gibbs, s->bins.total, &binned, s->bins.total, &log_binned));
   FPModelPotential(s->model, (int)n, FPWeightsOf(s->model, s->mapped, (int)n, z, w), V);
   for (PetscInt k = 0; k < n; k++) least = PetscMin(least, V[k]);
   for (PetscInt k = 0; k < n; k++) sum += gibbs[k] = measure[k] * exp(-(V[k] - least) / s->temperature);
   for (PetscInt k = 0; k < n; k++) gibbs[k] /= sum;
-  Distances(n, pi, gibbs, &kl, &tv);
+  for (PetscInt k = 0; k < n; k++) V[k] = log(measure[k]) - (V[k] - least) / s->temperature - log(sum); /* ln gibbs */
+  Distances(n, pi, V, &kl, &tv);
+  PetscCall(SignChanges(gen, pi, gibbs, &missed));
   PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs"));
-  PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs"));
+  PetscCall(FPQuantitiesAdd(q, tv + missed / 2, missed / 16, "1", "tv_gibbs"));
   PetscCall(FPBinsAggregate(&s->bins, gen, 1, pi, binned));
-  PetscCall(
-      FPBinsAggregate(&s->bins, gen, 1, gibbs, gibbs_binned)); /* on the same cells, so that equal laws are equal */
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  BinnedDistances(&s->bins, binned, info.closed_classes > 1 ? s->gibbs : gibbs_binned, &kl, &tv);
+  PetscCall(FPBinsAggregate(&s->bins, gen, 1, gibbs, log_binned)); /* on the same cells, so that equal laws are equal */
+  for (PetscInt b = 0; b < s->bins.total; b++)
+    log_binned[b] = info.closed_classes > 1 || log_binned[b] < TINY ? s->gibbs[b] : log(log_binned[b]);
+  BinnedDistances(&s->bins, binned, log_binned, &kl, &tv);
   PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs_binned"));
   PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs_binned"));
-  PetscCall(PetscFree5(V, w, gibbs, binned, gibbs_binned));
+  PetscCall(PetscFree5(V, w, gibbs, binned, log_binned));
   PetscFunctionReturn(0);
 }
 
