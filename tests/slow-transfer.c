@@ -4,30 +4,32 @@
 #include "calibrate.h"
 
 #define LINE                                                                                                           \
-  "model_type=chain model_depth=2 model_coordinates=balanced particles_count=4096 particles_steps=100 "                \
-  "particles_burn_in=20 spectrum_pairs=3 exit_region=ball exit_radius=0.45 exit_times=0.4,1.1,2.3 "                    \
-  "evolution_times=0.3,1.2,3.1 msd_times=0.3,1.2,3.1 autocorrelation_times=0.3,1.2,3.1 mixing_times=0.6,2.1 "
+  "model_type=chain model_depth=2 model_coordinates=balanced particles_count=8192 particles_steps=100 "                \
+  "particles_burn_in=20 exit_region=ball exit_times=0.4,1.1,2.3 evolution_times=0.3,1.2,3.1 msd_times=0.3,1.2,3.1 "    \
+  "autocorrelation_times=0.3,1.2,3.1 mixing_times=0.6,2.1 sharpness_times=0.3,1.2 "
 #define ALL                                                                                                            \
   {                                                                                                                    \
-    "spectrum", "stationary", "current", "exit", "evolution", "msd", "autocorrelation", "mixing", "lyapunov"           \
+    "spectrum", "stationary", "current", "exit", "evolution", "msd", "autocorrelation", "mixing", "lyapunov",          \
+        "sharpness"                                                                                                    \
   }
 
+/* Around one of the two minima: a wall keeps the law from the saddle, beyond which particles would hardly go. */
 static void test_gaussian(void **state)
 {
   static const Setting setting = {
       "SGD on Gaussian data, one sample",
       "sgd",
       ALL,
-      {LINE "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 "
-            "training_learning_rate=0.15 training_batch_size=1 training_weight_decay=0.1 training_temperature=0.05 "
-            "mesh_lower=0.05 mesh_upper=2.4 mesh_cells=480 exit_center=0.83 exit_start=0.91 exit_duration=60 "
-            "evolution_start=0.31 mixing_start=0.31"}};
+      {LINE "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 spectrum_pairs=3 "
+            "training_learning_rate=0.1 training_batch_size=1 training_weight_decay=0.1 training_temperature=0.05 "
+            "mesh_lower=0.05 mesh_upper=2.3 mesh_cells=800 exit_center=0.83 exit_start=0.91 exit_radius=0.45 "
+            "exit_duration=60 evolution_start=0.31 mixing_start=0.31 sharpness_start=0.31"}};
 
   (void)state;
   Calibrate(&setting);
 }
 
-/* Rows of a file, four at a time, in one of the two wells */
+/* Rows of a file, four at a time */
 static void test_rows(void **state)
 {
   static const Setting setting = {
@@ -36,8 +38,9 @@ static void test_rows(void **state)
       ALL,
       {LINE "data_type=file data_path=data/diabetes_bmi.csv data_inputs=body_mass_index "
             "data_targets=disease_progression data_standardize=true training_learning_rate=0.25 training_batch_size=4 "
-            "training_weight_decay=0.02 training_temperature=0.02 mesh_lower=-1.7 mesh_upper=1.8 mesh_cells=384 "
-            "exit_center=0.7 exit_start=0.63 exit_duration=60 evolution_start=0.31 mixing_start=0.31"}};
+            "training_weight_decay=0.02 training_temperature=0.06 spectrum_pairs=2 mesh_lower=0.04 mesh_upper=2.1 "
+            "mesh_cells=400 exit_center=0.7 exit_start=0.63 exit_radius=0.45 exit_duration=60 evolution_start=0.31 "
+            "mixing_start=0.31 sharpness_start=0.31"}};
 
   (void)state;
   Calibrate(&setting);
@@ -50,27 +53,29 @@ static void test_signs(void **state)
       "SGD on signs, label noise alone",
       "sgd",
       ALL,
-      {LINE "data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.9 "
-            "training_learning_rate=0.3 training_batch_size=2 mesh_lower=0.05 mesh_upper=2.2 mesh_cells=384 "
-            "exit_center=0.93 exit_start=0.81 exit_duration=60 evolution_start=0.41 mixing_start=0.41"}};
+      {LINE "data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.9 spectrum_pairs=2 "
+            "training_learning_rate=0.15 training_batch_size=1 mesh_lower=0.05 mesh_upper=2.4 mesh_cells=480 "
+            "exit_center=0.93 exit_start=0.86 exit_radius=0.34 exit_duration=60 evolution_start=0.41 mixing_start=0.41 "
+            "sharpness_start=0.41"}};
 
   (void)state;
   Calibrate(&setting);
 }
 
-/* Two weights, injected noise */
+/* Two weights, injected noise, order 4: numbers of nodes; those of cells are of order 2, on cells that are wide. */
 static void test_plane(void **state)
 {
   static const Setting setting = {
       "SGD of two weights",
       "sgd",
-      {"spectrum", "stationary", "exit", "evolution", "msd", "autocorrelation"},
+      {"spectrum", "stationary", "evolution", "msd", "autocorrelation", "sharpness"},
       {"model_type=chain model_depth=2 particles_count=4096 particles_steps=30 particles_burn_in=10 spectrum_pairs=2 "
-       "exit_region=ball exit_center=0.7,0.6 exit_radius=0.8 exit_start=0.6,0.8 exit_times=0.5,1.3 exit_duration=60 "
-       "evolution_times=0.5,1.3 evolution_start=0.4,0.7 msd_times=0.5,1.3 autocorrelation_times=0.5,1.3 "
-       "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.5 training_learning_rate=0.25 "
-       "training_batch_size=2 training_weight_decay=0.15 training_temperature=0.2 mesh_lower=-2.4,-2.5 "
-       "mesh_upper=2.5,2.4 mesh_cells=48,48"}};
+       "evolution_times=0.5,1.25 evolution_start=0.4,0.7 msd_times=0.5,1.25 autocorrelation_times=0.5,1.25 "
+       "sharpness_times=0.5,1.25 sharpness_start=0.4,0.7 data_type=gaussian data_teacher=0.8 data_second_moment=0.9 "
+       "data_label_noise=0.5 training_learning_rate=0.25 training_batch_size=2 training_weight_decay=0.15 "
+       "training_temperature=0.2 mesh_lower=-2.4,-2.5 mesh_upper=2.5,2.4 mesh_cells=36,36 transfer_order=4"},
+      " wall_mass kl_gibbs_binned tv_gibbs_binned w1_p_gibbs entropy_binned free_energy_binned markov_defect_p "
+      "exponent_misfit "};
 
   (void)state;
   Calibrate(&setting);

@@ -374,6 +374,41 @@ static PetscErrorCode SignChanges(FPGenerator gen, const PetscReal p[], const Pe
   PetscFunctionReturn(0);
 }
 
+/* A transfer operator's law is of nodes: functions go on beyond the last one as between the last two (order 2) or four,
+   so that where a law is flat at a wall, 9/8 or 13/12 of the cell there is on its node and as much less on the next.
+   What that does to wall_mass is taken off *mass, a quarter of it added to *doubt. */
+static PetscErrorCode EndCells(const Stationary *s, FPGenerator gen, const PetscReal pi[], PetscReal *mass,
+                               PetscReal *doubt)
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        ratio, step, *center, *width, moved = 0;
+  PetscInt         dim, n, stride = 1;
+  FPGeneratorInfo  info;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetStep(gen, &step));
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  if (step == 0) PetscFunctionReturn(0);
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  for (PetscInt a = 0; a < dim; stride *= cells[a++]) {
+    PetscCall(PetscMalloc2(cells[a], &center, cells[a], &width));
+    PetscCall(FPGeneratorAxis(gen, a, center, width));
+    for (PetscInt k = 0; k < n; k++) {
+      const PetscInt i = node[k] / stride % cells[a], next = i == 0 ? 1 : cells[a] - 2;
+
+      if (i > 0 && i < cells[a] - 1) continue;
+      moved += pi[k] / (info.order == 4 ? 13 : 9) *
+               (LayerShare(s, a, center[i], width[i]) - LayerShare(s, a, center[next], width[next]));
+    }
+    PetscCall(PetscFree2(center, width));
+  }
+  *mass -= moved;
+  *doubt += PetscAbsReal(moved) / 4;
+  PetscFunctionReturn(0);
+}
+
 /* KL and TV to the Gibbs law on the generator's own cells, and on the bins: there, where a law of one closed class
    among several is compared, to the Gibbs law of the whole box, as particles are. */
 static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, const PetscReal pi[], FPQuantities *q)
@@ -490,6 +525,7 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
   PetscCall(PetscCalloc1(AccumulatorSize(s), &m));
   PetscCall(GeneratorMoments(s, gen, pi, m));
   if (s->bounded && cells) PetscCall(CutCells(s, gen, pi, &m[WALL], &wall));
+  if (s->bounded && cells) PetscCall(EndCells(s, gen, pi, &m[WALL], &wall));
   PetscCall(AddMoments(s, m, info.mixing_error + ROUNDING, cells ? wall : -1, q));
   if (s->temperature > 0) PetscCall(FPQuantitiesAdd(q, s->temperature, 0, "weight^2/time", "gibbs_temperature"));
   if (s->gibbs && !info.degenerate && cells) PetscCall(GeneratorDistances(s, gen, pi, q));
