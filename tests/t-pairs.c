@@ -1,6 +1,7 @@
 /* t-pairs.c: every registered model in every coordinate system, with every preset of a process and every observable,
    end to end and coarsely: no error, every promised number is there or says why not, all are finite, no two engines
-   contradict each other. What is refused is refused in one line, and `dlnfp list` says so. */
+   contradict each other. Discrete algorithms by their transfer operator, where it is known, with every observable. What
+   is refused is refused in one line, and `dlnfp list` says so. */
 #include "test.h"
 #include "fprun.h"
 #include <fcntl.h>
@@ -116,6 +117,102 @@ static const Setting settings[] = {
      {TRAINING, "model_type", "ou", "model_drift", "1.3,-0.9,0.4,0.7", "model_diffusion", "0.12,0.03,0.03,0.08",
       "mesh_lower", "-1.7,-1.8", "mesh_upper", "1.6,1.5", "mesh_cells", "32,24"}},
 };
+
+/* By engine transfer: laws of a step that are known exactly beside particles, others by themselves. */
+#define EXACT "engines", "transfer,particles"
+#define NORMAL "engines", "transfer", "transfer_batch_law", "gaussian", "processes", "sgd,gd"
+static const Setting transfers[] = {
+    {"transfer: chain, balanced", 1, 1, 1, 1, 0, {TRAINING,      WARM,          ONE_INPUT,           EXACT,
+                                                  "processes",   "sgd,svag,gd", "model_type",        "chain",
+                                                  "model_depth", "2",           "model_coordinates", "balanced",
+                                                  "mesh_lower",  "-2.1",        "mesh_upper",        "2.3",
+                                                  "mesh_cells",  "64",          "transfer_nodes",    "8"}},
+    {"transfer: one weight, label noise alone", 1, 1, 1, 1, 1, {TRAINING,       EXACT,        "processes",
+                                                                "sgd",          "data_type",  "rademacher",
+                                                                "data_teacher", "0.8",        "data_label_noise",
+                                                                "1.1",          "model_type", "chain",
+                                                                "model_depth",  "1",          "mesh_lower",
+                                                                "-0.6",         "mesh_upper", "2.1",
+                                                                "mesh_cells",   "64"}},
+    {"transfer: rows of a file, balanced, order 4",
+     1,
+     1,
+     1,
+     1,
+     0,
+     {TRAINING,
+      WARM,
+      EXACT,
+      "processes",
+      "sgd,gd",
+      "data_type",
+      "file",
+      "data_path",
+      "data/diabetes_bmi.csv",
+      "data_inputs",
+      "body_mass_index",
+      "data_targets",
+      "disease_progression",
+      "data_standardize",
+      "true",
+      "model_type",
+      "chain",
+      "model_depth",
+      "2",
+      "model_coordinates",
+      "balanced",
+      "mesh_lower",
+      "-2.1",
+      "mesh_upper",
+      "2.3",
+      "mesh_cells",
+      "96",
+      "transfer_order",
+      "4"}},
+    {"transfer: chain, weights", 2, 1, 1, 1, 1, {TRAINING,    "training_temperature",
+                                                 "0.15",      "training_learning_rate",
+                                                 "0.2",       ONE_INPUT,
+                                                 EXACT,       "processes",
+                                                 "sgd",       "model_type",
+                                                 "chain",     "model_depth",
+                                                 "2",         "mesh_lower",
+                                                 "-2.3,-2.2", "mesh_upper",
+                                                 "2.1,2.2",   "mesh_cells",
+                                                 "24,20",     "transfer_nodes",
+                                                 "6"}},
+    {"transfer: OU without a potential",
+     2,
+     0,
+     1,
+     0,
+     1,
+     {TRAINING, WARM, EXACT, "training_learning_rate", "0.2", "processes", "sgd", "model_type", "ou", "model_drift",
+      "1.3,-0.9,0.4,0.7", "model_diffusion", "0.12,0.03,0.03,0.08", "mesh_lower", "-1.9,-2", "mesh_upper", "1.8,1.7",
+      "mesh_cells", "24,24"}},
+    {"transfer: diagonal, normal batches",
+     2,
+     2,
+     1,
+     1,
+     1,
+     {TRAINING, WARM, TWO_INPUTS, NORMAL, "training_learning_rate", "0.2", "model_type", "diagonal", "mesh_lower",
+      "-1.8,-1.7", "mesh_upper", "1.8,1.6", "mesh_cells", "20,20"}},
+    {"transfer: symmetric of rank 1, normal batches",
+     2,
+     4,
+     1,
+     1,
+     1,
+     {TRAINING, WARM, TWO_BY_TWO, NORMAL, "training_learning_rate", "0.2", "model_type", "symmetric", "mesh_lower",
+      "-1.8,-1.7", "mesh_upper", "1.8,1.6", "mesh_cells", "20,20"}},
+    {"transfer: factorisation, aligned, normal batches",
+     2,
+     4,
+     1,
+     1,
+     0,
+     {TRAINING, WARM, TWO_BY_TWO, NORMAL, "training_learning_rate", "0.2", "model_type", "factorisation",
+      "model_coordinates", "aligned", "mesh_lower", "-1.8,-1.4", "mesh_upper", "1.8,1.3", "mesh_cells", "20,20"}}};
 
 static const char *const processes[] = {"sgd",        "gd",           "svag", "langevin", "ald", "ald2",
                                         "fractional", "central_flow", "ald3", "rod_flow", "levy"};
@@ -233,7 +330,7 @@ static void Promise(const json_t *root, const char *title, const char *process, 
 static void CheckPromises(const Setting *s, const json_t *root, const char *process, const char *engine)
 {
   static const char *const spectrum[] = {"decay_rate[1]|gap", "frequency[1]|gap", "gap", "relaxation_time|gap"};
-  const PetscBool          generator  = (PetscBool)!strcmp(engine, "generator");
+  const PetscBool          generator  = (PetscBool)strcmp(engine, "particles"); /* or a transfer operator */
   const char              *p          = s->maps > 1 ? "mean_p[0][0]" : "mean_p";
 
   for (size_t k = 0; k < sizeof(spectrum) / sizeof(spectrum[0]); k++)
@@ -359,6 +456,39 @@ static void RunSetting(const Setting *s)
   assert_int_equal(system(path), 0);
 }
 
+/* Every process that the setting names */
+static void test_transfer(void **state)
+{
+  const Setting *s       = (const Setting *)*state;
+  char           dir[64] = "/tmp/dlnfp-pairs-XXXXXX", path[128], names[64] = "", *rest = names;
+  PetscBool      both = PETSC_FALSE;
+  PetscInt       disagreements;
+  FPConfig       config = MakeConfig(s);
+  json_t        *root;
+
+  assert_non_null(mkdtemp(dir));
+  for (PetscInt k = 0; s->keys[k]; k += 2) {
+    if (!strcmp(s->keys[k], "processes")) (void)snprintf(names, sizeof(names), "%s", s->keys[k + 1]);
+    if (!strcmp(s->keys[k], "engines")) both = (PetscBool)(strstr(s->keys[k + 1], "particles") != NULL);
+  }
+  must(QuietRun(config, dir, &disagreements));
+  must(FPConfigDestroy(&config));
+  (void)snprintf(path, sizeof(path), "%s/results.json", dir);
+  root = json_load_file(path, 0, NULL);
+  assert_non_null(root);
+  CheckRows(s, root);
+  for (const char *name = strsep(&rest, ","); name; name = strsep(&rest, ",")) {
+    CheckPromises(s, root, name, "transfer");
+    Promise(root, s->title, name, "transfer", "lyapunov", "exponent_orbit");
+    Promise(root, s->title, name, "transfer", "current", "irreversibility_binned|entropy_production_binned");
+    Promise(root, s->title, name, "transfer", "sharpness", "batch_sharpness[t=3.02]|sharpness");
+    if (both) CheckPromises(s, root, name, "particles");
+  }
+  json_decref(root);
+  (void)snprintf(path, sizeof(path), "rm -rf %s", dir);
+  assert_int_equal(system(path), 0);
+}
+
 static void test_setting(void **state)
 {
   RunSetting((const Setting *)*state);
@@ -372,7 +502,15 @@ static void test_refused(void **state)
     const char *key[2], *value[2];
   } cases[] = {{0, {"langevin_temperature"}, {"0"}},
                {8, {"mesh_lower", "mesh_upper"}, {"0,0,0,0,0,0,0,0", "1,1,1,1,1,1,1,1"}},
-               {8, {"engines"}, {"generator"}}};
+               {8, {"engines"}, {"generator"}},
+               {1, {"engines", "processes"}, {"transfer", "sgd"}}, /* 2-D, no injected noise */
+               {2, {"engines", "processes"}, {"transfer", "sgd"}}, /* 3-D */
+               {4, {"engines", "processes"}, {"transfer", "sgd"}}, /* a map of the weights */
+               {5, {"engines", "processes"}, {"transfer", "sgd"}}, /* batches of vectors */
+               {6, {"engines", "processes"}, {"transfer", "sgd"}},
+               {8, {"engines", "processes"}, {"transfer", "sgd"}}, /* no mesh */
+               {9, {"engines", "processes"}, {"transfer", "sgd"}},
+               {10, {"engines", "processes"}, {"transfer", "gd"}}}; /* a deterministic map */
 
   (void)state;
   for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
@@ -397,16 +535,20 @@ static void test_list(void **state)
   must(FPRunListObservables(out));
   (void)fclose(out);
   check(strstr(text, "unsupported:"), "no list of what is unsupported");
-  for (const char **w = (const char *[]){"gd at temperature 0", "no mesh", "more than 3 coordinates", NULL}; *w; w++)
+  for (const char **w =
+           (const char *[]){"gd at temperature 0", "no mesh", "more than 3 coordinates", "no normal variable",
+                            "2 coordinates, temperature 0", "batches of vectors", NULL};
+       *w; w++)
     check(strstr(text, *w), "the list does not say %s", *w);
   free(text);
 }
 
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
+#define TRANSFERS (sizeof(transfers) / sizeof(transfers[0]))
 
 int main(int argc, char **argv)
 {
-  struct CMUnitTest tests[SETTINGS + 2];
+  struct CMUnitTest tests[SETTINGS + TRANSFERS + 2];
   int               failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
@@ -416,9 +558,15 @@ int main(int argc, char **argv)
     tests[k].test_func     = test_setting;
     tests[k].initial_state = (void *)&settings[k];
   }
-  tests[SETTINGS]     = (struct CMUnitTest)cmocka_unit_test(test_refused);
-  tests[SETTINGS + 1] = (struct CMUnitTest)cmocka_unit_test(test_list);
-  failed              = cmocka_run_group_tests(tests, NULL, NULL);
+  for (size_t k = 0; k < TRANSFERS; k++) {
+    tests[SETTINGS + k].name          = transfers[k].title;
+    tests[SETTINGS + k].test_func     = test_transfer;
+    tests[SETTINGS + k].initial_state = (void *)&transfers[k];
+  }
+  tests[SETTINGS + TRANSFERS]     = (struct CMUnitTest)cmocka_unit_test(test_refused);
+  tests[SETTINGS + TRANSFERS + 1] = (struct CMUnitTest)cmocka_unit_test(test_list);
+  cmocka_set_test_filter(getenv("TEST_FILTER")); /* such as "transfer*": one part alone, by hand */
+  failed = cmocka_run_group_tests(tests, NULL, NULL);
   must(SlepcFinalize());
   return failed;
 }

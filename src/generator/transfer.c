@@ -287,9 +287,9 @@ static PetscErrorCode StoreRow(Builder *b, PetscInt k, PetscBool killing, Rows *
     kept += value;
   }
   b->count = 0;
-  PetscCheck(PetscAbsReal(total - 1) < 1e-10 || (killing && total < 1), PETSC_COMM_SELF, PETSC_ERR_PLIB,
-             "a step from node %" PetscInt_FMT " has probability %.15g", k, (double)total);
-  if (!killing) total = 1;
+  PetscCheck(PetscAbsReal(total - 1) < 1e-10 || (killing && (total < 1 || gen->info.interpolates)), PETSC_COMM_SELF,
+             PETSC_ERR_PLIB, "a step from node %" PetscInt_FMT " has probability %.15g", k, (double)total);
+  if (!killing || total > 1) total = 1; /* cubics swing above the share that stays */
   for (PetscInt i = rows->first[k]; i < at; i++) rows->value[i] *= total / kept;
   gen->kill[k]       = killing ? PetscMax(0, 1 - total) / gen->step : 0;
   rows->first[k + 1] = at;
