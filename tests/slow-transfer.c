@@ -3,6 +3,7 @@
    line and in the plane of two weights. */
 #include "calibrate.h"
 
+/* Cells: 64 bins and their multiples fit on all three grids, else bounds of what is binned are ten times as wide. */
 #define LINE                                                                                                           \
   "model_type=chain model_depth=2 model_coordinates=balanced particles_count=8192 particles_steps=100 "                \
   "particles_burn_in=20 exit_region=ball exit_times=0.4,1.1,2.3 evolution_times=0.3,1.2,3.1 msd_times=0.3,1.2,3.1 "    \
@@ -20,9 +21,9 @@ static void test_gaussian(void **state)
       "SGD on Gaussian data, one sample",
       "sgd",
       ALL,
-      {LINE "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 spectrum_pairs=3 "
+      {LINE "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 spectrum_pairs=2 "
             "training_learning_rate=0.1 training_batch_size=1 training_weight_decay=0.1 training_temperature=0.05 "
-            "mesh_lower=0.05 mesh_upper=2.3 mesh_cells=800 exit_center=0.83 exit_start=0.91 exit_radius=0.45 "
+            "mesh_lower=0.05 mesh_upper=2.3 mesh_cells=768 exit_center=0.83 exit_start=0.91 exit_radius=0.45 "
             "exit_duration=60 evolution_start=0.31 mixing_start=0.31 sharpness_start=0.31"}};
 
   (void)state;
@@ -38,23 +39,24 @@ static void test_rows(void **state)
       ALL,
       {LINE "data_type=file data_path=data/diabetes_bmi.csv data_inputs=body_mass_index "
             "data_targets=disease_progression data_standardize=true training_learning_rate=0.25 training_batch_size=4 "
-            "training_weight_decay=0.02 training_temperature=0.06 spectrum_pairs=2 mesh_lower=0.04 mesh_upper=2.1 "
-            "mesh_cells=400 exit_center=0.7 exit_start=0.63 exit_radius=0.45 exit_duration=60 evolution_start=0.31 "
+            "training_weight_decay=0.02 training_temperature=0.12 spectrum_pairs=2 mesh_lower=-2.4 mesh_upper=2.5 "
+            "mesh_cells=512 exit_center=0.7 exit_start=0.63 exit_radius=0.45 exit_duration=60 evolution_start=0.31 "
             "mixing_start=0.31 sharpness_start=0.31"}};
 
   (void)state;
   Calibrate(&setting);
 }
 
-/* Label noise alone: it vanishes at the saddle, which the law keeps away from. */
+/* Label noise alone: it vanishes at the saddle, which the law keeps away from. Modes beyond the first grow there, so
+   that their variance is hardly finite and particles take them for faster: with one mode. */
 static void test_signs(void **state)
 {
   static const Setting setting = {
       "SGD on signs, label noise alone",
       "sgd",
       ALL,
-      {LINE "data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.9 spectrum_pairs=2 "
-            "training_learning_rate=0.15 training_batch_size=1 mesh_lower=0.05 mesh_upper=2.4 mesh_cells=480 "
+      {LINE "data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.9 spectrum_pairs=1 "
+            "training_learning_rate=0.15 training_batch_size=1 mesh_lower=0.05 mesh_upper=2.4 mesh_cells=768 "
             "exit_center=0.93 exit_start=0.86 exit_radius=0.34 exit_duration=60 evolution_start=0.41 mixing_start=0.41 "
             "sharpness_start=0.41"}};
 

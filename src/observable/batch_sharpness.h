@@ -8,7 +8,8 @@ typedef struct {
   FPModel    model; /* whose coordinates are all the weights, or a map of them */
   FPTraining training;
   PetscBool  whole; /* one batch of all the data: gradient descent */
-  PetscInt   weights, inputs, targets, count;
+  PetscInt   weights, inputs, targets, count,
+      stride;           /* stride: of the lanes where particles take expectations; 0: draw */
   PetscReal *u, *share; /* nodes (x, y) of the data, exact for polynomials of degree 6; NULL: the noise is additive */
   FPSampler  sampler;
 } FPBatchSharpness;
@@ -17,7 +18,8 @@ PETSC_INTERN PetscErrorCode FPBatchSharpnessSetUp(FPModel model, FPProcess proce
 PETSC_INTERN PetscErrorCode FPBatchSharpnessFree(FPBatchSharpness *s);
 /* Both expectations at one point w[weights], exactly. */
 PETSC_INTERN void FPBatchSharpnessAt(const FPBatchSharpness *s, const double w[], double *curvature, double *square);
-/* One batch each for the lanes of a block at w[weights][FP_BLOCK]: sums over them. draw: which batch of the step. */
+/* One batch each for the lanes of a block at w[weights][FP_BLOCK], or expectations at some of them: sums over them.
+   draw: which batch of the step. */
 PETSC_INTERN void FPBatchSharpnessDraw(const FPBatchSharpness *s, const FPMove *move, PetscInt draw, const double *w,
                                        double *curvature, double *square);
 #endif

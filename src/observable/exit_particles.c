@@ -12,7 +12,8 @@
    alpha = 2 c is 0.5826 sqrt(2) (M. Broadie, P. Glasserman, S. Kou, Math. Finance 7 (1997)), and the bridge is used.
    Jumps leave at a time of their step that is uniform. A discrete algorithm leaves with the first step that ends
    outside. The slowest rate is the number of exits after a time over the time lived after it, as
-   of an exponential tail; the same from an earlier time says how far the tail is from one. */
+   of an exponential tail (geometric, of a discrete algorithm); the same from an earlier time says how far the tail is
+   from one. */
 #include "exitimpl.h"
 #include <gsl/gsl_sf_zeta.h>
 #include <math.h>
@@ -378,20 +379,26 @@ static PetscReal Median(FPExit *e, const double sums[], PetscBool all)
   return Edge(e, e->middle) + (0.5 - seen / sums[COUNT]) / e->density;
 }
 
-/* Exits after the time over the time lived after it; from the next edge of a bin. */
+/* Exits after the time over the time lived after it; from the next edge of a bin. Of a discrete algorithm the share q
+   of the steps at risk that lead out, as the rate -ln(1 - q) per step. */
 static PetscReal TailRate(const FPExit *e, const double sums[], PetscReal time)
 {
-  const double *exits = sums + TIMES + e->times.n, *times = exits + BINS;
-  double        left = 0, lived = 0;
-  PetscInt      first = 0;
+  const double   *exits = sums + TIMES + e->times.n, *times = exits + BINS;
+  const PetscBool steps = (PetscBool)(!e->sde && e->beta == 1);
+  double          left = 0, lived = 0;
+  PetscReal       from;
+  PetscInt        first = 0;
 
   while (first < BINS && Edge(e, first) < time) first++;
+  from = Edge(e, first);
+  if (steps) from = e->dt * (PetscMax(1, PetscCeilReal(from / e->dt - 1e-9)) - 1);
   for (PetscInt b = first; b < BINS; b++) {
     left += exits[b];
-    lived += times[b] - exits[b] * Edge(e, first);
+    lived += times[b] - exits[b] * from;
   }
-  lived += (sums[COUNT] - sums[EXITS]) * (e->end - Edge(e, first));
-  return left >= 10 && lived > 0 ? left / lived : NAN;
+  lived += (sums[COUNT] - sums[EXITS]) * (e->end - from);
+  if (!(left >= 10 && lived > 0)) return NAN;
+  return steps ? -log1p(-PetscMin(left * e->dt / lived, 1 - PETSC_SMALL)) / e->dt : left / lived;
 }
 
 /* Where the tail begins: the second mode has lost a factor 100 against the first, or a tenth is left. Where it has not
@@ -423,7 +430,7 @@ static PetscErrorCode AddMoments(FPExit *e, const double sums[], FPQuantities *q
   if (all) FindTail(e, sums);
   rate = e->seen ? TailRate(e, sums, e->tail) : NAN;
   if (left > 0) rest = isnan(rate) ? TailRate(e, sums, 0) : rate;
-  if (left > 0) rest = 1 / rest; /* the mean time that a particle still inside has before it */
+  if (left > 0) rest = e->sde ? 1 / rest : -e->dt / expm1(-rest * e->dt); /* mean time before those still inside */
   last = e->end + rest;
   if (left <= SURVIVORS * n) {
     mean     = (sums[TIME] + left * last) / n;

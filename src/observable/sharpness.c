@@ -13,7 +13,7 @@
 #include <petscblaslapack.h>
 #include <stdio.h>
 
-#define SHOTS 16       /* of the stationary law, by particles */
+#define SHOTS 8        /* of the stationary law, by particles */
 #define STILL 1e-24    /* mean square of gradients that are rounding */
 #define MOST_NODES 3e8 /* nodes of the data times cells of the grid */
 #define TOO_MANY "the rows of the data times the cells of the grid are too many; particles draw batches"
