@@ -2,15 +2,13 @@
    closed forms and against Nystroem's method: the stationary law by Gauss-Legendre nodes and the exact density of a
    step, which converges exponentially. Irreversibility on bins against the same, and entropy production of a linear
    chain in the plane against its closed form. Curvature along the gradients of mini-batches against moments of one
-   weight and against all batches of a few rows. */
-#include "scene.h"
+   weight and against all batches of a few rows. A run with all three engines compares every number that two of them
+   say. */
+#include "runs.h"
 #include "../src/observable/batch_sharpness.h"
 #include "../src/run/runimpl.h"
 #include <gsl/gsl_integration.h>
 #include <gsl/gsl_sf_dawson.h>
-#include <math.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #define LEVELS 3
 #define EULER 0.57721566490153286
@@ -386,15 +384,97 @@ static void test_batches(void **state)
   (void)remove(path);
 }
 
+static const char *Text(const json_t *row, const char key[])
+{
+  return json_string_value(json_object_get(row, key));
+}
+
+static PetscBool Alike(const json_t *a, const json_t *b)
+{
+  return (PetscBool)(!strcmp(Text(a, "process"), Text(b, "process")) &&
+                     !strcmp(Text(a, "observable"), Text(b, "observable")) &&
+                     !strcmp(Text(a, "quantity"), Text(b, "quantity")));
+}
+
+/* Cross-checks of a process, each between the two engines, and as many as there are numbers that both say. */
+static PetscInt Pairs(const json_t *root, const char process[], const char grid[])
+{
+  const json_t *rows = json_object_get(root, "results");
+  json_t       *row, *other, *pair;
+  size_t        i, j;
+  PetscInt      numbers = 0, pairs = 0;
+
+  json_array_foreach(rows, i, row)
+  {
+    if (strcmp(Text(row, "process"), process) || !json_object_get(row, "value")) continue;
+    if (strcmp(Text(row, "engine"), grid)) continue;
+    json_array_foreach(rows, j, other) numbers +=
+        Alike(row, other) && json_object_get(other, "value") && !strcmp(Text(other, "engine"), "particles");
+  }
+  json_array_foreach(json_object_get(root, "crosscheck"), i, pair)
+  {
+    const json_t *engines = json_object_get(pair, "engines");
+
+    if (strcmp(Text(pair, "process"), process)) continue;
+    pairs++;
+    check(!strcmp(json_string_value(json_array_get(engines, 0)), grid) &&
+              !strcmp(json_string_value(json_array_get(engines, 1)), "particles"),
+          "%s of %s: not %s beside particles", Text(pair, "quantity"), process, grid);
+    check(json_is_true(json_object_get(pair, "agree")) && fabs(json_number_value(json_object_get(pair, "z"))) < 5,
+          "%s of %s: z = %g", Text(pair, "quantity"), process, json_number_value(json_object_get(pair, "z")));
+  }
+  check(pairs == numbers, "%s: %d cross-checks of %d numbers", process, (int)pairs, (int)numbers);
+  return pairs;
+}
+
+/* SGD by transfer operator and particles, ALD by generator and particles, each beside the other by the sharpest of its
+   engines. */
+static void test_three_engines(void **state)
+{
+  json_t *root =
+      Run("model_type=chain model_depth=2 model_coordinates=balanced data_type=gaussian data_teacher=0.9 "
+          "data_second_moment=1.1 data_label_noise=0.6 training_learning_rate=0.15 training_batch_size=3 "
+          "training_weight_decay=0.05 training_temperature=0.07 mesh_lower=-2.3 mesh_upper=2.4 "
+          "mesh_cells=192 processes=sgd,ald engines=generator,transfer,particles particles_count=4096 "
+          "particles_steps=160 particles_burn_in=20 spectrum_pairs=2 observables=spectrum,stationary,current,"
+          "lyapunov,sharpness,exit,evolution,msd,autocorrelation,mixing exit_region=ball exit_center=0.9 "
+          "exit_radius=0.5 exit_start=0.7 exit_times=0.4,1.7 evolution_times=0.4,1.7 evolution_start=0.3 "
+          "msd_times=0.4,1.7 autocorrelation_times=0.4,1.7 mixing_times=0.4,1.7 mixing_start=0.3");
+  json_t *row;
+  size_t  i;
+  int     found = 0;
+
+  (void)state;
+  check(Pairs(root, "sgd", "transfer") > 45, "few cross-checks of sgd");
+  check(Pairs(root, "ald", "generator") > 40, "few cross-checks of ald");
+  json_array_foreach(json_object_get(root, "comparison"), i, row)
+  {
+    const json_t *engines = json_object_get(row, "engines");
+    double        value, exact, error;
+
+    if (strcmp(Text(row, "quantity"), "gap") && strcmp(Text(row, "quantity"), "exponent_orbit")) continue;
+    found++;
+    check(!strcmp(json_string_value(json_array_get(engines, 0)), "generator") &&
+              !strcmp(json_string_value(json_array_get(engines, 1)), "transfer"),
+          "%s of ald is not compared by grids", Text(row, "quantity"));
+    value = Value(root, "ald", "generator", Text(row, "observable"), Text(row, "quantity"), &error);
+    exact = Value(root, "sgd", "transfer", Text(row, "observable"), Text(row, "quantity"), &error);
+    check(fabs(json_number_value(json_object_get(row, "difference")) - (value - exact)) < 1e-12 * fabs(exact),
+          "difference of %s", Text(row, "quantity"));
+  }
+  check(found == 2, "%d comparisons of gap and exponent", found);
+  json_decref(root);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_weight), cmocka_unit_test(test_signs),
                                      cmocka_unit_test(test_rows),       cmocka_unit_test(test_irreversibility),
                                      cmocka_unit_test(test_rotation),   cmocka_unit_test(test_batch_sharpness),
-                                     cmocka_unit_test(test_batches)};
+                                     cmocka_unit_test(test_batches),    cmocka_unit_test(test_three_engines)};
   int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
-  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  failed = cmocka_run_group_tests(tests, MakeFolder, RemoveFolder);
   return SlepcFinalize() || failed;
 }
