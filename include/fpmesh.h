@@ -25,6 +25,7 @@ PETSC_EXTERN void           FPMeshMap(FPMesh mesh, PetscInt axis, PetscReal xi, 
 PETSC_EXTERN void           FPMeshUnmap(FPMesh mesh, PetscInt axis, PetscReal z, PetscReal *xi);
 /* The same cells and walls on [lower, upper], with Chebyshev points of the first kind as centres of cells; 1-D. */
 PETSC_EXTERN PetscErrorCode FPMeshCreateChebyshev(FPMesh mesh, PetscReal lower, PetscReal upper, FPMesh *chebyshev);
+PETSC_EXTERN PetscErrorCode FPMeshCreateOpen(FPMesh mesh, FPMesh *open); /* the same with absorbing walls */
 PETSC_EXTERN PetscErrorCode FPMeshList(FILE *out);
 PETSC_EXTERN PetscErrorCode FPMeshDestroy(FPMesh *mesh);
 #endif

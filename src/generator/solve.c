@@ -13,6 +13,7 @@
 #define BLOCK_STEPS 200
 #define DEPTH 75.0 /* of -ln pi that the symmetric form of a chain can hold */
 #define AGAIN 2
+#define TIE 1e-11
 #define ROUNDING 4e-15 /* absolute accuracy of an eigenvalue, of the largest rate */
 
 PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symmetric, PetscReal shift, PetscBool pinned, Mat *A)
@@ -309,6 +310,7 @@ static PetscErrorCode StoreModes(FPGenerator gen, EPS eps, EPS adjoint, Mat A, P
   for (PetscInt m = 0; m < converged; m++) {
     PetscCall(EPSGetEigenvalue(eps, m, &kr, &ki));
     RateOf(gen, kr, ki, &key[m], &frequency);
+    if (gen->step > 0 && !(kr > 0 && ki == 0)) key[m] += TIE / gen->step; /* behind 1, where -1 is as large */
     order[m] = m;
   }
   PetscCall(PetscSortRealWithPermutation(converged, key, order));

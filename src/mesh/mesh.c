@@ -208,6 +208,15 @@ PetscErrorCode FPMeshCreateChebyshev(FPMesh mesh, PetscReal lower, PetscReal upp
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPMeshCreateOpen(FPMesh mesh, FPMesh *open)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscNew(open));
+  **open = *mesh;
+  for (PetscInt f = 0; f < 2 * mesh->box.dim; f++) (*open)->box.face[f] = FP_ABSORBING;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPMeshGetBox(FPMesh mesh, const FPBox **box)
 {
   PetscFunctionBegin;

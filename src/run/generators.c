@@ -4,9 +4,7 @@
 #include <petsctime.h>
 
 #define MOST_TAIL 0.02 /* of the law beyond the box, without a warning */
-#define KILLED 1e-12   /* of the mass per step: something is */
 #define INTERVAL 1e-12 /* of its length: how well the ends of an invariant interval are known */
-#define LEAVES 1e-9    /* probability of a step out of the box that is worth a warning */
 
 typedef struct {
   FPQuantities q[FP_MAX_OBSERVABLES];
@@ -67,34 +65,6 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const cha
   PetscFunctionReturn(0);
 }
 
-/* How often a discrete algorithm steps out of the box, which a normalisable law never does in a box that is wide
-   enough. */
-static PetscErrorCode AddDivergence(FPRunObjects *run, const char process[], FPGenerator gen)
-{
-  const PetscReal *beyond, *pi, *mu, *z, *measure, *volume;
-  const PetscInt  *node;
-  PetscInt         n;
-  PetscReal        rate = 0;
-
-  PetscFunctionBegin;
-  PetscCall(FPGeneratorGetBeyond(gen, &beyond));
-  if (!beyond) PetscFunctionReturn(0);
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(FPGeneratorStationary(gen, &pi));
-  PetscCall(FPGeneratorGetMultipliers(gen, &mu));
-  for (PetscInt k = 0; k < n; k++) rate += pi[k] * beyond[k];
-  if (mu[0] < 1 - KILLED) rate = 1 - mu[0]; /* the other walls may mirror */
-  if (rate > LEAVES)
-    PetscCall(FPResultsWarn(
-        run->results,
-        mu[0] < 1 - KILLED ? "%s leaves the box with probability %.3g per step, where it is killed: its law is the "
-                             "quasi-stationary one, and divergence_rate its rate"
-                           : "%s leaves the box with probability %.3g per step and is mirrored at the walls: the "
-                             "law is that of the box; mesh_faces: absorbing gives the divergence rate",
-        process, (double)rate));
-  PetscFunctionReturn(0);
-}
-
 PetscErrorCode FPRunIsDiscrete(const FPRunObjects *run, PetscInt p, PetscBool *discrete)
 {
   FPAlgorithm algorithm;
@@ -129,7 +99,7 @@ static PetscErrorCode AddInterval(FPRunObjects *run, const char process[], FPGen
 }
 
 /* What the discretisation had to do, as numbers. */
-static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FPGenerator gen)
+static PetscErrorCode AddDiagnostics(FPRunObjects *run, PetscInt p, const char process[], FPGenerator gen)
 {
   FPGeneratorInfo info;
 
@@ -170,7 +140,7 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, const char process[], FP
     PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "capped_share",
                            info.capped_share, 0, FP_BOUND, "1"));
   PetscCall(AddInterval(run, process, gen));
-  PetscCall(AddDivergence(run, process, gen));
+  PetscCall(FPRunAddDivergence(run, p, gen));
   PetscFunctionReturn(0);
 }
 
@@ -266,7 +236,7 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
       PetscCall(FPObservableAlign(run->observable[o], &answers[0].q[o], &answers[l].q[o]));
   for (PetscInt o = 0; o < run->observables; o++)
     PetscCall(AddRows(run, name, FPGeneratorEngine(gen), o, levels, answers, ratio, info.order));
-  PetscCall(AddDiagnostics(run, name, gen));
+  PetscCall(AddDiagnostics(run, p, name, gen));
   PetscCall(AddOwnAxes(run, name, gen));
   PetscCall(FPRunWarnResolution(run, p));
   for (PetscInt l = 0; l < levels; l++)

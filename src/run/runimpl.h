@@ -80,7 +80,9 @@ PETSC_INTERN PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p);
 /* Is the mesh fine enough for the law of process p at the minimum? Far from it: bad input; nearly: a warning. */
 PETSC_INTERN PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p);
 PETSC_INTERN PetscErrorCode FPRunWarnResolution(FPRunObjects *run, PetscInt p);
-/* Why observable o cannot be had from particles of process p; *reason = NULL: it can. */
+/* divergence.c: of a discrete algorithm, a warning where it leaves the box, and the rate. */
+PETSC_INTERN PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen);
+/* Why observable o cannot be had of process p by an engine; *reason = NULL: it can. */
 PETSC_INTERN PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char engine[],
                                              const char **reason);
 PETSC_INTERN const char    *FPRunUnsupportedQuantity(const char observable[]); /* that the row of the reason names */
