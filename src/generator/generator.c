@@ -287,6 +287,8 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
     g->info.masked = g->lattice - g->n;
     g->absorbing   = PETSC_TRUE;
     g->region      = NULL;
+  } else if (g->step > 0 && g->absorbing) {
+    PetscCall(FPGeneratorRestrictToReachable(g, g->start)); /* nodes that only walls are reached from are no class */
   } else {
     PetscCall(FPGeneratorRestrictToClass(g, g->start));
   }
