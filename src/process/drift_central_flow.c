@@ -133,6 +133,22 @@ static void Complement(const Corner *c, double X[3])
   if (!Interior(c, X)) RankOne(c, X);
 }
 
+/* Sharpest() in the plane: the angle of the sharper direction is half that of (H_11 - H_22, 2 H_12). */
+static void SharpestInPlane(int n, const double *H, double *u, double *s)
+{
+  for (int l = 0; l < n; l++) {
+    const double half = 0.5 * (H[l] - H[3 * n + l]), off = 0.5 * (H[n + l] + H[2 * n + l]);
+    const double mean = 0.5 * (H[l] + H[3 * n + l]), size = hypot(half, off), angle = 0.5 * atan2(off, half);
+
+    s[l]         = mean + size;
+    s[n + l]     = mean - size;
+    u[l]         = cos(angle);
+    u[n + l]     = sin(angle);
+    u[2 * n + l] = -u[n + l];
+    u[3 * n + l] = u[l];
+  }
+}
+
 /* u[2][d][n]: the two sharpest directions; s[2][n] their sharpness. In one coordinate the second is nothing. */
 static void Sharpest(int d, int n, const double *H, double *u, double *s)
 {
@@ -206,7 +222,10 @@ static double *Solve(FPProcess process, int n, const double *w, double *X, doubl
     FPScratchRelease(H);
     return u;
   }
-  Sharpest(d, n, H, u, s);
+  if (d == 2)
+    SharpestInPlane(n, H, u, s);
+  else
+    Sharpest(d, n, H, u, s);
   Slopes(process, n, w, u, t);
   for (int l = 0; l < n; l++) {
     Corner c = {.d     = d,
