@@ -251,13 +251,207 @@ static void test_two(void **state)
   AskClose(&a);
 }
 
+/* Six rows +-sqrt(3) l_j, l_j the columns of the Cholesky factor of C = I - 0.99 v v^T, and targets u.x: E x x^T = C
+ * has one slow mode, v, along which p_i = w_i^2 comes to u_i. */
+static void WriteCoupled(const char path[], const double u[])
+{
+  const double v[3] = {0.58, 0.575, 0.57}, size = v[0] * v[0] + v[1] * v[1] + v[2] * v[2];
+  double       l[3][3] = {{0}};
+  FILE        *f       = fopen(path, "w");
+
+  assert_non_null(f);
+  for (int j = 0; j < 3; j++)
+    for (int i = j; i < 3; i++) {
+      double rest = (i == j) - 0.99 * v[i] * v[j] / size;
+
+      for (int k = 0; k < j; k++) rest -= l[i][k] * l[j][k];
+      l[i][j] = i == j ? sqrt(rest) : rest / l[j][j];
+    }
+  (void)fprintf(f, "a,b,c,y\n");
+  for (int row = 0; row < 6; row++) {
+    const double sign = row % 2 ? -sqrt(3) : sqrt(3);
+    double       y    = 0;
+
+    for (int i = 0; i < 3; i++) {
+      y += u[i] * sign * l[i][row / 2];
+      (void)fprintf(f, "%.17g,", sign * l[i][row / 2]);
+    }
+    (void)fprintf(f, "%.17g\n", y);
+  }
+  assert_int_equal(fclose(f), 0);
+}
+
+#define COUPLED                                                                                                        \
+  "data_type=file data_path=%s data_inputs=a,b,c data_targets=y model_type=diagonal training_learning_rate=%.17g "     \
+  "orbit_start=0.988,0.985,0.997"
+
+static void Coupled(const char path[], const char process[], double eta, double mean[3], double Sigma[3][3])
+{
+  Asked a;
+  char  name[32];
+
+  AskExact(&a, "orbit", process, COUPLED, path, eta);
+  for (int i = 0; i < 3; i++) {
+    (void)snprintf(name, sizeof name, "mean[%d]", i);
+    mean[i] = AskValue(&a, process, "exact", "orbit", name, NULL);
+    for (int j = 0; j < 3; j++) {
+      (void)snprintf(name, sizeof name, "covariance[%d][%d]", i, j);
+      Sigma[i][j] = AskValue(&a, process, "exact", "orbit", name, NULL);
+    }
+  }
+  AskClose(&a);
+}
+
+/* Three coupled coordinates. At the minimum two of the sharpnesses, 3.01 and 2.99, are beyond 2/eta, and gd ends
+   in a cycle. central_flow has its mean and its covariance, all of it, to a few thousandths of the way from the
+   minimum. */
+static void test_coupled(void **state)
+{
+  static const double etas[] = {0.7, 0.8}, u[3] = {1.5, 1.49, 1.51};
+  char                path[] = "/tmp/dlnfp-edge-XXXXXX";
+  const int           file   = mkstemp(path);
+
+  (void)state;
+  assert_true(file >= 0);
+  (void)close(file);
+  WriteCoupled(path, u);
+  for (int k = 0; k < 2; k++) {
+    double cycle[3], flow[3], Cycle[3][3], Flow[3][3], way = 0, off = 0, size = 0, apart = 0;
+
+    Coupled(path, "gd", etas[k], cycle, Cycle);
+    Coupled(path, "central_flow", etas[k], flow, Flow);
+    for (int i = 0; i < 3; i++) {
+      way = fmax(way, fabs(sqrt(u[i]) - cycle[i]));
+      off = fmax(off, fabs(flow[i] - cycle[i]));
+      for (int j = 0; j < 3; j++) {
+        size  = fmax(size, fabs(Cycle[i][j]));
+        apart = fmax(apart, fabs(Flow[i][j] - Cycle[i][j]));
+      }
+    }
+    print_message("  eta %g: mean off by %.2e of %.3f, covariance by %.2e of %.2e\n", etas[k], off, way, apart, size);
+    check(way > 0.03 && off < 3e-3 * way, "mean of central_flow off by %g of %g", off, way);
+    check(size > 5e-4 && apart < 5e-3 * size, "covariance of central_flow off by %g of %g", apart, size);
+  }
+  (void)remove(path);
+}
+
+/* H[3][3] at w + t b */
+static void HessianAlong(Asked *a, const double w[], const double b[], double t, double H[9])
+{
+  double at[3];
+
+  for (int i = 0; i < 3; i++) at[i] = w[i] + t * b[i];
+  FPModelHessian(a->scene.model, 1, at, H);
+}
+
+/* The two sharpest directions u of a symmetric H by iteration of H + 10 I. */
+static void TwoSharpest(const double H[9], double u[2][3])
+{
+  for (int k = 0; k < 2; k++) {
+    double v[3] = {0.3, -0.8, 0.5 + 0.3 * k};
+
+    for (int step = 0; step < 20000; step++) {
+      double next[3] = {0}, norm = 0, along = 0;
+
+      for (int i = 0; k && i < 3; i++) along += v[i] * u[0][i];
+      for (int i = 0; k && i < 3; i++) v[i] -= along * u[0][i];
+      for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) next[i] += (H[3 * i + j] + 10 * (i == j)) * v[j];
+      for (int i = 0; i < 3; i++) norm += next[i] * next[i];
+      for (int i = 0; i < 3; i++) v[i] = next[i] / sqrt(norm);
+    }
+    for (int i = 0; i < 3; i++) u[k][i] = v[i];
+  }
+}
+
+/* Two symmetric 2 x 2 matrices of entries 11, 12, 22: the least eigenvalue, and the product <A, B> */
+static double Least(const double A[3])
+{
+  return 0.5 * (A[0] + A[2]) - hypot(0.5 * (A[0] - A[2]), A[1]);
+}
+
+static double Bracket(const double A[3], const double B[3])
+{
+  return A[0] * B[0] + 2 * A[1] * B[1] + A[2] * B[2];
+}
+
+/* b = -g - grad <H, Sigma>/2, and of X = U^T Sigma U, F = 2/eta - U^T (H + eta dH[b]) U: X >= 0, F >= 0, <X, F> = 0.
+   Returns the least eigenvalue of X over the largest. */
+static double Conditions(Asked *a, double eta, const double w[3])
+{
+  double b[3], g[3], Sigma[9], H[9], plus[9], minus[9], u[2][3], X[3], F[3], trace = 0;
+
+  FPProcessDrift(a->scene.process, 1, w, b);
+  FPProcessOscillation(a->scene.process, 1, w, Sigma);
+  FPModelGradient(a->scene.model, 1, w, g);
+  FPModelHessian(a->scene.model, 1, w, H);
+  for (int k = 0; k < 3; k++) {
+    const double e[3]  = {k == 0, k == 1, k == 2};
+    double       slope = 0;
+
+    HessianAlong(a, w, e, 1e-4, plus);
+    HessianAlong(a, w, e, -1e-4, minus);
+    for (int i = 0; i < 9; i++) slope += Sigma[i] * (plus[i] - minus[i]) / 2e-4;
+    check(fabs(b[k] + g[k] + 0.5 * slope) < 1e-6, "drift %g, not %g", b[k], -g[k] - 0.5 * slope);
+  }
+  HessianAlong(a, w, b, 1e-4, plus);
+  HessianAlong(a, w, b, -1e-4, minus);
+  TwoSharpest(H, u);
+  for (int k = 0; k < 3; k++) {
+    const double *left = u[k / 2], *right = u[(k + 1) / 2];
+
+    X[k] = 0;
+    F[k] = (k != 1) * 2 / eta;
+    for (int i = 0; i < 3; i++)
+      for (int j = 0; j < 3; j++) {
+        X[k] += left[i] * Sigma[3 * i + j] * right[j];
+        F[k] -= left[i] * (H[3 * i + j] + eta * (plus[3 * i + j] - minus[3 * i + j]) / 2e-4) * right[j];
+      }
+  }
+  for (int i = 0; i < 3; i++) trace += Sigma[4 * i];
+  check(fabs(X[0] + X[2] - trace) < 1e-9 + 1e-6 * trace, "Sigma leaves the two sharpest directions: %g of %g",
+        trace - X[0] - X[2], trace);
+  check(Least(X) > -1e-7 * trace && Least(F) > -3e-5, "X >= %g, F >= %g", Least(X), Least(F));
+  check(fabs(Bracket(X, F)) < 3e-5 * trace + 1e-12, "<X, F> = %g", Bracket(X, F));
+  return Least(X) / (trace - Least(X));
+}
+
+/* Points where two sharpnesses are beyond the edge: solutions with one and with two directions. */
+static void test_complementarity(void **state)
+{
+  const double eta = 0.75, u[3] = {1.5, 1.49, 1.51};
+  char         path[] = "/tmp/dlnfp-edge-XXXXXX";
+  const int    file   = mkstemp(path);
+  int          two = 0, one = 0;
+  Asked        a;
+
+  (void)state;
+  assert_true(file >= 0);
+  (void)close(file);
+  WriteCoupled(path, u);
+  AskExact(&a, "orbit", "central_flow", COUPLED, path, eta);
+  for (int k = 0; k < 40; k++) {
+    const double r     = 1.17 + 0.01 * (k % 5);
+    const double w[3]  = {r * (1 + 0.02 * sin(2.1 * k)), r * (1 + 0.02 * sin(3.7 * k + 1)),
+                          r * (1 + 0.02 * sin(5.3 * k + 2))};
+    const double share = Conditions(&a, eta, w);
+
+    two += share > 1e-3;
+    one += share < 1e-6;
+  }
+  print_message("  of 40 points %d with one direction, %d with two\n", one, two);
+  check(one > 3 && two > 3, "%d points with one direction, %d with two", one, two);
+  AskClose(&a);
+  (void)remove(path);
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_cycle), cmocka_unit_test(test_doubling),
-                                     cmocka_unit_test(test_chaos), cmocka_unit_test(test_flows),
-                                     cmocka_unit_test(test_onset), cmocka_unit_test(test_edge),
-                                     cmocka_unit_test(test_two)};
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_cycle), cmocka_unit_test(test_doubling), cmocka_unit_test(test_chaos),
+      cmocka_unit_test(test_flows), cmocka_unit_test(test_onset),    cmocka_unit_test(test_edge),
+      cmocka_unit_test(test_two),   cmocka_unit_test(test_coupled),  cmocka_unit_test(test_complementarity)};
+  int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   failed = cmocka_run_group_tests(tests, NULL, NULL);
