@@ -38,6 +38,7 @@ class Results:
         with open(self.directory / "results.json") as file:
             self.json = json.load(file)
         self.run = self.json["run"]
+        self.kept = {}
         self.rows = {(r["process"], r["engine"], r["observable"], r["quantity"]): r for r in self.json["results"]}
 
     def row(self, process, engine, observable, quantity):
@@ -51,6 +52,8 @@ class Results:
 
     def field(self, process, engine, name):
         """The field and the coordinates of its axes; p[j, i] has w2 = axis 0, w1 = axis 1."""
+        if (process, engine, name) in self.kept:
+            return self.kept[process, engine, name]
         with h5py.File(self.directory / "results.h5") as file:
             data = file[f"{process}/{engine}/{name}"]
             axes = [a.decode() if isinstance(a, bytes) else a for a in np.atleast_1d(data.attrs["axes"])]
@@ -69,11 +72,13 @@ def command(what, file, folder, **keys):
         raise RuntimeError(f"{' '.join(words)}\nexit {done.returncode}: {done.stderr}")
 
 
-def run(file, **keys):
-    """Results of `dlnfp run`."""
+def run(file, fields=(), **keys):
+    """Results of `dlnfp run`; fields: those, as (process, engine, name), that will be asked for."""
     with tempfile.TemporaryDirectory() as folder:
         command("run", file, folder, **keys)
-        return Results(folder)
+        results = Results(folder)
+        results.kept = {field: results.field(*field) for field in fields}
+        return results
 
 
 class Sweep:
