@@ -411,7 +411,7 @@ static void test_linear(void **state)
   }
 }
 
-/* The 2-chain by generator, particles and on three grids: second order, and both engines say the same. */
+/* The 2-chain on three grids: second order. */
 static void test_plane(void **state)
 {
   static const char keys[] =
@@ -419,14 +419,13 @@ static void test_plane(void **state)
       "training_learning_rate=0.15 training_batch_size=2 training_weight_decay=0.1 training_temperature=0.05 "
       "mesh_lower=-2.1,-2 mesh_upper=2,2 mesh_cells=%s ";
   char      all[600];
-  double    v[3], order, error, bound, particles;
-  json_t   *root;
+  double    v[3], order;
   Scene     scene;
   FPScene   view;
   FPResults results = NULL;
 
   (void)state;
-  (void)snprintf(all, sizeof(all), keys, "32,32");
+  (void)snprintf(all, sizeof(all), keys, "64,64");
   SceneOpen(&scene, "ald", "%s mesh_refine=2", all);
   view = (FPScene){.model = scene.model, .mesh = scene.mesh, .results = results, .processes = 1};
   for (PetscInt level = 0; level < 3; level++) {
@@ -443,25 +442,50 @@ static void test_plane(void **state)
     must(FPQuantitiesFree(&q));
   }
   SceneClose(&scene);
-  for (order = 0.5; order < 5; order += 0.01) /* grids of 32, 24 and 16 cells */
+  for (order = 0.5; order < 5; order += 0.01) /* grids of 64, 48 and 32 cells */
     if ((pow(2, order) - pow(4.0 / 3, order)) / (pow(4.0 / 3, order) - 1) > (v[2] - v[1]) / (v[1] - v[0])) break;
-  check(order > 1.7 && order < 2.5, "order %g: %.8g %.8g %.8g", order, v[0], v[1], v[2]);
-  (void)snprintf(all, sizeof(all), keys,
-                 "28,28 training_learning_rate=0.2 training_batch_size=1 data_label_noise=0.9 mesh_lower=-3.2,-3.3 "
-                 "mesh_upper=3.3,3.2");
-  root = Run("engines=generator,particles observables=lyapunov processes=ald "
-             "particles_count=4096 particles_steps=500 particles_burn_in=20 %s",
-             all);
-  {
-    const double value = Value(root, "ald", "generator", "lyapunov", "exponent_orbit", &bound);
+  check(order > 1.7 && order < 2.3, "order %g: %.8g %.8g %.8g", order, v[0], v[1], v[2]);
+}
 
-    particles = Value(root, "ald", "particles", "lyapunov", "exponent_orbit", &error);
-    print_message("  %g +- %g, %g +- %g\n", value, bound, particles, error);
-    check(bound < 0.02, "bound %g is of no use", bound);
-    check(fabs(value - particles) < bound + 4 * error, "%g +- %g by generator, %g +- %g by particles", value, bound,
-          particles, error);
+/* Strong gradient noise, at walls that are met often: a simulation of its own (Euler steps of the point and the tangent
+   vector, reflected along the co-normal, 10^4 to 4 10^4 particles, steps of 0.0003 to 0.0025 time units) says -0.4069
+   +- 0.0006, -0.572 +- 0.002 and -0.546 +- 0.001. The particles of a run say the same. */
+static void test_walls(void **state)
+{
+  static const struct {
+    double      eta;
+    const char *box;
+    double      value, error;
+  } cases[]       = {{0.2, "mesh_lower=-2.1,-2 mesh_upper=2,2", -0.4069, 0.0006},
+                     {0.4, "mesh_lower=-2.1,-2 mesh_upper=2,2", -0.572, 0.002},
+                     {0.4, "mesh_lower=-1.5,-1.4 mesh_upper=1.4,1.5", -0.546, 0.001}};
+  const int count = (int)(sizeof(cases) / sizeof(cases[0]));
+
+  (void)state;
+  for (int k = 0; k < count; k++) {
+    const PetscBool last = (PetscBool)(k == count - 1);
+    double          value, bound, particles, error;
+    json_t         *root =
+        Run("engines=generator%s observables=lyapunov processes=ald data_type=gaussian data_second_moment=0.9 "
+            "data_teacher=0.8 data_label_noise=0.9 model_type=chain training_learning_rate=%g training_batch_size=1 "
+            "training_weight_decay=0.1 training_temperature=0.05 %s mesh_cells=32,32 particles_count=4096 "
+            "particles_steps=60 particles_burn_in=10 ald_dt=0.01",
+            last ? ",particles" : "", cases[k].eta, cases[k].box);
+
+    value = Value(root, "ald", "generator", "lyapunov", "exponent_orbit", &bound);
+    print_message("  %g +- %g, simulated %g +- %g\n", value, bound, cases[k].value, cases[k].error);
+    check(fabs(value - cases[k].value) < bound + 3 * cases[k].error, "%g +- %g by generator, %g +- %g simulated", value,
+          bound, cases[k].value, cases[k].error);
+    check(bound < 0.07, "bound %g is of no use", bound);
+    if (last) {
+      particles = Value(root, "ald", "particles", "lyapunov", "exponent_orbit", &error);
+      print_message("  %g +- %g by particles\n", particles, error);
+      check(fabs(particles - cases[k].value) < 4 * hypot(error, cases[k].error), "%g +- %g by particles", particles,
+            error);
+      check(error < 0.02, "error %g is of no use", error);
+    }
+    json_decref(root);
   }
-  json_decref(root);
 }
 
 int main(int argc, char **argv)
@@ -470,7 +494,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(test_normal_log), cmocka_unit_test(test_gaussian), cmocka_unit_test(test_no_label_noise),
       cmocka_unit_test(test_thresholds), cmocka_unit_test(test_window),   cmocka_unit_test(test_others),
       cmocka_unit_test(test_file),       cmocka_unit_test(test_orbits),   cmocka_unit_test(test_line),
-      cmocka_unit_test(test_linear),     cmocka_unit_test(test_plane)};
+      cmocka_unit_test(test_linear),     cmocka_unit_test(test_plane),    cmocka_unit_test(test_walls)};
   int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

@@ -6,10 +6,10 @@
    S^T, that the particles are moved by (the covariance of the gradients is split as F F^T, F the Jacobian of the
    end-to-end matrix times the Cholesky factor of the covariance of its gradient, where that has no more columns than
    weights; else the Cholesky factor of the whole; injected noise is added to each weight). Walls mirror the coordinates
-   of a discrete algorithm, and its tangent vector with them; of an SDE they move z alone; where gradient noise meets a
-   wall often, this and the generator's wall are not the same (2-chain, 0.04 times per unit of time: 10 % apart), so the
-   box should be wide enough. Source: Benettin, Galgani, Giorgilli and Strelcyn, Meccanica 15 (1980); L. Arnold, Random
-   Dynamical Systems (1998), chapters 3 and 6. */
+   of a discrete algorithm, and its tangent vector with them; of an SDE they move z along the co-normal and v not at
+   all, here and in lyapunov_generator.c: the backward equation has D n . grad = 0 there at every direction of v.
+   Source: Benettin, Galgani, Giorgilli and Strelcyn, Meccanica 15 (1980); L. Arnold, Random Dynamical Systems (1998),
+   chapters 3 and 6. */
 #include "lyapunovimpl.h"
 #include <gsl/gsl_randist.h>
 #include <math.h>

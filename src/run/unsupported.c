@@ -203,8 +203,6 @@ static const Unsupported Table[] = {
      "jumps stretch and turn tangent vectors, which this grid does not know; particles have it", NULL},
     {"lyapunov", "generator", "3 coordinates", "directions of tangent vectors would need a grid of five dimensions",
      NULL},
-    {"lyapunov", "generator", "over 2500 cells in 2-D", "16 unknowns for each cell are too many; particles have it",
-     NULL},
     {"lyapunov", "generator", "coordinates invariant", "tangent vectors live in the weights", NULL},
     {"lyapunov", "particles", "coordinates invariant",
      "tangent vectors live in the weights: model_coordinates = weights has them", Mapped},

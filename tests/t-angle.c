@@ -1,0 +1,257 @@
+/* t-angle.c: exponents of linear equations dv = A v dt + sum_c B_c v dB_c in the plane, by quadrature over the angle
+   (Khasminskii): the moments of the angle to many digits, the order of their widening, and the whole estimator on a
+   grid and its bound where the tangent vectors of a process obey such an equation, whatever its law and walls. Gibbs
+   laws of two coordinates that know nothing of each other, whose exponent is an integral in one: the order of the grid.
+ */
+#include "scene.h"
+#include "../src/observable/angleimpl.h"
+#include "../src/process/processimpl.h"
+#include "../src/run/runimpl.h"
+#include <math.h>
+
+#define CASES 3
+#define PARTS 4000
+
+typedef struct {
+  double A[4], B[2][4];
+} Linear;
+
+static const Linear cases[CASES] = {{{0.3, 1.1, -0.4, -0.7}, {{0.5, 0.2, -0.6, 0.1}, {0.1, -0.4, 0.3, 0.7}}},
+                                    {{-1.2, 2.3, -0.4, -0.2}, {{0.9, 0.3, 0.2, -0.4}, {0, 0.6, -0.6, 0.2}}},
+                                    {{0.1, -1.4, 0.8, -0.5}, {{0.2, 0.7, 0.1, -0.3}, {0.4, -0.9, 0.5, 0.3}}}};
+
+static double Form(const double x[2], const double M[4], const double y[2])
+{
+  return x[0] * (M[0] * y[0] + M[1] * y[1]) + x[1] * (M[2] * y[0] + M[3] * y[1]);
+}
+
+/* Drift, diffusion and growth at the angle t */
+static void At(const Linear *l, double t, double *h, double *d, double *g)
+{
+  const double u[2] = {cos(t), sin(t)}, v[2] = {-sin(t), cos(t)};
+
+  *h = Form(v, l->A, u);
+  *g = Form(u, l->A, u);
+  *d = 0;
+  for (int c = 0; c < 2; c++) {
+    const double along = Form(u, l->B[c], u), across = Form(v, l->B[c], u);
+
+    *h -= along * across;
+    *d += 0.5 * across * across;
+    *g += 0.5 * (across * across - along * along);
+  }
+}
+
+/* The law p = q/d on [0, pi) has q' = (h/d) q - flux, so q(t) = E(t) int_t^(t + pi) ds/E(s), E = exp int h/d. */
+static double Quadrature(const Linear *l)
+{
+  static double R[2 * PARTS + 1], inverse[2 * PARTS + 1];
+  const double  step  = PETSC_PI / PARTS;
+  double        total = 0, sum = 0, h, d, g;
+
+  R[0] = inverse[0] = 0;
+  for (int k = 0; k < 2 * PARTS; k++) {
+    R[k + 1] = R[k];
+    for (int side = -1; side <= 1; side += 2) {
+      At(l, (k + 0.5 + side * 0.5 / sqrt(3)) * step, &h, &d, &g);
+      R[k + 1] += 0.5 * step * h / d;
+    }
+    At(l, (k + 0.5) * step, &h, &d, &g);
+    { /* Simpson's, with R in the middle to fourth order */
+      double low, high, r;
+
+      At(l, k * step, &low, &r, &g);
+      low /= r;
+      At(l, (k + 1) * step, &high, &r, &g);
+      high /= r;
+      r              = 0.5 * (R[k] + R[k + 1]) + step / 8 * (low - high);
+      inverse[k + 1] = inverse[k] + step / 6 * (exp(-R[k]) + 4 * exp(-r) + exp(-R[k + 1]));
+    }
+  }
+  for (int k = 0; k < PARTS; k++) {
+    double q;
+
+    At(l, k * step, &h, &d, &g);
+    q = exp(R[k]) * (inverse[k + PARTS] - inverse[k]) / d;
+    total += q;
+    sum += q * g;
+  }
+  return sum / total;
+}
+
+/* By moments, without any z. */
+static double Moments(const Linear *l, PetscInt modes, double widening)
+{
+  double complex turn[3], spread[3], growth[3];
+  double         still = 0;
+  FPWave         across[2];
+  FPAngle        angle;
+  PetscReal      value;
+  FPDirections   d = {.size = 1, .room = 1, .modes = modes, .widening = widening, .still = &still};
+
+  FPAngleSet(l->A, 2, l->B[0], &angle, across);
+  for (int j = 0; j < 3; j++) {
+    turn[j]     = angle.turn.c[j];
+    spread[j]   = angle.spread.c[j];
+    growth[j]   = angle.growth.c[j];
+    d.turn[j]   = &turn[j];
+    d.spread[j] = &spread[j];
+    d.growth[j] = &growth[j];
+  }
+  must(FPDirectionsExponent(&d, &value));
+  return value;
+}
+
+static void test_moments(void **state)
+{
+  (void)state;
+  for (int k = 0; k < CASES; k++) {
+    const double exact = Quadrature(&cases[k]), value = Moments(&cases[k], 160, 0);
+    const double off[2] = {Moments(&cases[k], 160, 2e-3) - exact, Moments(&cases[k], 160, 1e-3) - exact};
+    const double order  = log2(off[0] / off[1]);
+
+    print_message("  %.12g by quadrature, off by %.1e; order of the widening %.3f\n", exact, value - exact, order);
+    check(fabs(value - exact) < 1e-10, "case %d: %.14g, by quadrature %.14g", k, value, exact);
+    check(order > 0.9 && order < 1.1, "case %d: order %g of the widening", k, order);
+  }
+}
+
+/* Noise S_c = s_c + B_c z on the process of an OU model with drift -A z. */
+static const double  constant[2][2] = {{0.7, 0.2}, {-0.3, 0.6}};
+static const Linear *chosen;
+
+static double Column(int c, int i, const double *w, int n, int l)
+{
+  return constant[c][i] + chosen->B[c][2 * i] * w[l] + chosen->B[c][2 * i + 1] * w[n + l];
+}
+
+static void AffineFactor(PETSC_UNUSED FPProcess process, int n, const double *w, double *S)
+{
+  for (int i = 0; i < 2; i++)
+    for (int c = 0; c < 2; c++)
+      for (int l = 0; l < n; l++) S[(i * 2 + c) * n + l] = Column(c, i, w, n, l);
+}
+
+static void AffineDiffusion(PETSC_UNUSED FPProcess process, int n, const double *w, double *D)
+{
+  for (int i = 0; i < 2; i++)
+    for (int j = 0; j < 2; j++)
+      for (int c = 0; c < 2; c++)
+        for (int l = 0; l < n; l++) D[(i * 2 + j) * n + l] += 0.5 * Column(c, i, w, n, l) * Column(c, j, w, n, l);
+}
+
+static void AffineDivergence(PETSC_UNUSED FPProcess process, int n, const double *w, double *out)
+{
+  for (int i = 0; i < 2; i++)
+    for (int c = 0; c < 2; c++)
+      for (int l = 0; l < n; l++) {
+        const double *B = chosen->B[c];
+
+        out[i * n + l] += 0.5 * ((B[0] + B[3]) * Column(c, i, w, n, l) + B[2 * i] * Column(c, 0, w, n, l) +
+                                 B[2 * i + 1] * Column(c, 1, w, n, l));
+      }
+}
+
+/* The estimator on all grids of the scene: v[SCENE_LEVELS], and what a run makes of them. */
+static void Estimate(Scene *s, double v[], PetscReal *value, PetscReal *bound)
+{
+  FPScene         view = {.model = s->model, .mesh = s->mesh, .processes = 1, .process = &s->process};
+  PetscReal       ratio[SCENE_LEVELS], solver = 0, error;
+  const PetscInt *cells;
+  PetscInt        dim;
+
+  for (PetscInt level = 0; level < SCENE_LEVELS; level++) {
+    FPQuantities q = {0};
+    FPObservable o;
+
+    (void)SceneGrid(s, level);
+    must(FPGeneratorGetGrid(s->gen, &dim, &cells, &ratio[level]));
+    must(FPGeneratorSolve(s->gen, 1));
+    must(FPObservableCreate(s->config, "lyapunov", &o));
+    must(FPObservableSetScene(o, &view));
+    must(FPObservableGenerator(o, s->gen, (PetscBool)(level == 0), &q));
+    v[level] = SceneValue(&q, "exponent_orbit", &error);
+    solver   = PetscMax(solver, error);
+    must(FPObservableDestroy(&o));
+    must(FPQuantitiesFree(&q));
+  }
+  FPExtrapolateGrids(SCENE_LEVELS, v, ratio, solver, 2, value, bound);
+}
+
+static void test_grid(void **state)
+{
+  (void)state;
+  for (int k = 0; k < CASES; k++) {
+    const double *A = cases[k].A;
+    double        exact, v[SCENE_LEVELS];
+    PetscReal     value, bound;
+    Scene         s;
+
+    chosen = &cases[k];
+    exact  = Quadrature(chosen);
+    SceneOpen(&s, "ald",
+              "model_type=ou model_drift=%.15g,%.15g,%.15g,%.15g model_diffusion=1,0,0,1 training_learning_rate=0.1 "
+              "mesh_lower=-0.33,-0.29 mesh_upper=0.27,0.31 mesh_cells=32,28 mesh_refine=2",
+              -A[0], -A[1], -A[2], -A[3]);
+    s.process->noise.factor     = AffineFactor;
+    s.process->noise.diffusion  = AffineDiffusion;
+    s.process->noise.divergence = AffineDivergence;
+    s.process->potential        = FP_NO_POTENTIAL;
+    assert_int_equal(s.process->channels, 2);
+    Estimate(&s, v, &value, &bound);
+    print_message("  %.9g +- %.1e, by quadrature %.9g\n", value, bound, exact);
+    check(fabs(value - exact) <= bound, "case %d: %.9g +- %.2g, by quadrature %.9g", k, value, bound, exact);
+    check(bound < 0.02, "case %d: bound %g is of no use", k, bound);
+    SceneClose(&s);
+  }
+}
+
+/* Langevin dynamics on f = w_1^2 x_1 + w_2^2 x_2, independent inputs: V_i = s_i (w^2 - a_i)^2/4, exponent max_i -E
+   V_i''. V_i is half the loss: two equal weights to a coordinate. */
+static double Separate(double s, double a, double T, double lower, double upper)
+{
+  double sum = 0, total = 0;
+
+  for (int k = 0; k < 100000; k++) {
+    const double w = lower + (upper - lower) * (k + 0.5) / 100000, p = exp(-0.5 * s * (w * w - a) * (w * w - a) / T);
+
+    total += p;
+    sum -= p * s * (3 * w * w - a);
+  }
+  return sum / total;
+}
+
+static void test_separate(void **state)
+{
+  const double T = 0.11;
+  double       exact, v[SCENE_LEVELS];
+  PetscReal    value, bound;
+  Scene        s;
+
+  (void)state;
+  exact = PetscMax(Separate(0.9, 0.8, T, -1.7, 1.8), Separate(0.9, 0.5, T, -1.6, 1.5));
+  SceneOpen(&s, "langevin",
+            "data_type=gaussian data_second_moment=0.9 data_inputs=x1,x2 data_targets=y data_teacher=0.8,0.5 "
+            "data_label_noise=0.3 "
+            "model_type=diagonal training_learning_rate=0.1 langevin_temperature=%.15g mesh_lower=-1.7,-1.6 "
+            "mesh_upper=1.8,1.5 mesh_cells=48,44 mesh_refine=2",
+            T);
+  Estimate(&s, v, &value, &bound);
+  print_message("  %.9g +- %.1e, exact %.9g\n", value, bound, exact);
+  check(fabs(value - exact) <= bound, "%.9g +- %.2g, exact %.9g", value, bound, exact);
+  check(fabs(v[0] - v[2]) < 1e-3, "%.9g, on half of the cells %.9g", v[0], v[2]);
+  check(bound < 0.07, "bound %g is of no use", bound);
+  SceneClose(&s);
+}
+
+int main(int argc, char **argv)
+{
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_moments), cmocka_unit_test(test_grid),
+                                     cmocka_unit_test(test_separate)};
+  int                     failed;
+
+  must(SlepcInitialize(&argc, &argv, NULL, NULL));
+  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  must(SlepcFinalize());
+  return failed;
+}
