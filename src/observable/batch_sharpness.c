@@ -125,8 +125,8 @@ static void AddBatch(const FPBatchSharpness *s, const FPMove *move, PetscInt dra
   const int batch = (int)s->training.batch_size, rows = (s->sampler.normals + 3) / 4 * 4;
   const int words  = rows + (s->sampler.words + 3) / 4 * 4;
   double   *x      = FPScratchTake((size_t)((s->inputs + s->targets + s->weights) * FP_BLOCK));
-  unsigned *word   = (unsigned *)FPScratchTake((size_t)words * FP_BLOCK);
-  float    *normal = (float *)FPScratchTake((size_t)(rows + 1) * FP_BLOCK);
+  unsigned *word   = (void *)FPScratchTake((size_t)words * FP_BLOCK);
+  float    *normal = (void *)FPScratchTake((size_t)(rows + 1) * FP_BLOCK);
 
   for (PetscInt k = 0; k < s->weights * FP_BLOCK; k++) g[k] = 0;
   for (int b = 0; b < batch; b++) {
