@@ -1,6 +1,7 @@
 /* Solving with jumps: iterations and seconds of the processor against the number of unknowns; no entry of the table
    should grow but the seconds. */
 #include "../src/generator/jumps.h"
+#include "../src/generator/generatorimpl.h"
 #include "scene.h"
 #include <slepceps.h>
 #include <stdio.h>
@@ -113,22 +114,28 @@ static PetscErrorCode Disc(PetscReal alpha, PetscInt cells)
   PetscFunctionReturn(0);
 }
 
-/* Six eigenpairs of the square by LOBPCG, preconditioned by sines. */
-static PetscErrorCode Modes(PetscReal alpha, PetscInt cells)
+/* Six eigenpairs of the line or the square by LOBPCG, preconditioned by sines. */
+static PetscErrorCode Modes(PetscInt dim, PetscReal alpha, PetscInt cells)
 {
-  const double  begin = Seconds();
-  PetscInt      n, converged, steps;
-  FPJumps       jumps;
-  Mat           A, B;
-  EPS           eps;
-  ST            st;
-  KSP           ksp;
-  PC            pc;
-  PetscScalar   first, imaginary;
-  struct rusage usage;
+  const double     begin = Seconds();
+  FPJumpsSetting   line  = {.dim = 1, .cells = {cells}, .h = {2 / (cells + alpha / 2)}, .alpha = alpha};
+  const PetscReal *out, *kill;
+  PetscInt         n, converged, steps;
+  FPJumps          jumps;
+  Mat              A, B;
+  EPS              eps;
+  ST               st;
+  KSP              ksp;
+  PC               pc;
+  PetscScalar      first, imaginary;
+  struct rusage    usage;
 
   PetscFunctionBegin;
-  PetscCall(Plane(alpha, cells, PETSC_FALSE, &jumps, &n));
+  if (dim == 2)
+    PetscCall(Plane(alpha, cells, PETSC_FALSE, &jumps, &n));
+  else
+    PetscCall(FPJumpsCreate(&line, &jumps));
+  PetscCall(FPJumpsGetOutflow(jumps, &n, &out, &kill));
   PetscCall(FPJumpsCreateOperator(jumps, NULL, 0, &A));
   PetscCall(FPJumpsCreateOperator(jumps, NULL, 0.01, &B));
   PetscCall(EPSCreate(PETSC_COMM_SELF, &eps));
@@ -149,8 +156,9 @@ static PetscErrorCode Modes(PetscReal alpha, PetscInt cells)
   PetscCall(EPSGetIterationNumber(eps, &steps));
   PetscCall(EPSGetEigenvalue(eps, 0, &first, &imaginary));
   (void)getrusage(RUSAGE_SELF, &usage);
-  printf("square alpha %.1f n %7d  %d eigenpairs in %2d steps, first %.9g, %.1f s, peak %.0f MiB\n", (double)alpha,
-         (int)n, (int)converged, (int)steps, (double)first, Seconds() - begin, usage.ru_maxrss / 1024.);
+  printf("%s alpha %.1f n %7d  %d eigenpairs in %2d steps, first %.9g, %.2f s, peak %.0f MiB\n",
+         dim == 2 ? "square" : "line  ", (double)alpha, (int)n, (int)converged, (int)steps, (double)first,
+         Seconds() - begin, usage.ru_maxrss / 1024.);
   PetscCall(EPSDestroy(&eps));
   PetscCall(MatDestroy(&A));
   PetscCall(MatDestroy(&B));
@@ -193,6 +201,40 @@ static PetscErrorCode Chain(PetscReal alpha, PetscInt cells, PetscBool disc)
   PetscFunctionReturn(0);
 }
 
+/* (0.05 - Q) x = b of a process with drift to the centre, as a chain: iterations with its sparse part
+   as preconditioner. */
+static PetscErrorCode Drift(PetscReal alpha, PetscInt dim, PetscInt cells)
+{
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal       *x;
+  PetscInt         n, iterations;
+  Scene            s;
+  double           seconds;
+
+  PetscFunctionBegin;
+  SceneOpen(&s, "levy",
+            "levy_alpha=%g levy_scale=0.8 levy_temperature=0 levy_boundary=confined model_type=ou %s mesh_refine=1 "
+            "mesh_cells=%d%s%.*d",
+            (double)alpha,
+            dim == 2 ? "model_drift=1.1,0.7,-0.7,1.4 model_diffusion=0,0,0,0 mesh_lower=-4,-5 mesh_upper=5,5"
+                     : "model_drift=1.3 model_diffusion=0 mesh_lower=-9 mesh_upper=11",
+            (int)cells, dim == 2 ? "," : "", dim == 2 ? 1 : 0, dim == 2 ? (int)cells : 0);
+  (void)SceneGrid(&s, 0);
+  PetscCall(FPGeneratorGetNodes(s.gen, &n, &node, &z, &measure, &volume));
+  PetscCall(PetscMalloc1(n, &x));
+  for (PetscInt k = 0; k < n; k++) x[k] = 1 + 0.3 * sin(7.0 * k / n);
+  seconds = Seconds();
+  PetscCall(FPGeneratorInvert(s.gen, PETSC_TRUE, 0.05, x, x));
+  seconds = Seconds() - seconds;
+  PetscCall(KSPGetIterationNumber(s.gen->solver, &iterations));
+  printf("%s alpha %.1f n %7d  with drift %2d (%.3f s)\n", dim == 2 ? "square" : "line  ", (double)alpha, (int)n,
+         (int)iterations, seconds);
+  PetscCall(PetscFree(x));
+  SceneClose(&s);
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode Run(void)
 {
   static const PetscReal alpha[4] = {0.5, 1, 1.5, 1.9};
@@ -202,9 +244,15 @@ static PetscErrorCode Run(void)
     for (PetscInt n = 256; n <= 65536; n *= 4) PetscCall(Line(alpha[a], n));
   for (int a = 0; a < 4; a++)
     for (PetscInt cells = 64; cells <= 512; cells *= 2) PetscCall(Disc(alpha[a], cells));
-  for (PetscInt cells = 64; cells <= 512; cells *= 2) PetscCall(Modes(1.5, cells));
+  for (int a = 0; a < 4; a++)
+    for (PetscInt n = 256; n <= 65536; n *= 4) /* the largest rates are n^alpha times the slowest, to rounding */
+      if (PETSC_MACHINE_EPSILON * PetscPowReal(n, alpha[a]) < 1e-9) PetscCall(Modes(1, alpha[a], n));
+  for (PetscInt cells = 64; cells <= 512; cells *= 2) PetscCall(Modes(2, 1.5, cells));
   for (PetscInt cells = 64; cells <= 512; cells *= 2) PetscCall(Chain(1.5, cells, PETSC_FALSE));
   for (PetscInt cells = 64; cells <= 256; cells *= 2) PetscCall(Chain(1.5, cells, PETSC_TRUE));
+  for (int a = 0; a < 4; a++)
+    for (PetscInt n = 1024; n <= 65536; n *= 4) PetscCall(Drift(alpha[a], 1, n));
+  for (PetscInt cells = 64; cells <= 512; cells *= 2) PetscCall(Drift(1.5, 2, cells));
   PetscFunctionReturn(0);
 }
 
