@@ -12,6 +12,7 @@ typedef struct {
   char      name[FP_NAME], unit[24];
   PetscReal value, error; /* value: infinite where it is; error: of the solver, on one grid; particles: what their
                              scatter does not show */
+  PetscReal rough;        /* share of what extrapolation changes that jumps with where points lie in their cells */
 } FPQuantity;
 
 typedef struct {
@@ -21,6 +22,7 @@ typedef struct {
 
 PETSC_EXTERN PetscErrorCode FPQuantitiesAdd(FPQuantities *q, PetscReal value, PetscReal error, const char unit[],
                                             const char name[], ...) __attribute__((format(printf, 5, 6)));
+PETSC_EXTERN void FPQuantitiesSetRough(FPQuantities *q, PetscInt first, PetscReal share); /* of those from there on */
 PETSC_EXTERN PetscErrorCode FPQuantitiesFind(const FPQuantities *q, const char name[],
                                              const FPQuantity **found); /* NULL: none */
 PETSC_EXTERN PetscErrorCode FPQuantitiesFree(FPQuantities *q);

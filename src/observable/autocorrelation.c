@@ -157,17 +157,25 @@ static PetscReal Covariance(const Course *c, PetscInt query)
   return sum;
 }
 
-/* From u[n], the mean of the future of f given a cell, and v[n], that of its past times pi. */
+/* From u[n], the mean of the future of f given a cell, and v[n], that of its past times pi. *doubt: of what straight
+   lines leave on the parts, the share that changes with their widths, in whole cells on a grid. What lines leave goes
+   with the fourth power of a width, so that parts half as wide tell it. */
 static PetscReal DefectOnCells(const Course *c, const FPMarkovRange *range, const PetscReal u[], const PetscReal v[],
-                               PetscReal product)
+                               PetscReal product, PetscReal *doubt)
 {
   PetscReal sums[FP_MARKOV_SIZE] = {product};
+  PetscReal defect, square = 0;
   short     part[FP_MARKOV_LINE];
 
-  for (PetscInt k = 0; k < c->n; k++)
+  for (PetscInt k = 0; k < c->n; k++) {
+    square += PetscSqr(c->pi[k]);
     if (c->pi[k] > 0) FPMarkovAdd(range, c->f[k], v[k] / c->pi[k], u[k], c->pi[k], sums);
-  FPMarkovDivide(sums, part);
-  return FPMarkovDefect(sums, part);
+  }
+  FPMarkovDivide(sums, FP_MARKOV_PARTS, part);
+  defect = FPMarkovDefect(sums, part);
+  FPMarkovDivide(sums, 2 * FP_MARKOV_PARTS, part);
+  *doubt = PetscMin(1, 4 * FP_MARKOV_PARTS * square) * PetscAbsReal(defect - FPMarkovDefect(sums, part));
+  return defect;
 }
 
 /* markov_defect: past, present and future at age, age + t and age + 2t. */
@@ -185,12 +193,13 @@ static PetscErrorCode AddDefects(const Autocorrelation *s, FPGenerator gen, cons
   for (PetscInt t = 0; t < times; t++) {
     const PetscInt  future = c->queries == 3 * times ? 2 * times + t : t;
     const PetscReal doubt  = c->size * (c->solver[future] + c->solver[times + t]) + c->most * solver[t];
+    PetscReal       parts;
     const PetscReal defect =
-        DefectOnCells(c, range, c->u + (size_t)future * n, v + (size_t)t * n, Covariance(c, times + t));
+        DefectOnCells(c, range, c->u + (size_t)future * n, v + (size_t)t * n, Covariance(c, times + t), &parts);
 
     if (s->course.t[t] == 0) continue;
     if (step > 0 && PetscAbsReal(remainder(s->course.t[t], step)) > 1e-6 * step) continue; /* no law between steps */
-    PetscCall(FPQuantitiesAdd(q, defect, doubt / c->variance + 1e-13, "1", "markov_defect_%s[t=%s]", name,
+    PetscCall(FPQuantitiesAdd(q, defect, doubt / c->variance + parts + 1e-13, "1", "markov_defect_%s[t=%s]", name,
                               s->course.times.value[t]));
   }
   PetscCall(PetscFree3(v, weighted, solver));
@@ -499,7 +508,7 @@ static PetscErrorCode EvaluateDefects(Autocorrelation *s, PetscInt f, const doub
     short *part = s->part + (f * s->course.times.n + k) * FP_MARKOV_LINE;
 
     if (s->course.t[k] == 0) continue;
-    if (all) FPMarkovDivide(sums + MarkovAt(s, f, k), part);
+    if (all) FPMarkovDivide(sums + MarkovAt(s, f, k), FP_MARKOV_PARTS, part);
     PetscCall(FPQuantitiesAdd(q, FPMarkovDefect(sums + MarkovAt(s, f, k), part), 0, "1", "markov_defect_%s[t=%s]", name,
                               s->course.times.value[k]));
   }

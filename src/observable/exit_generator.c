@@ -22,7 +22,8 @@
 #define SLOWEST 30   /* of them under a fractional clock, in the mean of its own time, and their spacing in ln */
 #define SLOW_STEP 0.17
 #define SUBPOINTS 20   /* per axis and cell */
-#define NODES 4        /* per axis of the interpolation: of third order, beyond the grid's second */
+#define NODES 6        /* per axis of the interpolation, far beyond the second order of the grid */
+#define ROUGH 0.3      /* the boundary cuts cells, and the start lies in one, elsewhere on every grid */
 #define CUT_LINE 0.006 /* of jumps: what a boundary that cuts cells leaves */
 #define CUT_PLANE 0.003
 #define RARE 10 /* exits are rare where the second rate is that many times the first */
@@ -746,6 +747,7 @@ PetscErrorCode FPExitGenerator(FPObservable obs, FPGenerator gen, PetscBool fine
     PetscCall(CreateMover(e, killed, &mover));
     PetscCall(AddAnswers(obs, gen, killed, mover ? mover : killed, finest, q));
   }
+  FPQuantitiesSetRough(q, 0, ROUGH);
   PetscCall(FPGeneratorDestroy(&mover));
   PetscCall(FPGeneratorDestroy(&killed));
   PetscFunctionReturn(0);

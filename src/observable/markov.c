@@ -5,11 +5,10 @@
 
    vanishes; for x linear in a Gaussian process it is rho(2t) - rho(t)^2. It needs no law of three times, as the
    covariance is E x(-t) x(t) - E E[x(-t) | x(0)] E[x(t) | x(0)]. The conditional means are taken linear in x(0) on each
-   of the bins, of at least 1/BINS of the law: the partial correlation at lag two of time series, by parts. */
+   of the bins, of at least 1/FP_MARKOV_PARTS of the law: the partial correlation at lag two of time series, by parts.
+ */
 #include "course.h"
 #include "markov.h"
-
-#define BINS 32
 
 void FPMarkovAdd(const FPMarkovRange *range, PetscReal x, PetscReal past, PetscReal future, PetscReal weight,
                  PetscReal sums[])
@@ -29,7 +28,7 @@ void FPMarkovAdd(const FPMarkovRange *range, PetscReal x, PetscReal past, PetscR
   bin[6] += weight * x * future;
 }
 
-void FPMarkovDivide(const PetscReal sums[], short part[FP_MARKOV_LINE])
+void FPMarkovDivide(const PetscReal sums[], PetscInt parts, short part[FP_MARKOV_LINE])
 {
   PetscReal all = 0, in = 0, rest;
   short     number = 0;
@@ -40,7 +39,7 @@ void FPMarkovDivide(const PetscReal sums[], short part[FP_MARKOV_LINE])
     part[b] = number;
     in += sums[1 + FP_MARKOV_SUMS * b];
     rest -= sums[1 + FP_MARKOV_SUMS * b];
-    if (in * BINS < all || rest * BINS < all) continue;
+    if (in * parts < all || rest * parts < all) continue;
     number++;
     in = 0;
   }
@@ -48,14 +47,14 @@ void FPMarkovDivide(const PetscReal sums[], short part[FP_MARKOV_LINE])
 
 PetscReal FPMarkovDefect(const PetscReal sums[], const short part[FP_MARKOV_LINE])
 {
-  PetscReal all[FP_MARKOV_SUMS] = {0}, bin[BINS + 1][FP_MARKOV_SUMS] = {{0}}, explained = 0, variance;
+  PetscReal all[FP_MARKOV_SUMS] = {0}, bin[2 * FP_MARKOV_PARTS + 1][FP_MARKOV_SUMS] = {{0}}, explained = 0, variance;
 
   for (PetscInt b = 0; b < FP_MARKOV_LINE; b++)
     for (PetscInt i = 0; i < FP_MARKOV_SUMS; i++) {
       bin[part[b]][i] += sums[1 + FP_MARKOV_SUMS * b + i];
       all[i] += sums[1 + FP_MARKOV_SUMS * b + i];
     }
-  for (PetscInt b = 0; b <= BINS; b++) {
+  for (PetscInt b = 0; b <= 2 * FP_MARKOV_PARTS; b++) {
     const PetscReal share = bin[b][0] / all[0], x = bin[b][1] / bin[b][0], spread = bin[b][2] / bin[b][0] - x * x;
     const PetscReal past = bin[b][3] / bin[b][0], future = bin[b][4] / bin[b][0];
 

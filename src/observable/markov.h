@@ -5,6 +5,7 @@
 #include "observableimpl.h"
 
 #define FP_MARKOV_LINE 512 /* bins over the range of x */
+#define FP_MARKOV_PARTS 32 /* wider parts */
 #define FP_MARKOV_SUMS 7
 #define FP_MARKOV_SIZE (1 + FP_MARKOV_SUMS * FP_MARKOV_LINE)
 
@@ -16,7 +17,7 @@ typedef struct {
    of x: weight, x, x^2, past, future, x past, x future. */
 PETSC_INTERN void FPMarkovAdd(const FPMarkovRange *range, PetscReal x, PetscReal past, PetscReal future,
                               PetscReal weight, PetscReal sums[]);
-/* Which of the wider parts, enough of the law in each, a bin belongs to. */
-PETSC_INTERN void      FPMarkovDivide(const PetscReal sums[], short part[FP_MARKOV_LINE]);
+/* Which of at most `parts` wider parts, enough of the law in each, a bin belongs to; parts <= 2 FP_MARKOV_PARTS. */
+PETSC_INTERN void      FPMarkovDivide(const PetscReal sums[], PetscInt parts, short part[FP_MARKOV_LINE]);
 PETSC_INTERN PetscReal FPMarkovDefect(const PetscReal sums[], const short part[FP_MARKOV_LINE]);
 #endif

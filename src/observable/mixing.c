@@ -1,7 +1,7 @@
 /* mixing.c: how fast a law forgets its start, by the distance in total variation, TV = 1/2 int abs(p_t - stationary).
      tv from the given start, tv_worst the largest over a list of starts: every critical point in the box, and the two
-     cells where the slowest mode is most extreme, which are the worst starts once all faster modes are gone.
-     mixing_time: when tv comes down to 1/4; mixing_time_worst: the later one of those two cells. relaxation_time =
+     points where the slowest mode is most extreme, which are the worst starts once all faster modes are gone.
+     mixing_time: when tv comes down to 1/4; mixing_time_worst: the later one of those two points. relaxation_time =
    1/gap. spectral_bound = relaxation_time ln 2 <= mixing time of the worst of all starts, since TV >= exp(-gap t)/2
    there. Particles: half of every block starts at the start, the other half from a stationary law (a generator's where
    there is one) and is the reference after the burn-in; both are counted in wide bins (16, 8 x 8, 6 x 6 x 6):
@@ -16,6 +16,7 @@
 #define STEPS 16   /* times between two looks for the mixing time */
 #define CLOSE 0.02 /* steps of this part of the mixing time are interpolated */
 #define ROUNDS 60  /* looks */
+#define ROUGH 0.6  /* differences of laws change sign elsewhere in the cells of every grid */
 #define SAMPLING 4 /* SGD steps between samples of the reference */
 #define HALF (FP_BLOCK / 2)
 
@@ -31,7 +32,9 @@ typedef struct {
   FPProcess   *owner;
   PetscReal  **reference; /* [laws]: points of that law, [count*dim] */
   signed char *sign;      /* [times][wide.total][3] of both halves together, the first, the second; by all particles */
-  PetscInt     turn;      /* evaluations of one simulation so far: all groups, then without each of them */
+  FPProcess    searched;  /* whose slowest mode is most extreme there */
+  PetscReal    extreme[2][3];
+  PetscInt     turn; /* evaluations of one simulation so far: all groups, then without each of them */
 } Mixing;
 
 static const FPParameter Parameters[] = {FP_COURSE_TIMES, FP_COURSE_START, FP_COURSE_SPREAD, {0}};
@@ -210,64 +213,127 @@ static PetscErrorCode MixingTime(FPGenerator mover, const Ground *ground, const 
   PetscFunctionReturn(0);
 }
 
-/* Cells of the list of worst starts, the extremes of the slowest mode first. */
-static PetscErrorCode Starts(const Mixing *s, FPGenerator gen, PetscInt *count, PetscInt cell[STARTS])
+/* Where f is extreme near its most extreme unknown k, by a parabola along each axis; at a wall of the box, at the wall.
+ */
+static void ExtremePoint(const Mixing *s, const Ground *ground, FPMesh mesh, const PetscReal f[], PetscInt k,
+                         PetscReal point[])
 {
-  const FPCriticalPoint *points;
-  const PetscInt        *node;
-  const PetscReal       *z, *measure, *volume, *right, *left;
-  PetscInt               known, n;
+  PetscInt rest = ground->node[k], stride = 1;
+
+  for (PetscInt a = 0; a < s->dim; a++) {
+    const PetscInt cells = ground->cells[a], i = rest % cells;
+    const PetscInt low  = i > 0 ? ground->unknown[ground->node[k] - stride] : -1,
+                   high = i < cells - 1 ? ground->unknown[ground->node[k] + stride] : -1;
+    PetscReal shift     = 0, slope;
+
+    if (low >= 0 && high >= 0) {
+      const PetscReal bend = f[low] - 2 * f[k] + f[high];
+
+      if (bend != 0) shift = PetscClipInterval((f[low] - f[high]) / (2 * bend), -0.5, 0.5);
+    } else if (i == 0 || i == cells - 1) {
+      shift = i == 0 ? -0.5 : 0.5;
+    }
+    FPMeshMap(mesh, a, (i + 0.5 + shift) / cells, &point[a], &slope);
+    stride *= cells;
+    rest /= cells;
+  }
+}
+
+/* The two points where the slowest mode is most extreme, from the first, coarsest grid of the process: the same on all
+   grids, so that what starts there converges. */
+static PetscErrorCode FindExtremes(Mixing *s, FPGenerator gen, const Ground *ground)
+{
+  const FPGeneratorOptions *options;
+  const PetscReal          *right, *left;
+  FPProcess                 process;
+  FPMesh                    mesh;
+  PetscInt                  level, cell[2] = {0, 0};
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  if (process == s->searched) PetscFunctionReturn(0);
+  s->searched = process;
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
   PetscCall(FPGeneratorGetMode(gen, 1, &right, &left));
-  cell[0] = cell[1] = 0;
-  for (PetscInt k = 1; k < n; k++) {
+  for (PetscInt k = 1; k < ground->n; k++) {
     if (right[k] > right[cell[0]]) cell[0] = k;
     if (right[k] < right[cell[1]]) cell[1] = k;
   }
-  *count = 2;
+  for (PetscInt c = 0; c < 2; c++) ExtremePoint(s, ground, mesh, right, cell[c], s->extreme[c]);
+  PetscFunctionReturn(0);
+}
+
+/* The list of worst starts: those two points first, then the critical points in the box. */
+static PetscErrorCode Starts(const Mixing *s, PetscInt *count, const PetscReal *start[STARTS])
+{
+  const FPCriticalPoint *points;
+  PetscInt               known;
+
+  PetscFunctionBegin;
+  start[0] = s->extreme[0];
+  start[1] = s->extreme[1];
+  *count   = 2;
   PetscCall(FPModelGetCriticalPoints(s->model, &known, &points));
   for (PetscInt c = 0; c < known && *count < STARTS; c++) {
-    PetscReal best   = PETSC_MAX_REAL;
-    PetscInt  at     = 0;
     PetscBool inside = PETSC_TRUE;
 
     for (PetscInt a = 0; a < s->dim; a++)
       inside = (PetscBool)(inside && points[c].z[a] > s->box.lower[a] && points[c].z[a] < s->box.upper[a]);
-    for (PetscInt k = 0; k < n && inside; k++) {
-      PetscReal distance = 0;
-
-      for (PetscInt a = 0; a < s->dim; a++)
-        distance += PetscSqr((z[a * n + k] - points[c].z[a]) / (s->box.upper[a] - s->box.lower[a]));
-      if (distance < best) {
-        best = distance;
-        at   = k;
-      }
-    }
-    if (inside) cell[(*count)++] = at;
+    if (inside) start[(*count)++] = points[c].z;
   }
   PetscFunctionReturn(0);
 }
 
-/* tv_worst and mixing_time_worst. */
-static PetscErrorCode AddWorst(const Mixing *s, FPGenerator gen, FPGenerator mover, const Ground *ground,
-                               PetscReal scale, FPQuantities *q)
+/* All of it at the point, as FPCourseLaw() puts it on the cells, or in the nearest cell where that finds no unknowns.
+ */
+static PetscErrorCode PointLaw(const Mixing *s, FPGenerator gen, const PetscReal point[], PetscReal law[])
 {
-  const PetscInt times = s->course.times.n;
-  PetscReal     *p, *law, *worst, *solver, latest = 0, latest_error = 0;
-  PetscInt       n, starts, cell[STARTS];
-  PetscBool      found = PETSC_TRUE;
+  const PetscInt  *node;
+  const PetscReal *z, *measure, *volume;
+  PetscReal        missing, least = PETSC_MAX_REAL;
+  PetscInt         n, nearest     = 0;
+  FPCourse         course = s->course;
+
+  PetscFunctionBegin;
+  course.spread = 0;
+  PetscCall(PetscArraycpy(course.z, point, s->dim));
+  PetscCall(FPCourseLaw(&course, gen, law, &missing));
+  if (missing < 1 - FP_COURSE_MISSING) PetscFunctionReturn(0);
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  for (PetscInt k = 0; k < n; k++) {
+    PetscReal distance = 0;
+
+    for (PetscInt a = 0; a < s->dim; a++)
+      distance += PetscSqr((z[a * n + k] - point[a]) / (s->box.upper[a] - s->box.lower[a]));
+    law[k] = 0;
+    if (distance >= least) continue;
+    least   = distance;
+    nearest = k;
+  }
+  law[nearest] = 1;
+  PetscFunctionReturn(0);
+}
+
+/* tv_worst and mixing_time_worst. */
+static PetscErrorCode AddWorst(Mixing *s, FPGenerator gen, FPGenerator mover, const Ground *ground, PetscReal scale,
+                               FPQuantities *q)
+{
+  const PetscInt   times = s->course.times.n;
+  PetscReal       *p, *law, *worst, *solver, latest = 0, latest_error = 0;
+  const PetscReal *start[STARTS];
+  PetscInt         n, starts;
+  PetscBool        found = PETSC_TRUE;
 
   PetscFunctionBegin;
   n = ground->n;
-  PetscCall(Starts(s, gen, &starts, cell));
+  PetscCall(FindExtremes(s, gen, ground));
+  PetscCall(Starts(s, &starts, start));
   PetscCall(PetscMalloc2((size_t)times * n, &p, times, &solver));
   PetscCall(PetscCalloc2(n, &law, 2 * times, &worst));
   for (PetscInt c = 0; c < starts; c++) {
     PetscReal time = 0, error = 0;
 
-    law[cell[c]] = 1;
+    PetscCall(PointLaw(s, gen, start[c], law));
     PetscCall(FPGeneratorEvolve(mover, PETSC_FALSE, law, times, s->course.t, p, solver));
     for (PetscInt k = 0; k < times; k++) {
       worst[k]         = PetscMax(worst[k], Variation(ground, p + (size_t)k * n));
@@ -277,7 +343,6 @@ static PetscErrorCode AddWorst(const Mixing *s, FPGenerator gen, FPGenerator mov
     found        = (PetscBool)(found && time >= 0);
     latest       = PetscMax(latest, time);
     latest_error = PetscMax(latest_error, error);
-    law[cell[c]] = 0;
   }
   for (PetscInt k = 0; k < times; k++)
     PetscCall(FPQuantitiesAdd(q, worst[k], worst[times + k] + 1e-13, "1", "tv_worst[t=%s]", s->course.times.value[k]));
@@ -345,7 +410,7 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
   const char      *name;
   const PetscReal *pi, *rate, *frequency, *residual;
   PetscReal       *law, missing, gap;
-  PetscInt         modes;
+  PetscInt         modes, first;
 
   PetscFunctionBegin;
   PetscCall(SetUp(obs));
@@ -369,12 +434,14 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
     PetscCall(FPQuantitiesAdd(q, 1 / gap, (residual[0] + residual[1]) / PetscSqr(gap), "time", "relaxation_time"));
     PetscCall(FPQuantitiesAdd(q, log(0.5 / LEVEL) / gap, log(0.5 / LEVEL) * (residual[0] + residual[1]) / PetscSqr(gap),
                               "time", "spectral_bound"));
+    first = q->n;
     if (missing < FP_COURSE_MISSING)
       PetscCall(AddStart(s, gen, mover ? mover : gen, &ground, law, 1 / gap, q));
     else if (finest)
       PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "mixing_time",
                                    "unsupported", FP_COURSE_NOWHERE));
     PetscCall(AddWorst(s, gen, mover ? mover : gen, &ground, 1 / gap, q));
+    FPQuantitiesSetRough(q, first, ROUGH);
     PetscCall(PetscFree2(ground.unknown, ground.d));
     PetscCall(FPGeneratorDestroy(&mover));
   }

@@ -178,7 +178,13 @@ PetscErrorCode FPQuantitiesAdd(FPQuantities *q, PetscReal value, PetscReal error
   PetscCall(PetscStrncpy(item->unit, unit, sizeof(item->unit)));
   item->value = value;
   item->error = error;
+  item->rough = 0;
   PetscFunctionReturn(0);
+}
+
+void FPQuantitiesSetRough(FPQuantities *q, PetscInt first, PetscReal share)
+{
+  for (PetscInt k = first; k < q->n; k++) q->list[k].rough = share;
 }
 
 PetscErrorCode FPQuantitiesFind(const FPQuantities *q, const char name[], const FPQuantity **found)

@@ -23,8 +23,9 @@ static PetscBool IsOfCells(const char name[])
   return (PetscBool)(strstr(name, "_binned") != NULL);
 }
 
+/* widths: of the law at the minimum, in one cell */
 static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const char engine[], PetscInt o, PetscInt levels,
-                              LevelAnswers answers[], const PetscReal ratio[], PetscInt order)
+                              LevelAnswers answers[], const PetscReal ratio[], PetscInt order, PetscReal widths)
 {
   const FPQuantities *finest = &answers[0].q[o];
   const char         *name;
@@ -53,8 +54,9 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const cha
                                    "does not exist on every grid of the refinement sequence"));
       continue;
     }
-    FPExtrapolateGrids(levels, v, ratio, solver, order == 4 && IsOfCells(item->name) ? 2 : order, &value, &error);
-    error += 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(value);
+    if (order != 2 || !FPBoundCoarse(widths, levels, v, solver, &value, &error))
+      FPExtrapolateGrids(levels, v, ratio, solver, order == 4 && IsOfCells(item->name) ? 2 : order, &value, &error);
+    error += item->rough * PetscAbsReal(value - v[0]) + 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(value);
     if (!strcmp(item->name, "relaxation_time") && error >= PetscAbsReal(value)) {
       PetscCall(FPResultsAddStatus(run->results, process, engine, name, item->name, "unresolved",
                                    "the gap is zero within its error"));
@@ -195,7 +197,7 @@ static PetscErrorCode AddOwnAxes(FPRunObjects *run, const char process[], FPGene
 PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
 {
   LevelAnswers    answers[FP_MAX_LEVELS];
-  PetscReal       ratio[FP_MAX_LEVELS];
+  PetscReal       ratio[FP_MAX_LEVELS], widths;
   PetscInt        levels, pairs = 1;
   PetscLogDouble  begin, end;
   const char     *name;
@@ -231,11 +233,12 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   }
   FPProgressEnd();
   PetscCall(FPGeneratorGetInfo(gen, &info));
+  PetscCall(FPRunWidthsPerCell(run, p, &widths));
   for (PetscInt l = 1; l < levels; l++)
     for (PetscInt o = 0; o < run->observables; o++)
       PetscCall(FPObservableAlign(run->observable[o], &answers[0].q[o], &answers[l].q[o]));
   for (PetscInt o = 0; o < run->observables; o++)
-    PetscCall(AddRows(run, name, FPGeneratorEngine(gen), o, levels, answers, ratio, info.order));
+    PetscCall(AddRows(run, name, FPGeneratorEngine(gen), o, levels, answers, ratio, info.order, widths));
   PetscCall(AddDiagnostics(run, p, name, gen));
   PetscCall(AddOwnAxes(run, name, gen));
   PetscCall(FPRunWarnResolution(run, p));

@@ -79,6 +79,11 @@ PETSC_INTERN PetscErrorCode FPRunIsDiscrete(const FPRunObjects *run, PetscInt p,
 PETSC_INTERN PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p);
 /* Is the mesh fine enough for the law of process p at the minimum? Far from it: bad input; nearly: a warning. */
 PETSC_INTERN PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p);
+/* Widths of the law of process p at the minimum in one cell of the finest grid; 0: unknown. */
+PETSC_INTERN PetscErrorCode FPRunWidthsPerCell(FPRunObjects *run, PetscInt p, PetscReal *ratio);
+/* Value and bound where there are too many of them in a cell for FPExtrapolateGrids(); false: there are not. */
+PETSC_INTERN PetscBool      FPBoundCoarse(PetscReal widths, PetscInt levels, const PetscReal value[], PetscReal solver,
+                                          PetscReal *result, PetscReal *error);
 PETSC_INTERN PetscErrorCode FPRunWarnResolution(FPRunObjects *run, PetscInt p);
 /* divergence.c: of a discrete algorithm, a warning where it leaves the box, and the rate. */
 PETSC_INTERN PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen);
