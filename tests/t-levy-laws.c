@@ -421,12 +421,32 @@ static void test_ratio(void **state)
   }
 }
 
+/* The same by particles, where noise is strong enough for them to leave. */
+static void test_particles(void **state)
+{
+  json_t *root = Run("data_type=gaussian data_teacher=1.21 data_second_moment=1.3 data_label_noise=0.4 "
+                     "model_type=chain model_depth=2 model_coordinates=balanced training_learning_rate=0.05 "
+                     "training_weight_decay=0.08 processes=levy levy_alpha=1.4 levy_scale=0.37 levy_boundary=confined "
+                     "mesh_lower=-0.3 mesh_upper=2.6 mesh_cells=200 engines=generator,particles particles_count=2048 "
+                     "particles_steps=1200 particles_seed=5 observables=exit exit_region=half_space exit_normal=-1 "
+                     "exit_offset=0 exit_start=minimum");
+  double  exact, sampled, bound, error;
+
+  (void)state;
+  exact   = Value(root, "levy", "generator", "exit", "asymptotic_ratio", &bound);
+  sampled = Value(root, "levy", "particles", "exit", "asymptotic_ratio", &error);
+  json_decref(root);
+  print_message("  ratio %.4f +- %.1e, by particles %.4f +- %.1e\n", exact, bound, sampled, error);
+  check(fabs(exact - sampled) < bound + 5 * error && error < 0.1 * exact, "ratio %g +- %g, by particles %g +- %g",
+        exact, bound, sampled, error);
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ornstein_uhlenbeck), cmocka_unit_test(test_gibbs),
-                                     cmocka_unit_test(test_temperature), cmocka_unit_test(test_asymptote),
-                                     cmocka_unit_test(test_ratio)};
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_ornstein_uhlenbeck), cmocka_unit_test(test_gibbs), cmocka_unit_test(test_temperature),
+      cmocka_unit_test(test_asymptote),          cmocka_unit_test(test_ratio), cmocka_unit_test(test_particles)};
+  int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   failed = cmocka_run_group_tests(tests, MakeFolder, RemoveFolder);
