@@ -9,8 +9,8 @@ typedef struct {
   double *b, *db, *ddb, *Sigma, *dSigma, *ddSigma;
 } Parts;
 
-/* Everything at n points; the caller releases parts.b. */
-static Parts Evaluate(FPProcess process, int n, const double *w)
+/* At n points; ddb and ddSigma, eight evaluations more, only where asked for. The caller releases parts.b. */
+static Parts Evaluate(FPProcess process, int n, const double *w, PetscBool second)
 {
   const double B        = (double)process->training.batch_size;
   const double injected = 2.0 * process->training.temperature * process->metric / process->training.learning_rate;
@@ -24,17 +24,17 @@ static Parts Evaluate(FPProcess process, int n, const double *w)
   p.ddSigma = FPScratchTake((size_t)n);
   FPModelGradient(process->model, n, w, p.b);
   FPModelHessian(process->model, n, w, p.db);
-  FPProcessAlong(process->model, FPModelHessian, 1, 1, n, w, NULL, p.ddb);
+  if (second) FPProcessAlong(process->model, FPModelHessian, 1, 1, n, w, NULL, p.ddb);
   FPModelCovariance(process->model, n, w, p.Sigma);
   FPModelDivCovariance(process->model, n, w, p.dSigma);
-  FPProcessAlong(process->model, FPModelDivCovariance, 1, 1, n, w, NULL, p.ddSigma);
+  if (second) FPProcessAlong(process->model, FPModelDivCovariance, 1, 1, n, w, NULL, p.ddSigma);
   for (int l = 0; l < n; l++) {
     p.b[l]     = -p.b[l];
     p.db[l]    = -p.db[l];
-    p.ddb[l]   = -p.ddb[l];
     p.Sigma[l] = p.Sigma[l] / B + injected;
     p.dSigma[l] /= B;
-    p.ddSigma[l] /= B;
+    if (second) p.ddb[l] = -p.ddb[l];
+    if (second) p.ddSigma[l] /= B;
   }
   return p;
 }
@@ -43,7 +43,7 @@ static Parts Evaluate(FPProcess process, int n, const double *w)
 static void Whole(FPProcess process, int n, const double *w, double *D)
 {
   const double eta = process->training.learning_rate;
-  const Parts  p   = Evaluate(process, n, w);
+  const Parts  p   = Evaluate(process, n, w, PETSC_FALSE);
 
   for (int l = 0; l < n; l++)
     D[l] = 0.5 * eta * p.Sigma[l] - eta * eta * (0.25 * p.b[l] * p.dSigma[l] + 0.5 * p.Sigma[l] * p.db[l]);
@@ -63,7 +63,7 @@ static void FPNoiseDiffusion_Refined(FPProcess process, int n, const double *w, 
 static void FPNoiseDivergence_Refined(FPProcess process, int n, const double *w, double *c)
 {
   const double eta = process->training.learning_rate;
-  const Parts  p   = Evaluate(process, n, w);
+  const Parts  p   = Evaluate(process, n, w, PETSC_TRUE);
 
   for (int l = 0; l < n; l++)
     c[l] += 0.5 * eta * p.dSigma[l] -
