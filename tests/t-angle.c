@@ -3,7 +3,7 @@
    grid and its bound where the tangent vectors of a process obey such an equation, whatever its law and walls. Gibbs
    laws of two coordinates that know nothing of each other, whose exponent is an integral in one: the order of the grid.
  */
-#include "scene.h"
+#include "ask.h"
 #include "../src/observable/angleimpl.h"
 #include "../src/process/processimpl.h"
 #include "../src/run/runimpl.h"
@@ -13,7 +13,7 @@
 #define PARTS 4000
 
 typedef struct {
-  double A[4], B[2][4];
+  double A[4], B[3][4]; /* the last may be zero */
 } Linear;
 
 static const Linear cases[CASES] = {{{0.3, 1.1, -0.4, -0.7}, {{0.5, 0.2, -0.6, 0.1}, {0.1, -0.4, 0.3, 0.7}}},
@@ -33,7 +33,7 @@ static void At(const Linear *l, double t, double *h, double *d, double *g)
   *h = Form(v, l->A, u);
   *g = Form(u, l->A, u);
   *d = 0;
-  for (int c = 0; c < 2; c++) {
+  for (int c = 0; c < 3; c++) {
     const double along = Form(u, l->B[c], u), across = Form(v, l->B[c], u);
 
     *h -= along * across;
@@ -244,10 +244,60 @@ static void test_separate(void **state)
   SceneClose(&s);
 }
 
+/* ald of f = U U^T x at the origin: dU = (s (M + M^T) - decay) U dt + sqrt(eta/B) noise of y x^T + x y^T, with y = M x
+   + xi, by Isserlis' theorem: Cov(y_a x_b, y_c x_d) = E y_a y_c E x_b x_d + E y_a x_d E x_b y_c. */
+static void test_point(void **state)
+{
+  const double     M[4] = {0.7, 0.45, -0.1, -0.35}, s = 0.8, sigma = 0.9, eta = 0.35, decay = 0.15;
+  static const int row[3] = {0, 0, 1}, column[3] = {0, 1, 1};
+  double           yy[2][2], yx[2][2], C[3][3] = {{0}};
+  Linear           l = {{0}, {{0}}};
+  PetscReal        value, error;
+  Asked            a;
+
+  (void)state;
+  for (int i = 0; i < 2; i++)
+    for (int j = 0; j < 2; j++) {
+      yx[i][j]       = s * M[2 * i + j];
+      yy[i][j]       = s * (M[2 * i] * M[2 * j] + M[2 * i + 1] * M[2 * j + 1]) + (i == j ? sigma * sigma : 0);
+      l.A[2 * i + j] = s * (M[2 * i + j] + M[2 * j + i]) - (i == j ? decay : 0);
+    }
+  for (int m = 0; m < 3; m++)
+    for (int n = 0; n < 3; n++)
+      for (int k = 0; k < 4; k++) { /* both orders of row and column */
+        const int p = k & 1 ? column[m] : row[m], q = k & 1 ? row[m] : column[m];
+        const int u = k & 2 ? column[n] : row[n], v = k & 2 ? row[n] : column[n];
+
+        C[m][n] += eta / 3 * ((q == v ? s * yy[p][u] : 0) + yx[p][v] * yx[u][q]);
+      }
+  for (int c = 0; c < 3; c++) { /* Cholesky's factor, by columns */
+    double factor[3] = {0};
+
+    for (int m = c; m < 3; m++) factor[m] = C[m][c] / sqrt(C[c][c]);
+    for (int m = 0; m < 3; m++)
+      for (int n = 0; n < 3; n++)
+        if (m >= c && n >= c && !(m == c && n == c)) C[m][n] -= factor[m] * factor[n];
+    l.B[c][0] = factor[0];
+    l.B[c][1] = l.B[c][2] = factor[1];
+    l.B[c][3]             = factor[2];
+  }
+  AskExact(&a, "lyapunov", "ald",
+           "data_type=gaussian data_inputs=x1,x2 data_targets=y1,y2 data_teacher=%g,%g,%g,%g data_second_moment=%g "
+           "data_label_noise=%g model_type=symmetric training_learning_rate=%g training_batch_size=3 "
+           "training_weight_decay=%g particles_steps=2 particles_count=4096",
+           M[0], M[1], M[2], M[3], s, sigma, eta, decay);
+  value = AskValue(&a, "ald", "exact", "lyapunov", "exponent_at[origin]", &error);
+  print_message("  %.12g +- %.1e, by quadrature %.12g\n", value, error, Quadrature(&l));
+  check(fabs(value - Quadrature(&l)) <= error, "%.14g, by quadrature %.14g", value, Quadrature(&l));
+  check(error < 1e-8, "bound %g", error);
+  check(!AskHas(&a, "ald", "exact", "lyapunov", "exponent_at[minimum]", &value, &error), "label noise does not vanish");
+  AskClose(&a);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_moments), cmocka_unit_test(test_grid),
-                                     cmocka_unit_test(test_separate)};
+                                     cmocka_unit_test(test_separate), cmocka_unit_test(test_point)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

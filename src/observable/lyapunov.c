@@ -5,11 +5,12 @@
    eta decay +- eta U|/eta; deeper origins only by 1 - eta decay; a minimum of zero loss by 1 - eta |grad p|^2 X, X the
    batch mean of x^2, along grad p and by 1 across. An SDE dz = k z dt + sqrt(c) z dB has k - c/2. GD has ln |1 - eta
    h|/eta for each Hessian eigenvalue h, of every model. Where the noise does not vanish there is no exponent at a
-   point. exponent_orbit, the largest one along the orbit, is in lyapunov_orbit.c and lyapunov_generator.c. Exact, L =
-   2, no decay: the SDE's saddle attracts (exponent < 0) for eta > 2 P B/(2 s P^2 + sigma^2), with the modified drift
-   for eta > 2 P B/(s P^2 (2 + B) + sigma^2); SGD without label noise never collapses. Source: Chen, Kunin, Yamamura and
-   Ganguli, arXiv:2306.04251 (the criterion for SDEs); the discrete ones are expectations of products of independent
-   factors (Furstenberg and Kesten, Ann. Math. Statist. 31 (1960)). */
+   point; SDEs in the plane have one wherever it does (lyapunov_point.c). exponent_orbit, the largest one along the
+   orbit, is in lyapunov_orbit.c and lyapunov_generator.c. Exact, L = 2, no decay: the SDE's saddle attracts (exponent <
+   0) for eta > 2 P B/(2 s P^2 + sigma^2), with the modified drift for eta > 2 P B/(s P^2 (2 + B) + sigma^2); SGD
+   without label noise never collapses. Source: Chen, Kunin, Yamamura and Ganguli, arXiv:2306.04251 (the criterion for
+   SDEs); the discrete ones are expectations of products of independent factors (Furstenberg and Kesten, Ann. Math.
+   Statist. 31 (1960)). */
 #include "lyapunovimpl.h"
 #include <math.h>
 
@@ -215,6 +216,30 @@ PetscErrorCode FPLyapunovOrigin(FPProcess process, FPModel model, PetscReal eta,
   PetscFunctionReturn(0);
 }
 
+/* Is the law of directions near a point that of lyapunov_point.c? */
+static PetscBool HasPlane(const Subject *s)
+{
+  return (PetscBool)(s->algorithm == FP_SDE && s->dim == 2 && strcmp(s->type, "chain") &&
+                     s->training.temperature == 0 && !strcmp(s->noise, "gradient") &&
+                     (!strcmp(s->drift, "gradient") || !strcmp(s->drift, "modified")));
+}
+
+static PetscErrorCode AddPlanePoint(FPObservable obs, const Subject *s, const FPCriticalPoint *point)
+{
+  const char *reason;
+  char        name[FP_NAME];
+  PetscReal   value, error;
+
+  PetscFunctionBegin;
+  PetscCall(FPLyapunovPoint(s->process, point->z, &value, &error, &reason));
+  PetscCall(PetscSNPrintf(name, sizeof(name), "exponent_at[%s]", point->name));
+  if (reason)
+    PetscCall(FPResultsAddStatus(obs->scene.results, s->name, "exact", "lyapunov", name, "unsupported", reason));
+  else
+    PetscCall(FPResultsAdd(obs->scene.results, s->name, "exact", "lyapunov", name, value, error, FP_BOUND, "1/time"));
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode AtPoints(FPObservable obs, const Subject *s)
 {
   const FPCriticalPoint *points;
@@ -229,6 +254,10 @@ static PetscErrorCode AtPoints(FPObservable obs, const Subject *s)
     Directions  directions;
     char        name[FP_NAME];
 
+    if (HasPlane(s)) {
+      PetscCall(AddPlanePoint(obs, s, &points[p]));
+      continue;
+    }
     if (!reason && s->algorithm == FP_GD) {
       HessianExponents(s, &points[p], value, flat);
       for (PetscInt k = 0; k < s->dim; k++) error[k] = 1e-9 * PetscMax(1, PetscAbsReal(value[k]));

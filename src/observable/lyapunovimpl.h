@@ -21,6 +21,9 @@ PETSC_INTERN PetscErrorCode FPLyapunovBegin(FPObservable obs, FPProcess process,
                                             const FPParticleOptions *options, FPObserver *observer,
                                             FPEnsemble *ensemble, PetscBool *used);
 PETSC_INTERN PetscErrorCode FPLyapunovEvaluate(FPObservable obs, const double sums[], FPQuantities *q);
+/* lyapunov_point.c: of an SDE in two coordinates. *reason: why there is none, or NULL. */
+PETSC_INTERN PetscErrorCode FPLyapunovPoint(FPProcess process, const PetscReal point[], PetscReal *value,
+                                            PetscReal *error, const char **reason);
 /* lyapunov_generator.c */
 PETSC_INTERN PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q);
 /* lyapunov_transfer.c: on one grid of one dimension; *reason is left where there is none to refuse. */
