@@ -24,7 +24,7 @@ typedef struct {
 
 typedef struct {
   const char *title, *process, *observables[12];
-  const char *keys[64]; /* key, value, key, value, ..., or lines "key=value key=value ..." */
+  const char *keys; /* "key=value key=value ..." */
 } Setting;
 
 static inline void BuildRun(const Setting *setting, const char *dir, FPRunObjects *run, FPConfig *config)
@@ -34,14 +34,7 @@ static inline void BuildRun(const Setting *setting, const char *dir, FPRunObject
 
   memset(run, 0, sizeof(*run));
   must(FPConfigCreate(config));
-  for (PetscInt k = 0; setting->keys[k]; k++) {
-    if (strchr(setting->keys[k], '=')) {
-      SceneSet(*config, setting->keys[k]);
-      continue;
-    }
-    must(FPConfigSet(*config, setting->keys[k], setting->keys[k + 1]));
-    k++;
-  }
+  SceneSet(*config, setting->keys);
   must(FPDataCreate(*config, &run->data));
   must(FPModelCreate(*config, run->data, &run->model));
   must(FPModelGetSizes(run->model, &dim, NULL, NULL));

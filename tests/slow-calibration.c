@@ -7,34 +7,12 @@ static void test_ou(void **state)
   static const Setting setting = {"non-normal OU",
                                   "ald",
                                   {"spectrum", "stationary", "current"},
-                                  {"model_type",
-                                   "ou",
-                                   "model_drift",
-                                   "1.3,-0.9,0.4,0.7",
-                                   "model_diffusion",
-                                   "0.12,0.03,0.03,0.08",
-                                   "model_center",
-                                   "0.1,-0.2",
-                                   "training_learning_rate",
-                                   "0.05",
-                                   "training_batch_size",
-                                   "2",
-                                   "training_temperature",
-                                   "0.03",
-                                   "mesh_lower",
-                                   "-1.6,-1.7",
-                                   "mesh_upper",
-                                   "1.8,1.5",
-                                   "mesh_cells",
-                                   "256,256",
-                                   "particles_count",
-                                   "4096",
-                                   "particles_steps",
-                                   "200",
-                                   "particles_burn_in",
-                                   "60",
-                                   "spectrum_pairs",
-                                   "3"}};
+                                  "model_type=ou model_drift=1.3,-0.9,0.4,0.7 "
+                                  "model_diffusion=0.12,0.03,0.03,0.08 model_center=0.1,-0.2 "
+                                  "training_learning_rate=0.05 training_batch_size=2 training_temperature=0.03 "
+                                  "mesh_lower=-1.6,-1.7 mesh_upper=1.8,1.5 mesh_cells=256,256 "
+                                  "particles_count=4096 particles_steps=200 particles_burn_in=60 "
+                                  "spectrum_pairs=3"};
 
   (void)state;
   Calibrate(&setting);
@@ -48,42 +26,12 @@ static void test_chain(void **state)
   static const Setting setting = {"ALD on the 2-chain",
                                   "ald",
                                   {"spectrum", "stationary", "current"},
-                                  {"data_type",
-                                   "gaussian",
-                                   "data_teacher",
-                                   "0.8",
-                                   "data_second_moment",
-                                   "0.9",
-                                   "data_label_noise",
-                                   "0.7",
-                                   "model_type",
-                                   "chain",
-                                   "model_depth",
-                                   "2",
-                                   "training_learning_rate",
-                                   "0.2",
-                                   "training_batch_size",
-                                   "1",
-                                   "training_weight_decay",
-                                   "0.2",
-                                   "training_temperature",
-                                   "0.02",
-                                   "mesh_lower",
-                                   "-1.6,-1.5",
-                                   "mesh_upper",
-                                   "1.5,1.6",
-                                   "mesh_cells",
-                                   "400,400",
-                                   "particles_count",
-                                   "4096",
-                                   "particles_steps",
-                                   "150",
-                                   "particles_burn_in",
-                                   "60",
-                                   "spectrum_pairs",
-                                   "4",
-                                   "ald_dt",
-                                   "0.05"}};
+                                  "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 "
+                                  "data_label_noise=0.7 model_type=chain model_depth=2 "
+                                  "training_learning_rate=0.2 training_batch_size=1 training_weight_decay=0.2 "
+                                  "training_temperature=0.02 mesh_lower=-1.6,-1.5 mesh_upper=1.5,1.6 "
+                                  "mesh_cells=400,400 particles_count=4096 particles_steps=150 "
+                                  "particles_burn_in=60 spectrum_pairs=4 ald_dt=0.05"};
 
   (void)state;
   Calibrate(&setting);
@@ -95,54 +43,16 @@ static void test_ou_in_time(void **state)
   static const Setting setting = {"non-normal OU in time",
                                   "ald",
                                   {"exit", "evolution", "msd", "autocorrelation", "mixing"},
-                                  {"model_type",
-                                   "ou",
-                                   "model_drift",
-                                   "1.3,-0.9,0.4,0.7",
-                                   "model_diffusion",
-                                   "0.12,0.03,0.03,0.08",
-                                   "model_center",
-                                   "0.1,-0.2",
-                                   "training_learning_rate",
-                                   "0.05",
-                                   "training_batch_size",
-                                   "2",
-                                   "mesh_lower",
-                                   "-1.6,-1.7",
-                                   "mesh_upper",
-                                   "1.8,1.5",
-                                   "mesh_cells",
-                                   "128,128",
-                                   "particles_count",
-                                   "4096",
-                                   "particles_steps",
-                                   "120",
-                                   "particles_burn_in",
-                                   "20",
-                                   "exit_region",
-                                   "ball",
-                                   "exit_center",
-                                   "0.1,-0.2",
-                                   "exit_radius",
-                                   "0.63",
-                                   "exit_start",
-                                   "0.27,-0.11",
-                                   "exit_times",
-                                   "0.3,0.9,1.7",
-                                   "exit_duration",
-                                   "14",
-                                   "evolution_times",
-                                   "0.23,0.8,1.9",
-                                   "evolution_start",
-                                   "0.6,0.3",
-                                   "msd_times",
-                                   "0.23,0.8,1.9",
-                                   "autocorrelation_times",
-                                   "0.23,0.8,1.9",
-                                   "mixing_times",
-                                   "0.4,1.1",
-                                   "mixing_start",
-                                   "0.6,0.3"}};
+                                  "model_type=ou model_drift=1.3,-0.9,0.4,0.7 "
+                                  "model_diffusion=0.12,0.03,0.03,0.08 model_center=0.1,-0.2 "
+                                  "training_learning_rate=0.05 training_batch_size=2 mesh_lower=-1.6,-1.7 "
+                                  "mesh_upper=1.8,1.5 mesh_cells=128,128 particles_count=4096 "
+                                  "particles_steps=120 particles_burn_in=20 exit_region=ball "
+                                  "exit_center=0.1,-0.2 exit_radius=0.63 exit_start=0.27,-0.11 "
+                                  "exit_times=0.3,0.9,1.7 exit_duration=14 evolution_times=0.23,0.8,1.9 "
+                                  "evolution_start=0.6,0.3 msd_times=0.23,0.8,1.9 "
+                                  "autocorrelation_times=0.23,0.8,1.9 mixing_times=0.4,1.1 "
+                                  "mixing_start=0.6,0.3"};
 
   (void)state;
   Calibrate(&setting);
@@ -155,125 +65,40 @@ static void test_chain_in_time(void **state)
   static const Setting setting = {"ALD on the 2-chain in time",
                                   "ald",
                                   {"exit", "evolution", "msd", "autocorrelation", "mixing", "sharpness"},
-                                  {"data_type",
-                                   "gaussian",
-                                   "data_teacher",
-                                   "0.8",
-                                   "data_second_moment",
-                                   "0.9",
-                                   "data_label_noise",
-                                   "0.7",
-                                   "model_type",
-                                   "chain",
-                                   "model_depth",
-                                   "2",
-                                   "training_learning_rate",
-                                   "0.1",
-                                   "training_batch_size",
-                                   "2",
-                                   "training_weight_decay",
-                                   "0.2",
-                                   "training_temperature",
-                                   "0.05",
-                                   "mesh_lower",
-                                   "-1.9,-1.8",
-                                   "mesh_upper",
-                                   "1.8,1.9",
-                                   "mesh_cells",
-                                   "256,256",
-                                   "particles_count",
-                                   "4096",
-                                   "particles_steps",
-                                   "80",
-                                   "particles_burn_in",
-                                   "20",
-                                   "exit_region",
-                                   "ball",
-                                   "exit_center",
-                                   "origin",
-                                   "exit_radius",
-                                   "0.63",
-                                   "exit_start",
-                                   "0.13,0.07",
-                                   "exit_times",
-                                   "0.4,1.1,2.3",
-                                   "exit_duration",
-                                   "20",
-                                   "evolution_times",
-                                   "0.3,1.2,3.1",
-                                   "evolution_start",
-                                   "0.31,0.17",
-                                   "msd_times",
-                                   "0.3,1.2,3.1",
-                                   "autocorrelation_times",
-                                   "0.3,1.2,3.1",
-                                   "mixing_times",
-                                   "0.6,2.1",
-                                   "mixing_start",
-                                   "0.31,0.17",
-                                   "sharpness_times",
-                                   "0.3,1.2,3.1",
-                                   "sharpness_start",
-                                   "0.31,0.17"}};
+                                  "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 "
+                                  "data_label_noise=0.7 model_type=chain model_depth=2 "
+                                  "training_learning_rate=0.1 training_batch_size=2 training_weight_decay=0.2 "
+                                  "training_temperature=0.05 mesh_lower=-1.9,-1.8 mesh_upper=1.8,1.9 "
+                                  "mesh_cells=256,256 particles_count=4096 particles_steps=80 "
+                                  "particles_burn_in=20 exit_region=ball exit_center=origin exit_radius=0.63 "
+                                  "exit_start=0.13,0.07 exit_times=0.4,1.1,2.3 exit_duration=20 "
+                                  "evolution_times=0.3,1.2,3.1 evolution_start=0.31,0.17 msd_times=0.3,1.2,3.1 "
+                                  "autocorrelation_times=0.3,1.2,3.1 mixing_times=0.6,2.1 "
+                                  "mixing_start=0.31,0.17 sharpness_times=0.3,1.2,3.1 "
+                                  "sharpness_start=0.31,0.17"};
 
   (void)state;
   Calibrate(&setting);
 }
 
-/* On the line: exponents of the orbit, noise along training, losses under other laws of the data. */
+/* On the line: exponents of the orbit, noise along training, losses under other laws of the data, committors. */
 static void test_balanced(void **state)
 {
-  static const Setting setting = {"ALD on the balanced 3-chain",
-                                  "ald",
-                                  {"lyapunov", "noise", "stationary", "evolution"},
-                                  {"data_type",
-                                   "gaussian",
-                                   "data_teacher",
-                                   "0.9",
-                                   "data_second_moment",
-                                   "0.8",
-                                   "data_label_noise",
-                                   "0.6",
-                                   "data_shift_teacher",
-                                   "0.7",
-                                   "data_shift_second_moment",
-                                   "1.3",
-                                   "model_type",
-                                   "chain",
-                                   "model_depth",
-                                   "3",
-                                   "model_coordinates",
-                                   "balanced",
-                                   "training_learning_rate",
-                                   "0.1",
-                                   "training_batch_size",
-                                   "2",
-                                   "training_weight_decay",
-                                   "0.1",
-                                   "ald_dt",
-                                   "0.0125",
-                                   "training_temperature",
-                                   "0.06",
-                                   "mesh_lower",
-                                   "-1.3",
-                                   "mesh_upper",
-                                   "1.9",
-                                   "mesh_cells",
-                                   "1024",
-                                   "particles_count",
-                                   "4096",
-                                   "particles_steps",
-                                   "300",
-                                   "particles_burn_in",
-                                   "50",
-                                   "noise_times",
-                                   "0.4,1.3,3.2",
-                                   "noise_start",
-                                   "0.41",
-                                   "evolution_times",
-                                   "0.4,1.3,3.2",
-                                   "evolution_start",
-                                   "0.41"}};
+  static const Setting setting = {
+      "ALD on the balanced 3-chain",
+      "ald",
+      {"lyapunov", "noise", "stationary", "evolution", "exit", "mixing", "msd", "autocorrelation"},
+      "data_type=gaussian data_teacher=0.9 data_second_moment=0.8 "
+      "data_label_noise=0.6 data_shift_teacher=0.7 data_shift_second_moment=1.3 "
+      "model_type=chain model_depth=3 model_coordinates=balanced "
+      "training_learning_rate=0.1 training_batch_size=2 training_weight_decay=0.1 "
+      "ald_dt=0.0125 training_temperature=0.06 mesh_lower=-1.3 mesh_upper=1.9 "
+      "mesh_cells=1024 particles_count=4096 particles_steps=300 "
+      "particles_burn_in=50 noise_times=0.4,1.3,3.2 exit_region=ball exit_center=0.6 exit_radius=0.5 exit_start=0.41 "
+      "exit_region_b=half_space exit_normal_b=-1 "
+      "exit_offset_b=-0.95 exit_times=0.4,1.3,3.2 exit_duration=40 mixing_times=0.6,2.1 mixing_start=0.41 "
+      "msd_times=0.4,1.3,3.2 autocorrelation_times=0.4,1.3,3.2 noise_start=0.41 "
+      "evolution_times=0.4,1.3,3.2 evolution_start=0.41"};
 
   (void)state;
   Calibrate(&setting);
@@ -285,34 +110,11 @@ static void test_valley(void **state)
   static const Setting setting = {"Langevin in the valley of the 2-chain",
                                   "langevin",
                                   {"flat"},
-                                  {"data_type",
-                                   "gaussian",
-                                   "data_teacher",
-                                   "0.8",
-                                   "data_label_noise",
-                                   "0.5",
-                                   "model_type",
-                                   "chain",
-                                   "model_depth",
-                                   "2",
-                                   "training_learning_rate",
-                                   "0.1",
-                                   "training_batch_size",
-                                   "2",
-                                   "langevin_temperature",
-                                   "0.08",
-                                   "mesh_lower",
-                                   "-1.7,-1.6",
-                                   "mesh_upper",
-                                   "1.8,1.7",
-                                   "mesh_cells",
-                                   "128,120",
-                                   "particles_count",
-                                   "4096",
-                                   "particles_steps",
-                                   "200",
-                                   "particles_burn_in",
-                                   "50"}};
+                                  "data_type=gaussian data_teacher=0.8 data_label_noise=0.5 model_type=chain "
+                                  "model_depth=2 training_learning_rate=0.1 training_batch_size=2 "
+                                  "langevin_temperature=0.08 mesh_lower=-1.7,-1.6 mesh_upper=1.8,1.7 "
+                                  "mesh_cells=128,120 particles_count=4096 particles_steps=200 "
+                                  "particles_burn_in=50"};
 
   (void)state;
   Calibrate(&setting);
@@ -324,42 +126,12 @@ static void test_fractional_in_time(void **state)
   static const Setting setting = {"OU on a fractional clock, in time",
                                   "fractional",
                                   {"evolution", "msd", "autocorrelation"},
-                                  {"model_type",
-                                   "ou",
-                                   "model_drift",
-                                   "0.9",
-                                   "model_diffusion",
-                                   "0.35",
-                                   "fractional_beta",
-                                   "0.6",
-                                   "fractional_clock_scale",
-                                   "1.7",
-                                   "training_learning_rate",
-                                   "0.05",
-                                   "mesh_lower",
-                                   "-4.1",
-                                   "mesh_upper",
-                                   "4.3",
-                                   "mesh_cells",
-                                   "256",
-                                   "particles_count",
-                                   "4096",
-                                   "particles_steps",
-                                   "120",
-                                   "particles_burn_in",
-                                   "0",
-                                   "evolution_times",
-                                   "0.3,1.2,3.1",
-                                   "evolution_start",
-                                   "0.7",
-                                   "msd_times",
-                                   "0.3,1.2,3.1",
-                                   "msd_age",
-                                   "1.3",
-                                   "autocorrelation_times",
-                                   "0.3,1.2,2.3",
-                                   "autocorrelation_age",
-                                   "1.3"}};
+                                  "model_type=ou model_drift=0.9 model_diffusion=0.35 fractional_beta=0.6 "
+                                  "fractional_clock_scale=1.7 training_learning_rate=0.05 mesh_lower=-4.1 "
+                                  "mesh_upper=4.3 mesh_cells=256 particles_count=4096 particles_steps=120 "
+                                  "particles_burn_in=0 evolution_times=0.3,1.2,3.1 evolution_start=0.7 "
+                                  "msd_times=0.3,1.2,3.1 msd_age=1.3 autocorrelation_times=0.3,1.2,2.3 "
+                                  "autocorrelation_age=1.3"};
 
   (void)state;
   Calibrate(&setting);

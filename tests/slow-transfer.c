@@ -18,13 +18,11 @@
 static void test_gaussian(void **state)
 {
   static const Setting setting = {
-      "SGD on Gaussian data, one sample",
-      "sgd",
-      ALL,
-      {LINE "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 spectrum_pairs=1 "
-            "training_learning_rate=0.1 training_batch_size=1 training_weight_decay=0.1 training_temperature=0.05 "
-            "mesh_lower=0.05 mesh_upper=2.3 mesh_cells=768 exit_center=0.83 exit_start=0.91 exit_radius=0.45 "
-            "exit_duration=60 evolution_start=0.31 mixing_start=0.31 sharpness_start=0.31"}};
+      "SGD on Gaussian data, one sample", "sgd", ALL,
+      LINE "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 spectrum_pairs=1 "
+           "training_learning_rate=0.1 training_batch_size=1 training_weight_decay=0.1 training_temperature=0.05 "
+           "mesh_lower=0.05 mesh_upper=2.3 mesh_cells=768 exit_center=0.83 exit_start=0.91 exit_radius=0.45 "
+           "exit_duration=60 evolution_start=0.31 mixing_start=0.31 sharpness_start=0.31"};
 
   (void)state;
   Calibrate(&setting);
@@ -35,15 +33,13 @@ static void test_gaussian(void **state)
 static void test_rows(void **state)
 {
   static const Setting setting = {
-      "SGD on rows, four at a time",
-      "sgd",
-      ALL,
-      {LINE "data_type=file data_path=data/diabetes_bmi.csv data_inputs=body_mass_index "
-            "data_targets=disease_progression data_standardize=true training_learning_rate=0.25 training_batch_size=4 "
-            "training_weight_decay=0.02 training_temperature=0.12 spectrum_pairs=2 mesh_lower=-2.4 mesh_upper=2.5 "
-            "mesh_cells=512 transfer_order=4 exit_center=0.7 exit_start=0.63 exit_radius=0.45 exit_duration=60 "
-            "evolution_start=0.31 "
-            "mixing_start=0.31 sharpness_start=0.31"}};
+      "SGD on rows, four at a time", "sgd", ALL,
+      LINE "data_type=file data_path=data/diabetes_bmi.csv data_inputs=body_mass_index "
+           "data_targets=disease_progression data_standardize=true training_learning_rate=0.25 training_batch_size=4 "
+           "training_weight_decay=0.02 training_temperature=0.12 spectrum_pairs=2 mesh_lower=-2.4 mesh_upper=2.5 "
+           "mesh_cells=512 transfer_order=4 exit_center=0.7 exit_start=0.63 exit_radius=0.45 exit_duration=60 "
+           "evolution_start=0.31 "
+           "mixing_start=0.31 sharpness_start=0.31"};
 
   (void)state;
   CalibrateBut(&setting, " w1_p_gibbs batch_sharpness ");
@@ -54,13 +50,11 @@ static void test_rows(void **state)
 static void test_signs(void **state)
 {
   static const Setting setting = {
-      "SGD on signs, label noise alone",
-      "sgd",
-      ALL,
-      {LINE "data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.9 spectrum_pairs=1 "
-            "training_learning_rate=0.15 training_batch_size=1 mesh_lower=0.05 mesh_upper=2.4 mesh_cells=768 "
-            "exit_center=0.93 exit_start=0.86 exit_radius=0.34 exit_duration=60 evolution_start=0.41 mixing_start=0.41 "
-            "sharpness_start=0.41"}};
+      "SGD on signs, label noise alone", "sgd", ALL,
+      LINE "data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.9 spectrum_pairs=1 "
+           "training_learning_rate=0.15 training_batch_size=1 mesh_lower=0.05 mesh_upper=2.4 mesh_cells=768 "
+           "exit_center=0.93 exit_start=0.86 exit_radius=0.34 exit_duration=60 evolution_start=0.41 mixing_start=0.41 "
+           "sharpness_start=0.41"};
 
   (void)state;
   CalibrateBut(&setting, " sharpness "); /* has a kink, at which cells err most */
@@ -74,11 +68,11 @@ static void test_plane(void **state)
       "SGD of two weights",
       "sgd",
       {"spectrum", "stationary", "evolution", "msd", "autocorrelation", "sharpness"},
-      {"model_type=chain model_depth=2 particles_count=4096 particles_steps=30 particles_burn_in=10 spectrum_pairs=2 "
-       "evolution_times=0.5,1.25 evolution_start=0.4,0.7 msd_times=0.5,1.25 autocorrelation_times=0.5,1.25 "
-       "sharpness_times=0.5,1.25 sharpness_start=0.4,0.7 data_type=gaussian data_teacher=0.8 data_second_moment=0.9 "
-       "data_label_noise=0.5 training_learning_rate=0.25 training_batch_size=2 training_weight_decay=0.15 "
-       "training_temperature=0.2 mesh_lower=-2.4,-2.5 mesh_upper=2.5,2.4 mesh_cells=36,36 transfer_order=4"}};
+      "model_type=chain model_depth=2 particles_count=4096 particles_steps=30 particles_burn_in=10 spectrum_pairs=2 "
+      "evolution_times=0.5,1.25 evolution_start=0.4,0.7 msd_times=0.5,1.25 autocorrelation_times=0.5,1.25 "
+      "sharpness_times=0.5,1.25 sharpness_start=0.4,0.7 data_type=gaussian data_teacher=0.8 data_second_moment=0.9 "
+      "data_label_noise=0.5 training_learning_rate=0.25 training_batch_size=2 training_weight_decay=0.15 "
+      "training_temperature=0.2 mesh_lower=-2.4,-2.5 mesh_upper=2.5,2.4 mesh_cells=36,36 transfer_order=4"};
 
   (void)state;
   CalibrateBut(

@@ -19,6 +19,7 @@
 #include <math.h>
 
 #define BINS 512
+#define AROUND 0.1 /* share of the exits about the median that tell their density there */
 #define LIFETIMES 30  /* length of the simulation in 1/rate */
 #define SURVIVORS 0.1 /* share up to which the mean is completed by an exponential tail */
 #define STREAM (1ULL << 62)
@@ -363,14 +364,18 @@ static PetscReal Median(FPExit *e, const double sums[], PetscBool all)
   double        seen  = 0;
 
   if (all) {
-    double   around = 0;
+    double   around;
     PetscInt low, high;
 
     e->middle = 0;
     while (e->middle < BINS && seen + exits[e->middle] < sums[COUNT] / 2) seen += exits[e->middle++];
-    low  = PetscMax(0, e->middle - 3);
-    high = PetscMin(BINS, e->middle + 4);
-    for (PetscInt b = low; b < high; b++) around += exits[b];
+    low    = PetscMin(e->middle, BINS - 1);
+    high   = low + 1;
+    around = exits[low];
+    while (around < AROUND * sums[COUNT] && (low > 0 || high < BINS)) {
+      if (low > 0) around += exits[--low];
+      if (high < BINS) around += exits[high++];
+    }
     e->density = around / sums[COUNT] / (Edge(e, high) - Edge(e, low));
   }
   if (e->middle >= BINS || !(e->density > 0)) return NAN;
