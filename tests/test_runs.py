@@ -142,7 +142,7 @@ PROMISES = {
     "sde_validity": [
         ("sgd", "stationary", "variance_p", 0.00733, 1e-5),
         ("sgd", "spectrum", "gap", 2.211, 1e-3),
-        ("sgd", "exit", "mean_time", 287, 5),
+        ("sgd", "exit", "mean_time", 287, 8),
         ("ald", "stationary", "variance_p", 0.006558, 1e-6),
         ("ald3", "spectrum", "gap", 2.1949, 1e-4),
         ("ald3", "exit", "mean_time", 35.56, 0.1),
