@@ -591,6 +591,37 @@ static void test_divergence(void **state)
   json_decref(root);
 }
 
+/* Coarse meshes for a cold process: what they answer lies within its bound of a fine one. Without those bounds up to
+   five times outside. */
+static void test_coarse(void **state)
+{
+  static const char *const what[] = {"mean_time", "variance_time", "rate", "rate[1]", "median_time", "survival[t=1.9]"};
+  const int                cells[] = {37, 58, 90};
+
+  (void)state;
+  for (int cold = 0; cold < 2; cold++)
+    for (int c = 0; c < 3; c++) {
+      json_t *root[2];
+
+      for (int fine = 0; fine < 2; fine++)
+        root[fine] = Run("data_type=gaussian data_teacher=0.83 data_second_moment=1.2 data_label_noise=0.4 "
+                         "model_type=chain model_depth=2 model_coordinates=balanced training_temperature=%g "
+                         "processes=langevin engines=generator mesh_lower=-1.65 mesh_upper=1.8 mesh_cells=%d "
+                         "exit_region=ball exit_center=0.07 exit_radius=0.49 exit_times=1.9",
+                         cold ? 0.006 : 0.025, fine ? 960 : cells[c]);
+      for (size_t k = 0; k < sizeof(what) / sizeof(what[0]); k++) {
+        double       bound[2];
+        const double coarse = Value(root[0], "langevin", "generator", what[k], &bound[0]);
+        const double exact  = Value(root[1], "langevin", "generator", what[k], &bound[1]);
+
+        check(fabs(coarse - exact) <= bound[0] + bound[1], "%d cells: %s %g +- %g, on a fine mesh %g +- %g", cells[c],
+              what[k], coarse, bound[0], exact, bound[1]);
+      }
+      json_decref(root[0]);
+      json_decref(root[1]);
+    }
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),
@@ -604,7 +635,8 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_steps),
                                      cmocka_unit_test(test_survivors),
                                      cmocka_unit_test(test_divergence),
-                                     cmocka_unit_test(test_dense)};
+                                     cmocka_unit_test(test_dense),
+                                     cmocka_unit_test(test_coarse)};
   char                    command[128];
   int                     failed;
 
