@@ -87,8 +87,9 @@ PETSC_INTERN PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symme
                                                 Mat *A); /* shift - Q; pinned: home is killed besides */
 PETSC_INTERN PetscErrorCode FPGeneratorSetSolver(FPGenerator gen, PetscBool symmetric, PetscReal shift,
                                                  PetscBool pinned, KSP ksp);
-/* verify.c. Symmetric form A: if a mode between the slowest and the fastest that eps found is missing, eps is replaced by
-   a solver that found all; `below`: less than the slowest. Else: *missed, and x then has a share of the missing mode. */
+/* verify.c. Symmetric form A: if a mode between the slowest and the fastest that eps found is missing, eps is replaced
+   by a solver that found all; `below`: less than the slowest. Else: *missed, and x then has a share of the missing
+   mode. */
 PETSC_INTERN PetscErrorCode FPGeneratorFindMissed(FPGenerator gen, Mat A, PetscReal below, EPS *eps);
 PETSC_INTERN PetscErrorCode FPGeneratorSeekMissed(FPGenerator gen, EPS eps, PetscBool *missed, Vec x);
 PETSC_INTERN PetscInt       FPGeneratorNearest(FPGenerator gen, const PetscReal point[]); /* unknown */
