@@ -19,7 +19,7 @@
 #include <math.h>
 
 #define BINS 512
-#define AROUND 0.1 /* share of the exits about the median that tell their density there */
+#define AROUND 0.1    /* share of the exits about the median that tell their density there */
 #define LIFETIMES 30  /* length of the simulation in 1/rate */
 #define SURVIVORS 0.1 /* share up to which the mean is completed by an exponential tail */
 #define STREAM (1ULL << 62)
