@@ -592,7 +592,7 @@ static void test_divergence(void **state)
 }
 
 /* Coarse meshes for a cold process: what they answer lies within its bound of a fine one. Without those bounds up to
-   five times outside. */
+   seven times outside. */
 static void test_coarse(void **state)
 {
   static const char *const what[] = {"mean_time", "variance_time", "rate", "rate[1]", "median_time", "survival[t=1.9]"};
