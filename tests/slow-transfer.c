@@ -37,12 +37,14 @@ static void test_rows(void **state)
       LINE "data_type=file data_path=data/diabetes_bmi.csv data_inputs=body_mass_index "
            "data_targets=disease_progression data_standardize=true training_learning_rate=0.25 training_batch_size=4 "
            "training_weight_decay=0.02 training_temperature=0.12 spectrum_pairs=2 mesh_lower=-2.4 mesh_upper=2.5 "
-           "mesh_cells=512 transfer_order=4 exit_center=0.7 exit_start=0.63 exit_radius=0.45 exit_duration=60 "
+           "mesh_cells=256 transfer_order=4 particles_steps=130 exit_center=0.7 exit_start=0.63 exit_radius=0.45 "
+           "exit_duration=60 "
            "evolution_start=0.31 "
            "mixing_start=0.31 sharpness_start=0.31"};
 
   (void)state;
-  CalibrateBut(&setting, " w1_p_gibbs batch_sharpness ");
+  CalibrateBut(&setting,
+               " kl_gibbs_binned tv_gibbs_binned w1_p_gibbs irreversibility_binned tv_binned batch_sharpness ");
 }
 
 /* Label noise alone: it vanishes at the saddle, which the law keeps away from. Modes beyond the first grow there, so

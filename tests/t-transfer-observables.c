@@ -466,12 +466,36 @@ static void test_three_engines(void **state)
   json_decref(root);
 }
 
+/* sharpness asks of the stationary law without keys; of a course it takes times and a start. */
+static void test_refused(void **state)
+{
+  static const char *const keys[] = {"sharpness_times=0.1", "sharpness_start=0.3",
+                                     "sharpness_times=1,0.5 sharpness_start=0.3",
+                                     "sharpness_times=0.1 sharpness_start=3"};
+
+  (void)state;
+  for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
+    char           text[512];
+    FPConfig       config;
+    PetscErrorCode ierr;
+
+    (void)snprintf(text, sizeof(text), "%s %s processes=sgd engines=transfer observables=sharpness", SIGNS, keys[k]);
+    config = MakeConfig(text);
+    must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
+    ierr = FPRunCheck(config);
+    must(PetscPopErrorHandler());
+    check(ierr == PETSC_ERR_USER_INPUT, "%s is taken", keys[k]);
+    must(FPConfigDestroy(&config));
+  }
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_weight), cmocka_unit_test(test_signs),
                                      cmocka_unit_test(test_rows),       cmocka_unit_test(test_irreversibility),
                                      cmocka_unit_test(test_rotation),   cmocka_unit_test(test_batch_sharpness),
-                                     cmocka_unit_test(test_batches),    cmocka_unit_test(test_three_engines)};
+                                     cmocka_unit_test(test_batches),    cmocka_unit_test(test_three_engines),
+                                     cmocka_unit_test(test_refused)};
   int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
