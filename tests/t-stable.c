@@ -333,6 +333,40 @@ static void test_engines(void **state)
   }
 }
 
+/* In the plane both engines route a jump along the axes: along straight segments the projection would be 0.4. What is
+   left comes from the grid's pattern, 0.2 on 88 x 88 cells, with the correlation 0.99. */
+static void test_current(void **state)
+{
+  json_t       *root = Results(0, "data: {type: gaussian, teacher: [0.8], second_moment: 0.9, label_noise: 1}\n"
+                                        "model: {type: chain, depth: 2}\n"
+                                        "training: {learning_rate: 0.1, batch_size: 1, weight_decay: 0.07}\n"
+                                        "processes: [levy]\nlevy: {alpha: 1.2, scale: 0.4, boundary: confined, dt: 0.05}\n"
+                                        "mesh: {lower: [-1.6, -1.5], upper: [1.5, 1.7], cells: [48, 48]}\n"
+                                        "particles: {count: 4096, steps: 150, burn_in: 10, seed: 3, threads: 1}\n"
+                                        "observables: [current]\n");
+  const json_t *row;
+  size_t        k, found = 0;
+
+  (void)state;
+  json_array_foreach(json_object_get(root, "results"), k, row)
+  {
+    const char  *quantity = json_string_value(json_object_get(row, "quantity"));
+    const double value    = json_number_value(json_object_get(row, "value"));
+
+    if (strcmp(json_string_value(json_object_get(row, "engine")), "particles")) continue;
+    if (!strcmp(quantity, "projection[levy]"))
+      check(fabs(value - 1) < 0.5, "projection %g", value);
+    else if (!strcmp(quantity, "correlation[levy]"))
+      check(value > 0.9, "correlation %g", value);
+    else
+      continue;
+    print_message("  %s = %.4f\n", quantity, value);
+    found++;
+  }
+  assert_int_equal(found, 2);
+  json_decref(root);
+}
+
 static void test_refused(void **state)
 {
   static const struct {
@@ -373,7 +407,7 @@ int main(int argc, char **argv)
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_vectors), cmocka_unit_test(test_fit),
                                      cmocka_unit_test(test_exits),   cmocka_unit_test(test_creeping),
                                      cmocka_unit_test(test_disc),    cmocka_unit_test(test_engines),
-                                     cmocka_unit_test(test_refused)};
+                                     cmocka_unit_test(test_current), cmocka_unit_test(test_refused)};
   char                    command[64];
   int                     failed;
 

@@ -104,6 +104,8 @@ static const Unsupported Table[] = {
     {"exit", "particles", "clock fractional", "rate: the generator's is per unit of the process's own time", NULL},
     {"current", "particles", "no mesh", "currents are measured on bins of a box: give mesh_lower and mesh_upper",
      Unbounded},
+    {"current", "particles", "noise stable, 2-D",
+     "entropy_production_binned: jumps have no diffusion that their current could be measured by", NULL},
     {"*", "generator", "sgd, svag, gd", "a discrete algorithm has no Fokker-Planck generator", NULL},
     {"*", "transfer", "SDEs", "an SDE has a generator", NULL},
     {"*", "transfer", "more than 2 coordinates", "grids have 1 or 2 dimensions; particles run without a mesh", NULL},
