@@ -16,6 +16,7 @@ typedef struct {
   PetscInt           levels, modes, order;
   FPGenerator        gen[FP_MAX_LEVELS]; /* the finest first */
   PetscReal          ratio[FP_MAX_LEVELS];
+  FPRefinement       grids; /* the same, as a run knows it */
 } Lab;
 
 typedef double (*LabFunction)(const double *z, const double *parameter); /* z[dim] */
@@ -56,7 +57,10 @@ static inline void LabSolve(Lab *lab, PetscInt pairs)
   }
   must(FPGeneratorGetModes(lab->gen[0], &lab->modes, &rate, &frequency, &residual));
   must(FPGeneratorGetInfo(lab->gen[0], &info));
-  lab->order = info.order; /* as a run decides */
+  lab->order        = info.order; /* as a run decides */
+  lab->grids.levels = lab->levels;
+  must(PetscArraycpy(lab->grids.ratio, lab->ratio, lab->levels));
+  must(FPRunRefinement(lab->gen[0], &lab->grids));
 }
 
 static inline void LabClose(Lab *lab)
@@ -182,7 +186,7 @@ static inline double LabShare(const Lab *lab, PetscInt l, LabFunction f, const d
 /* Value and bound from all grids; value[l] is that of grid l. */
 static inline void LabBound(const Lab *lab, const double value[], double solver, double *result, double *error)
 {
-  FPExtrapolateGrids(lab->levels, value, lab->ratio, solver, lab->order, result, error);
+  FPBoundGrids(&lab->grids, value, solver, PETSC_FALSE, result, error);
   *error += 4 * PETSC_MACHINE_EPSILON * fabs(*result); /* as a run does */
 }
 

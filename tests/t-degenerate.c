@@ -68,7 +68,7 @@ static void Reference(const char law[], const char walls[], double exact[3])
   Lab    lab;
   double answer[3][FP_MAX_LEVELS], error;
 
-  must(PetscSNPrintf(keys, sizeof keys, "%s mesh_cells 1024", walls));
+  must(PetscSNPrintf(keys, sizeof keys, "%s mesh_cells 1280", walls));
   Open(&lab, "ald", law, "balanced", keys, 2);
   Answers(&lab, balanced, answer);
   for (int i = 0; i < 3; i++) {

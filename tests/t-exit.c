@@ -453,7 +453,7 @@ static void test_slope(void **state)
       sxy += x * y / 4;
     }
     root = Run(SLOPE, p, s, T, (int)n[k], end, start);
-    Within(root, "langevin", "mean_time", exact, 0.05);
+    Within(root, "langevin", "mean_time", exact, 0.07);
     json_decref(root);
   }
   slope = (sxy - sx * sy) / (sxx - sx * sx);
@@ -471,7 +471,7 @@ static void test_multiplicative(void **state)
   json_t      *root = Run("data_type=gaussian data_teacher=%g data_second_moment=%g data_label_noise=%g "
                                "training_learning_rate=%g training_batch_size=%g model_type=chain model_depth=2 "
                                "model_coordinates=balanced processes=ald mesh_lower=0.001 mesh_upper=0.2 mesh_map=log "
-                               "mesh_cells=256 particles_count=4096 ald_dt=0.0125 exit_region=half_space exit_normal=1 "
+                               "mesh_cells=512 particles_count=4096 ald_dt=0.0125 exit_region=half_space exit_normal=1 "
                                "exit_offset=%g exit_start=%g",
                           p, s, sigma, eta, B, R, a0);
 

@@ -52,7 +52,7 @@ static void test_generator(void **state)
   const char *const rest[3] = {
       "training_temperature 0.02 model_coordinates weights mesh_lower -3.4,-3.3 mesh_upper 3.3,3.4 mesh_cells 128,128",
       "training_temperature 0.02 model_coordinates invariant mesh_lower -3.5,-4.6 mesh_upper 6.5,4.6 mesh_map "
-      "sinh:1:2,sinh:0:3 mesh_cells 96,96",
+      "sinh:1:2,sinh:0:3 mesh_cells 128,128",
       "training_temperature 1e-5 model_coordinates invariant mesh_lower 0.01,-0.5 mesh_upper 6,0.5 mesh_map "
       "log,sinh:0:8 mesh_cells 96,128"};
   const char *const what[3] = {"q in weights", "q in p and q", "q in p and q, T = 1e-5"};

@@ -101,7 +101,7 @@ static void test_engines(void **state)
                           "engines=generator,particles training_temperature=0.03 training_weight_decay=0.1 "
                           "langevin_temperature=0.06 training_learning_rate=0.1 training_batch_size=2 "
                           "particles_count=8192 particles_steps=2 particles_burn_in=0 mesh_lower=-1.9 mesh_upper=2.1 "
-                          "mesh_cells=128 noise_start=0.5 noise_spread=0.1 noise_times=0.4,1.3",
+                          "mesh_cells=192 noise_start=0.5 noise_spread=0.1 noise_times=0.4,1.3",
                      0.5);
 
   (void)state;

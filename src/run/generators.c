@@ -23,9 +23,8 @@ static PetscBool IsOfCells(const char name[])
   return (PetscBool)(strstr(name, "_binned") != NULL);
 }
 
-/* widths: of the law at the minimum, in one cell */
-static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const char engine[], PetscInt o, PetscInt levels,
-                              LevelAnswers answers[], const PetscReal ratio[], PetscInt order, PetscReal widths)
+static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const char engine[], PetscInt o,
+                              const FPRefinement *grids, LevelAnswers answers[])
 {
   const FPQuantities *finest = &answers[0].q[o];
   const char         *name;
@@ -36,12 +35,13 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const cha
     const FPQuantity *item             = &finest->list[k];
     PetscReal         v[FP_MAX_LEVELS] = {item->value}, solver = item->error, value, error;
     PetscInt          have = 1;
+    FPRefinement      own  = *grids;
 
     if (PetscIsInfReal(item->value)) {
       PetscCall(FPRunAddInfinite(run, process, engine, name, item->name));
       continue;
     }
-    for (PetscInt l = 1; l < levels; l++) {
+    for (PetscInt l = 1; l < grids->levels; l++) {
       const FPQuantity *found;
 
       PetscCall(FPQuantitiesFind(&answers[l].q[o], item->name, &found));
@@ -49,13 +49,13 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const cha
       v[have++] = found->value;
       solver    = PetscMax(solver, found->error);
     }
-    if (have < levels) {
+    if (have < grids->levels) {
       PetscCall(FPResultsAddStatus(run->results, process, engine, name, item->name, "undefined",
                                    "does not exist on every grid of the refinement sequence"));
       continue;
     }
-    if (order != 2 || !FPBoundCoarse(widths, levels, v, solver, &value, &error))
-      FPExtrapolateGrids(levels, v, ratio, solver, order == 4 && IsOfCells(item->name) ? 2 : order, &value, &error);
+    if (own.order == 4 && IsOfCells(item->name)) own.order = 2;
+    FPBoundGrids(&own, v, solver, FPRunIsRough(item->name), &value, &error);
     error += item->rough * PetscAbsReal(value - v[0]) + 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(value);
     if (!strcmp(item->name, "relaxation_time") && error >= PetscAbsReal(value)) {
       PetscCall(FPResultsAddStatus(run->results, process, engine, name, item->name, "unresolved",
@@ -196,22 +196,21 @@ static PetscErrorCode AddOwnAxes(FPRunObjects *run, const char process[], FPGene
 
 PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
 {
-  LevelAnswers    answers[FP_MAX_LEVELS];
-  PetscReal       ratio[FP_MAX_LEVELS], widths;
-  PetscInt        levels, pairs = 1;
-  PetscLogDouble  begin, end;
-  const char     *name;
-  FPGenerator     gen = NULL;
-  char            label[2 * FP_NAME];
-  FPGeneratorInfo info;
-  PetscBool       discrete;
+  LevelAnswers   answers[FP_MAX_LEVELS];
+  FPRefinement   grids;
+  PetscInt       pairs = 1;
+  PetscLogDouble begin, end;
+  const char    *name;
+  FPGenerator    gen = NULL;
+  char           label[2 * FP_NAME];
+  PetscBool      discrete;
 
   PetscFunctionBegin;
   PetscCall(PetscTime(&begin));
   PetscCall(PetscMemzero(answers, sizeof(answers)));
   PetscCall(FPProcessGetName(run->process[p], &name));
   PetscCall(FPRunIsDiscrete(run, p, &discrete));
-  PetscCall(FPMeshGetLevels(run->mesh, &levels));
+  PetscCall(FPMeshGetLevels(run->mesh, &grids.levels));
   for (PetscInt o = 0; o < run->observables; o++) {
     PetscInt wanted;
 
@@ -219,30 +218,30 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
     pairs = PetscMax(pairs, wanted);
   }
   PetscCall(PetscSNPrintf(label, sizeof(label), "%s: %s", discrete ? "transfer" : "generator", name));
-  FPProgressBegin(label, levels);
-  for (PetscInt l = levels - 1; l >= 0; l--) {
+  FPProgressBegin(label, grids.levels);
+  for (PetscInt l = grids.levels - 1; l >= 0; l--) {
     const PetscInt *cells;
     PetscInt        dim;
 
     PetscCall(FPGeneratorCreate(run->process[p], run->mesh, l, &run->generating, NULL, &gen));
-    PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio[l]));
+    PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &grids.ratio[l]));
     PetscCall(FPGeneratorSolve(gen, pairs));
     PetscCall(AskLevel(run, p, gen, (PetscBool)(l == 0), answers[l].q));
     if (l > 0) PetscCall(FPGeneratorDestroy(&gen));
-    FPProgressUpdate(levels - l);
+    FPProgressUpdate(grids.levels - l);
   }
   FPProgressEnd();
-  PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPRunWidthsPerCell(run, p, &widths));
-  for (PetscInt l = 1; l < levels; l++)
+  PetscCall(FPRunRefinement(gen, &grids));
+  PetscCall(FPRunWidthsPerCell(run, p, &grids.widths));
+  for (PetscInt l = 1; l < grids.levels; l++)
     for (PetscInt o = 0; o < run->observables; o++)
       PetscCall(FPObservableAlign(run->observable[o], &answers[0].q[o], &answers[l].q[o]));
   for (PetscInt o = 0; o < run->observables; o++)
-    PetscCall(AddRows(run, name, FPGeneratorEngine(gen), o, levels, answers, ratio, info.order, widths));
+    PetscCall(AddRows(run, name, FPGeneratorEngine(gen), o, &grids, answers));
   PetscCall(AddDiagnostics(run, p, name, gen));
   PetscCall(AddOwnAxes(run, name, gen));
   PetscCall(FPRunWarnResolution(run, p));
-  for (PetscInt l = 0; l < levels; l++)
+  for (PetscInt l = 0; l < grids.levels; l++)
     for (PetscInt o = 0; o < run->observables; o++) PetscCall(FPQuantitiesFree(&answers[l].q[o]));
   run->generator[p] = gen;
   PetscCall(PetscTime(&end));

@@ -58,6 +58,96 @@ PetscBool FPBoundCoarse(PetscReal widths, PetscInt levels, const PetscReal v[], 
   return PETSC_TRUE;
 }
 
+/* Square root of the Fisher information of the law's density in units of the cells, the largest over the axes: cell
+   over conditional standard deviation where the law is normal, whatever its main axes. sqrt 8 at most, where all mass
+   is in single cells. */
+static PetscErrorCode Resolution(FPGenerator gen, PetscReal *resolution)
+{
+  const PetscInt  *cells, *node;
+  const PetscReal *z, *measure, *volume, *p;
+  PetscInt         dim, n, lattice = 1, *unknown;
+  FPGeneratorInfo  info;
+  PetscReal        ratio;
+
+  PetscFunctionBegin;
+  *resolution = 0;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorStationary(gen, &p));
+  for (PetscInt a = 0; a < dim; a++) lattice *= cells[a];
+  PetscCall(PetscMalloc1(lattice, &unknown));
+  for (PetscInt l = 0; l < lattice; l++) unknown[l] = -1;
+  for (PetscInt k = 0; k < n; k++) unknown[node[k]] = k;
+  for (PetscInt a = 0, stride = 1; a < dim; stride *= cells[a++]) {
+    PetscReal sum = 0;
+
+    if (info.along >= 0 && a != info.along) continue; /* of a law on a line, one unknown in each layer of cells */
+    for (PetscInt k = 0; k < n; k++) {
+      const PetscInt at   = node[k] + stride;
+      const PetscInt next = info.along >= 0                              ? PetscMin(k + 1, n - 1)
+                            : node[k] / stride % cells[a] + 1 < cells[a] ? unknown[at]
+                                                                         : -1;
+
+      if (next >= 0) sum += PetscSqr(PetscSqrtReal(PetscMax(p[next], 0)) - PetscSqrtReal(PetscMax(p[k], 0)));
+    }
+    *resolution = PetscMax(*resolution, 2 * PetscSqrtReal(sum));
+  }
+  PetscCall(PetscFree(unknown));
+  PetscFunctionReturn(0);
+}
+
+/* Are the edges of all nodes the same few? Then D is constant, or at least decomposed in one way. */
+static PetscErrorCode OneStencil(FPGenerator gen, PetscBool *one)
+{
+  const FPEdge    *edge;
+  const PetscReal *kill;
+  const PetscInt  *cells;
+  PetscReal        ratio;
+  PetscInt         edges, dim, count = 0;
+  short            seen[FP_MAX_OFFSETS][3];
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetEdges(gen, &edges, &edge, &kill));
+  *one = PETSC_TRUE;
+  for (PetscInt s = 0; s < edges && *one; s++) {
+    const short *e = edge[s].offset;
+    PetscInt     k = 0;
+
+    while (k < count && (e[0] != seen[k][0] || e[1] != seen[k][1] || e[2] != seen[k][2])) k++;
+    if (k < count) continue;
+    *one = (PetscBool)(count < dim * (dim + 1) / 2);
+    if (*one) PetscCall(PetscArraycpy(seen[count++], e, 3));
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunRefinement(FPGenerator finest, FPRefinement *grids)
+{
+  FPGeneratorInfo info;
+  FPProcess       process;
+  FPModel         model;
+  PetscReal       step;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(finest, &info));
+  PetscCall(FPGeneratorGetStep(finest, &step));
+  grids->order      = info.order;
+  grids->law        = (PetscBool)(step == 0);
+  grids->resolution = 0;
+  grids->plain      = PETSC_TRUE;
+  if (step == 0) { /* transfer operators interpolate, which only widens steps by a multiple of h^2, however narrow */
+    PetscCall(Resolution(finest, &grids->resolution));
+    PetscCall(OneStencil(finest, &grids->plain));
+  }
+  PetscCall(FPGeneratorGetProcess(finest, &process));
+  PetscCall(FPProcessGetModel(process, &model));
+  PetscCall(FPModelGetParent(model, &grids->curved, NULL));
+  if (grids->curved) grids->plain = PETSC_FALSE;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p)
 {
   PetscReal   ratio;

@@ -41,6 +41,24 @@ typedef struct {
  * rates. */
 PETSC_INTERN void FPExtrapolateGrids(PetscInt levels, const PetscReal value[], const PetscReal ratio[],
                                      PetscReal solver, PetscInt order, PetscReal *result, PetscReal *error);
+/* A refinement sequence, finest grid first. */
+typedef struct {
+  PetscInt  levels, order;        /* order: of FPExtrapolateGrids() */
+  PetscReal ratio[FP_MAX_LEVELS]; /* spacing over that of the finest */
+  PetscReal widths;               /* FPRunWidthsPerCell(), of the law at the minimum */
+  PetscBool law;                  /* of a generator, not of a transfer operator; then also: */
+  PetscReal resolution;           /* of the finest: a cell in units of the law's narrowest standard deviation */
+  PetscBool plain;                /* one stencil at all nodes, coordinates not curved */
+  PetscBool curved;               /* coordinates with a measure of their own, singular somewhere */
+} FPRefinement;
+/* What the finest generator, solved, says of it: all but levels, ratio and widths. */
+PETSC_INTERN PetscErrorCode FPRunRefinement(FPGenerator finest, FPRefinement *grids);
+/* Value and bound from the answers on all grids, each known to `solver`. rough: of FPRunIsRough(). */
+PETSC_INTERN void FPBoundGrids(const FPRefinement *grids, const PetscReal value[], PetscReal solver, PetscBool rough,
+                               PetscReal *result, PetscReal *error);
+/* Extrema, integrals of a modulus and sums over bins or edges: no smooth functions of h, as they depend on where kinks
+   and extrema lie between the nodes. */
+PETSC_INTERN PetscBool FPRunIsRough(const char quantity[]);
 /* Everything that the run file names, read and checked; run is zeroed first. */
 PETSC_INTERN PetscErrorCode FPRunOpen(FPConfig config, FPRunObjects *run);
 PETSC_INTERN PetscErrorCode FPRunClose(FPRunObjects *run);
