@@ -24,6 +24,7 @@ struct _p_FPGenerator {
   PetscReal          h[3], ratio;                              /* spacing in xi, 1/cells */
   PetscReal          fill; /* rank-deficient D: diffusion added, of the largest eigenvalue */
   PetscBool          absorbing;
+  PetscBool          deep;   /* are cells unknowns however little mass they have, for the modes that live there? */
   FPRegion           region; /* while the chain is built: killed outside; NULL: nowhere */
   PetscReal          start[3];
   /* unknowns */

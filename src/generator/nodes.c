@@ -71,7 +71,8 @@ static PetscErrorCode RaiseLevel(FPGenerator gen, PetscReal least, PetscReal *le
     wells += points[c].index == 0 && Phi < least + (points[c].flat ? ALIKE : MASK_DEPTH);
     highest = PetscMax(highest, Phi - least);
   }
-  if (wells == 1 && highest > MASK_DEPTH - START_DEPTH) *level = PetscMax(*level, least + highest + START_DEPTH);
+  gen->deep = (PetscBool)(wells == 1 && highest > MASK_DEPTH - START_DEPTH);
+  if (gen->deep) *level = PetscMax(*level, least + highest + START_DEPTH);
   PetscFunctionReturn(0);
 }
 

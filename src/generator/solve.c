@@ -533,13 +533,14 @@ static PetscErrorCode SolveModes(FPGenerator gen, Mat A, PetscInt wanted, Vec mo
   PetscFunctionReturn(0);
 }
 
-/* The right vectors of the symmetric form, divided by the root of pi, are lost in rounding where pi is too small. */
+/* The right vectors of the symmetric form, divided by the root of pi, are lost in rounding where pi is too small: that
+   matters where modes live there. Its eigenvalues alone are well conditioned at any depth. */
 static PetscBool IsSymmetric(FPGenerator gen)
 {
   PetscReal least = 0;
 
   for (PetscInt k = 0; gen->logpi && k < gen->n; k++) least = PetscMin(least, gen->logpi[k]);
-  return (PetscBool)(gen->logpi && (gen->absorbing || gen->dim > 2 || least > -DEPTH));
+  return (PetscBool)(gen->logpi && (!gen->deep || least > -DEPTH));
 }
 
 /* Chains that are not symmetric: modes that were missed are looked for, and found with what that gives to start from.
