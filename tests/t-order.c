@@ -36,7 +36,7 @@ static void Reported(const FPQuantities q[], const FPRefinement *grids, const ch
     v[l]   = SceneValue(&q[l], name, &error);
     solver = PetscMax(solver, error);
   }
-  FPBoundGrids(grids, v, solver, FPRunIsRough(name), value, bound);
+  FPBoundGrids(grids, v, solver, FPSmoothnessOf(name), value, bound);
   *bound += 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(*value);
 }
 

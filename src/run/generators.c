@@ -10,19 +10,6 @@ typedef struct {
   FPQuantities q[FP_MAX_OBSERVABLES];
 } LevelAnswers;
 
-/* Numbers of densities, fluxes or bins: cells are constant there, so that they are of second order whatever the
-   operator is. */
-static PetscBool IsOfCells(const char name[])
-{
-  static const char *const heads[] = {"tv",          "kl_",         "w1_",        "wall_mass",  "entropy",
-                                      "free_energy", "mixing_time", "markov_",    "current_l1", "max_curl",
-                                      "rotation",    "circulation", "projection", "conditional"};
-
-  for (size_t k = 0; k < PETSC_STATIC_ARRAY_LENGTH(heads); k++)
-    if (!strncmp(name, heads[k], strlen(heads[k]))) return PETSC_TRUE;
-  return (PetscBool)(strstr(name, "_binned") != NULL);
-}
-
 static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const char engine[], PetscInt o,
                               const FPRefinement *grids, LevelAnswers answers[])
 {
@@ -54,8 +41,8 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const cha
                                    "does not exist on every grid of the refinement sequence"));
       continue;
     }
-    if (own.order == 4 && IsOfCells(item->name)) own.order = 2;
-    FPBoundGrids(&own, v, solver, FPRunIsRough(item->name), &value, &error);
+    if (own.order == 4 && FPSmoothnessOf(item->name) != FP_SMOOTH) own.order = 2;
+    FPBoundGrids(&own, v, solver, FPSmoothnessOf(item->name), &value, &error);
     error += item->rough * PetscAbsReal(value - v[0]) + 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(value);
     if (!strcmp(item->name, "relaxation_time") && error >= PetscAbsReal(value)) {
       PetscCall(FPResultsAddStatus(run->results, process, engine, name, item->name, "unresolved",

@@ -53,12 +53,14 @@ typedef struct {
 } FPRefinement;
 /* What the finest generator, solved, says of it: all but levels, ratio and widths. */
 PETSC_INTERN PetscErrorCode FPRunRefinement(FPGenerator finest, FPRefinement *grids);
-/* Value and bound from the answers on all grids, each known to `solver`. rough: of FPRunIsRough(). */
-PETSC_INTERN void FPBoundGrids(const FPRefinement *grids, const PetscReal value[], PetscReal solver, PetscBool rough,
-                               PetscReal *result, PetscReal *error);
-/* Extrema, integrals of a modulus and sums over bins or edges: no smooth functions of h, as they depend on where kinks
-   and extrema lie between the nodes. */
-PETSC_INTERN PetscBool FPRunIsRough(const char quantity[]);
+/* How a quantity, by its name, depends on the spacing. FP_OF_CELLS: densities, fluxes, shares of cells, which are of
+   second order whatever the operator is. FP_ROUGH: of these, extrema, integrals of a modulus, sums over bins or edges,
+   which depend on where kinks and extrema lie between the nodes. */
+typedef enum { FP_SMOOTH, FP_OF_CELLS, FP_ROUGH } FPSmoothness;
+PETSC_INTERN FPSmoothness FPSmoothnessOf(const char quantity[]);
+/* Value and bound from the answers on all grids, each known to `solver`. */
+PETSC_INTERN void FPBoundGrids(const FPRefinement *grids, const PetscReal value[], PetscReal solver,
+                               FPSmoothness smoothness, PetscReal *result, PetscReal *error);
 /* Everything that the run file names, read and checked; run is zeroed first. */
 PETSC_INTERN PetscErrorCode FPRunOpen(FPConfig config, FPRunObjects *run);
 PETSC_INTERN PetscErrorCode FPRunClose(FPRunObjects *run);
