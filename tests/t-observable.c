@@ -172,7 +172,7 @@ static void test_crossing(void **state)
     check(error < 0.01, "%s has the bound %g", quantity, error);
     (void)snprintf(quantity, sizeof(quantity), "decay_rate[%d]", k);
     (void)Value(root, "generator", "spectrum", quantity, &error);
-    check(error < 0.02, "%s has the bound %g", quantity, error);
+    check(error < 0.03, "%s has the bound %g", quantity, error);
   }
   json_decref(root);
 }

@@ -3,13 +3,14 @@
    cells per width the answers converge with order two. With fewer they do not yet, and the differences of the grids may
    agree by accident: nothing is extrapolated, and the largest difference counts several times, more the wider the
    cells. Of 1952 numbers of all observables on lines with 0.7 to 5 widths in a cell, 210 were outside the bounds of an
-   extrapolation, up to 90 times, and 8 outside these, 7 of them with more than 3. Beyond that all grids may agree on a
-   law in one cell. Where D vanishes at the minimum, or coordinates are curved, nothing is said. */
+   extrapolation, up to 90 times, and 8 outside these, 7 of them with more than 3: there all grids may agree on a law
+   that never leaves its cell, so such meshes are refused. Where D vanishes at the minimum, or coordinates are curved,
+   nothing is said. */
 #include "runimpl.h"
 
-#define WIDE 0.7 /* widths of the law in one cell, beyond which a warning is due */
-#define USELESS 6.0
-#define FACTOR 3 /* of the largest difference */
+#define WIDE 0.7    /* widths of the law in one cell, beyond which a warning is due */
+#define USELESS 3.0 /* and those that are refused */
+#define FACTOR 3    /* of the largest difference */
 
 PetscErrorCode FPRunWidthsPerCell(FPRunObjects *run, PetscInt p, PetscReal *ratio)
 {
