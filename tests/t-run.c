@@ -309,7 +309,7 @@ static void test_one_well(void **state)
                              "training: {learning_rate: 0.05, batch_size: 2, weight_decay: 0.1}\n"
                              "processes: [langevin]\n"
                              "langevin: {temperature: 0.001}\n"
-                             "mesh: {lower: [-2.1, -2.1], upper: [2.1, 2.1], cells: [40, 40]}\n"
+                             "mesh: {lower: [-2.1, -2.1], upper: [2.1, 2.1], cells: [96, 96]}\n"
                              "particles: {count: 512, steps: 100, burn_in: 20, seed: 3, threads: 1}\n"
                              "observables: [stationary]\n";
   json_t           *root   = Run(Cold, 0, NULL), *row;
