@@ -347,7 +347,10 @@ static void CheckPromises(const Setting *s, const json_t *root, const char *proc
           generator ? "tv_gibbs|kl_gibbs" : "tv_gibbs_binned|kl_gibbs_binned");
   Promise(root, s->title, process, engine, "stationary",
           generator ? "w1_p_gibbs|w1_p[0][0]_gibbs|kl_gibbs" : "w1_p_gibbs|w1_p[0][0]_gibbs|kl_gibbs_binned");
-  Promise(root, s->title, process, engine, "current", generator ? "entropy_production" : "entropy_production_binned");
+  Promise(root, s->title, process, engine, "current",
+          generator                                 ? "entropy_production"
+          : s->dim == 2 && !strcmp(process, "levy") ? "rotation[0][1]" /* entropies of jumps in the plane: none */
+                                                    : "entropy_production_binned");
   if (s->dim > 1)
     Promise(root, s->title, process, engine, "current", "rotation[0][1]|entropy_production_binned|entropy_production");
   if (generator) Promise(root, s->title, process, engine, "current", "current_l1|entropy_production");
