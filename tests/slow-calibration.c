@@ -18,9 +18,8 @@ static void test_ou(void **state)
   Calibrate(&setting);
 }
 
-/* 200, 150 and 100 cells: the layer of wall_mass ends between cells. dt: what extrapolation leaves of its bias is
- * small.
- */
+/* 384, 288 and 192 cells: the bins are of whole cells on all of them. dt: what extrapolation leaves of its bias is
+ * small. */
 static void test_chain(void **state)
 {
   static const Setting setting = {"ALD on the 2-chain",
@@ -30,7 +29,7 @@ static void test_chain(void **state)
                                   "data_label_noise=0.7 model_type=chain model_depth=2 "
                                   "training_learning_rate=0.2 training_batch_size=1 training_weight_decay=0.2 "
                                   "training_temperature=0.02 mesh_lower=-1.6,-1.5 mesh_upper=1.5,1.6 "
-                                  "mesh_cells=400,400 particles_count=4096 particles_steps=150 "
+                                  "mesh_cells=384,384 particles_count=4096 particles_steps=150 "
                                   "particles_burn_in=60 spectrum_pairs=4 ald_dt=0.05"};
 
   (void)state;
@@ -93,7 +92,7 @@ static void test_balanced(void **state)
       "model_type=chain model_depth=3 model_coordinates=balanced "
       "training_learning_rate=0.1 training_batch_size=2 training_weight_decay=0.1 "
       "ald_dt=0.0125 training_temperature=0.06 mesh_lower=-1.3 mesh_upper=1.9 "
-      "mesh_cells=1024 particles_count=4096 particles_steps=300 "
+      "mesh_cells=1536 particles_count=4096 particles_steps=300 "
       "particles_burn_in=50 noise_times=0.4,1.3,3.2 exit_region=ball exit_center=0.6 exit_radius=0.5 exit_start=0.41 "
       "exit_region_b=half_space exit_normal_b=-1 "
       "exit_offset_b=-0.95 exit_times=0.4,1.3,3.2 exit_duration=40 mixing_times=0.6,2.1 mixing_start=0.41 "
