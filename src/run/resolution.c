@@ -112,14 +112,16 @@ static PetscErrorCode OneStencil(FPGenerator gen, PetscBool *one)
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetEdges(gen, &edges, &edge, &kill));
   *one = PETSC_TRUE;
-  for (PetscInt s = 0; s < edges && *one; s++) {
+  for (PetscInt s = 0; s < edges; s++) {
     const short *e = edge[s].offset;
     PetscInt     k = 0;
 
     while (k < count && (e[0] != seen[k][0] || e[1] != seen[k][1] || e[2] != seen[k][2])) k++;
     if (k < count) continue;
     *one = (PetscBool)(count < dim * (dim + 1) / 2);
-    if (*one) PetscCall(PetscArraycpy(seen[count++], e, 3));
+    if (!*one) break;
+    PetscCall(PetscArraycpy(seen[count], e, 3));
+    count++;
   }
   PetscFunctionReturn(0);
 }
