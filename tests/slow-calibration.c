@@ -92,7 +92,7 @@ static void test_balanced(void **state)
       "model_type=chain model_depth=3 model_coordinates=balanced "
       "training_learning_rate=0.1 training_batch_size=2 training_weight_decay=0.1 "
       "ald_dt=0.0125 training_temperature=0.06 mesh_lower=-1.3 mesh_upper=1.9 "
-      "mesh_cells=1536 particles_count=4096 particles_steps=300 "
+      "mesh_cells=1024 particles_count=4096 particles_steps=180 "
       "particles_burn_in=50 noise_times=0.4,1.3,3.2 exit_region=ball exit_center=0.6 exit_radius=0.5 exit_start=0.41 "
       "exit_region_b=half_space exit_normal_b=-1 "
       "exit_offset_b=-0.95 exit_times=0.4,1.3,3.2 exit_duration=40 mixing_times=0.6,2.1 mixing_start=0.41 "
