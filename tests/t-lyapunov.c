@@ -468,7 +468,7 @@ static void test_walls(void **state)
     json_t         *root =
         Run("engines=generator%s observables=lyapunov processes=ald data_type=gaussian data_second_moment=0.9 "
             "data_teacher=0.8 data_label_noise=0.9 model_type=chain training_learning_rate=%g training_batch_size=1 "
-            "training_weight_decay=0.1 training_temperature=0.05 %s mesh_cells=32,32 particles_count=4096 "
+            "training_weight_decay=0.1 training_temperature=0.05 %s mesh_cells=40,40 particles_count=4096 "
             "particles_steps=60 particles_burn_in=10 ald_dt=0.01",
             last ? ",particles" : "", cases[k].eta, cases[k].box);
 

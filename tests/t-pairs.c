@@ -538,9 +538,8 @@ static void test_list(void **state)
   must(FPRunListObservables(out));
   (void)fclose(out);
   check(strstr(text, "unsupported:"), "no list of what is unsupported");
-  for (const char **w =
-           (const char *[]){"gd at temperature 0", "no mesh", "more than 3 coordinates", "no normal variable",
-                            "2 coordinates, temperature 0", "batches of vectors", NULL};
+  for (const char **w = (const char *[]){"gd at temperature 0", "no mesh", "more than 3 coordinates",
+                                         "no normal variable", "2 weights, temperature 0", "batches of vectors", NULL};
        *w; w++)
     check(strstr(text, *w), "the list does not say %s", *w);
   free(text);

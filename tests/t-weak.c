@@ -104,8 +104,8 @@ static void test_no_temperature(void **state)
                                       {"langevin", "mean_p[t=1.44]", 0.9, 1.1}};
 
   (void)state;
-  Weak("sgd,ald,ald2,ald3", 448, 0.69, 0, 0, 6, expected);
-  Weak("sgd,langevin", 352, 0.83, 0, 0, 2, langevin); /* from where its law still has weight */
+  Weak("sgd,ald,ald2,ald3", 672, 0.69, 0, 0, 6, expected);
+  Weak("sgd,langevin", 704, 0.83, 0, 0, 2, langevin); /* from where its law still has weight */
 }
 
 static void test_proportional(void **state)
@@ -115,7 +115,7 @@ static void test_proportional(void **state)
                                       {"ald3", "loss[t=0.24]", 1.85, 2.15}, {"ald3", "mean_p[t=1.44]", 1.8, 2.2}};
 
   (void)state;
-  Weak("sgd,ald,ald2,ald3", 416, 0.69, 0, 0.08, 6, expected);
+  Weak("sgd,ald,ald2,ald3", 608, 0.69, 0, 0.08, 6, expected);
 }
 
 static void test_fixed(void **state)
@@ -165,7 +165,7 @@ static void test_linear(void **state)
       json_t      *root = Run("data_type=gaussian data_teacher=%g data_label_noise=%g data_second_moment=%g "
                                    "model_type=chain model_depth=1 processes=sgd,%s engines=generator,transfer "
                                    "observables=evolution evolution_times=0.96 evolution_start=%g mesh_lower=-0.2 mesh_upper=2.4 "
-                                   "mesh_cells=320 training_batch_size=%g training_learning_rate=%.17g",
+                                   "mesh_cells=448 training_batch_size=%g training_learning_rate=%.17g",
                               law.p, law.noise, law.s, models[m], law.p - start, law.B, eta);
 
       Compare(&p, r, root, models[m], "evolution", "mean_p[t=0.96]", 0);

@@ -416,9 +416,6 @@ PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
   PetscBool killing = (PetscBool)(gen->absorbing || (gen->region && gen->dim == 1)), mapped;
 
   PetscFunctionBegin;
-  FPInputCheck(gen->dim <= 2,
-               "engine transfer: grids of one or two coordinates, not of %" PetscInt_FMT "; accepted are particles",
-               gen->dim);
   PetscCall(FPProcessGetStep(gen->process, &gen->step));
   gen->info.interpolates = (PetscBool)(FPTransferOrder(&gen->options.transfer) != 2);
   PetscCall(FPModelGetParent(gen->model, &mapped, NULL));
@@ -459,9 +456,16 @@ PetscErrorCode FPGeneratorShares(FPGenerator gen, PetscInt axis, PetscReal mean,
 
 PetscErrorCode FPTransferCheck(FPProcess process, const FPGeneratorOptions *options)
 {
+  FPModel   model;
   FPStepLaw law;
+  PetscInt  dim;
 
   PetscFunctionBegin;
+  PetscCall(FPProcessGetModel(process, &model));
+  PetscCall(FPModelGetSizes(model, &dim, NULL, NULL));
+  FPInputCheck(dim <= 2,
+               "engine transfer: grids of one or two coordinates, not of %" PetscInt_FMT "; accepted are particles",
+               dim);
   PetscCall(FPStepLawCreate(process, &options->transfer, LATTICE, &law));
   PetscCall(FPStepLawDestroy(&law));
   PetscFunctionReturn(0);
