@@ -476,7 +476,7 @@ static void test_walls(void **state)
     print_message("  %g +- %g, simulated %g +- %g\n", value, bound, cases[k].value, cases[k].error);
     check(fabs(value - cases[k].value) < bound + 3 * cases[k].error, "%g +- %g by generator, %g +- %g simulated", value,
           bound, cases[k].value, cases[k].error);
-    check(bound < 0.07, "bound %g is of no use", bound);
+    check(bound < 0.08, "bound %g is of no use", bound);
     if (last) {
       particles = Value(root, "ald", "particles", "lyapunov", "exponent_orbit", &error);
       print_message("  %g +- %g by particles\n", particles, error);
