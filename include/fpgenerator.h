@@ -88,6 +88,8 @@ PETSC_EXTERN PetscErrorCode FPGeneratorGetGrid(FPGenerator gen, PetscInt *dim, c
 PETSC_EXTERN PetscErrorCode FPGeneratorGetNodes(FPGenerator gen, PetscInt *n, const PetscInt **node,
                                                 const PetscReal **z, const PetscReal **measure,
                                                 const PetscReal **volume);
+/* unknown[cells of the lattice]: that of each, -1 where there is none; the inverse of node */
+PETSC_EXTERN PetscErrorCode FPGeneratorGetUnknowns(FPGenerator gen, const PetscInt **unknown);
 /* The point at shares u[dim] of the widths of unknown k's cell; of an unknown on a line, at share u[along] of its part
    of the line. */
 PETSC_EXTERN void FPGeneratorPointInCell(FPGenerator gen, PetscInt k, const PetscReal u[], PetscReal point[]);

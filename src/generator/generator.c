@@ -388,6 +388,13 @@ PetscErrorCode FPGeneratorGetNodes(FPGenerator gen, PetscInt *n, const PetscInt 
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPGeneratorGetUnknowns(FPGenerator gen, const PetscInt **unknown)
+{
+  PetscFunctionBegin;
+  *unknown = gen->unknown;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPGeneratorGetEdges(FPGenerator gen, PetscInt *n, const FPEdge **edge, const PetscReal **kill)
 {
   PetscFunctionBegin;

@@ -93,31 +93,25 @@ static PetscBool TryStencil(PetscInt dim, const PetscInt cells[], const PetscRea
 /* The best stencil whose cells are all inside: centred, else shifted, else of fewer cells; the nearest node at last. */
 static PetscErrorCode BuildStencil(const FPExit *e, FPGenerator gen, FPMesh mesh, Stencil *s)
 {
-  const PetscInt  *cells, *node, order[] = {0, 1, -1, 2, -2};
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, xi[3];
-  PetscInt         dim, n, *unknown, lattice = 1, tries = 1;
-  PetscBool        found = PETSC_FALSE;
+  const PetscInt *cells, *unknown, order[] = {0, 1, -1, 2, -2};
+  PetscReal       ratio, xi[3];
+  PetscInt        dim, tries = 1;
+  PetscBool       found = PETSC_FALSE;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetUnknowns(gen, &unknown));
   for (PetscInt a = 0; a < dim; a++) {
     FPMeshUnmap(mesh, a, e->z[a], &xi[a]);
     xi[a] *= cells[a];
-    lattice *= cells[a];
     tries *= 5;
   }
-  PetscCall(PetscMalloc1(lattice, &unknown));
-  for (PetscInt k = 0; k < lattice; k++) unknown[k] = -1;
-  for (PetscInt k = 0; k < n; k++) unknown[node[k]] = k;
   for (PetscInt points = NODES; points >= 1 && !found; points--)
     for (PetscInt k = 0; k < tries && !found; k++) {
       const PetscInt shift[3] = {order[k % 5], order[k / 5 % 5], order[k / 25 % 5]};
 
       found = TryStencil(dim, cells, xi, unknown, points, shift, s);
     }
-  PetscCall(PetscFree(unknown));
   PetscCheck(found, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE,
              "exit: no cell of the grid near the start lies inside the region; use more cells");
   PetscFunctionReturn(0);

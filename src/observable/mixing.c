@@ -73,8 +73,8 @@ static PetscReal BinnedVariation(PetscInt n, const PetscReal p[], const PetscRea
 
 /* The grid as far as distances need it, and the law they are taken to. */
 typedef struct {
-  PetscInt         dim, n, *unknown; /* unknown[lattice], -1: none */
-  const PetscInt  *cells, *node;
+  PetscInt         dim, n;
+  const PetscInt  *cells, *node, *unknown; /* unknown[lattice], -1: none */
   const PetscReal *volume, *pi;
   PetscReal       *d; /* [n]: room for the difference of the densities */
 } Ground;
@@ -83,16 +83,13 @@ static PetscErrorCode GroundCreate(FPGenerator gen, Ground *ground)
 {
   const PetscReal *z, *measure;
   PetscReal        ratio;
-  PetscInt         lattice = 1;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetGrid(gen, &ground->dim, &ground->cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &ground->n, &ground->node, &z, &measure, &ground->volume));
   PetscCall(FPGeneratorStationary(gen, &ground->pi));
-  for (PetscInt a = 0; a < ground->dim; a++) lattice *= ground->cells[a];
-  PetscCall(PetscMalloc2(lattice, &ground->unknown, ground->n, &ground->d));
-  for (PetscInt l = 0; l < lattice; l++) ground->unknown[l] = -1;
-  for (PetscInt k = 0; k < ground->n; k++) ground->unknown[ground->node[k]] = k;
+  PetscCall(FPGeneratorGetUnknowns(gen, &ground->unknown));
+  PetscCall(PetscMalloc1(ground->n, &ground->d));
   PetscFunctionReturn(0);
 }
 
@@ -442,7 +439,7 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
                                    "unsupported", FP_COURSE_NOWHERE));
     PetscCall(AddWorst(s, gen, mover ? mover : gen, &ground, 1 / gap, q));
     FPQuantitiesSetRough(q, first, ROUGH);
-    PetscCall(PetscFree2(ground.unknown, ground.d));
+    PetscCall(PetscFree(ground.d));
     PetscCall(FPGeneratorDestroy(&mover));
   }
   PetscCall(PetscFree(law));

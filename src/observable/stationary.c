@@ -282,39 +282,21 @@ static PetscErrorCode GeneratorMoments(const Stationary *s, FPGenerator gen, con
   PetscFunctionReturn(0);
 }
 
-/* unknown[lattice]: that of each cell, or -1; freed by the caller */
-static PetscErrorCode Unknowns(FPGenerator gen, PetscInt **unknown)
-{
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio;
-  PetscInt         dim, n, total = 1;
-
-  PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  for (PetscInt a = 0; a < dim; a++) total *= cells[a];
-  PetscCall(PetscMalloc1(total, unknown));
-  for (PetscInt l = 0; l < total; l++) (*unknown)[l] = -1;
-  for (PetscInt k = 0; k < n; k++) (*unknown)[node[k]] = k;
-  PetscFunctionReturn(0);
-}
-
 /* What wall_mass misses of cells that the edge of the layer cuts, where the law has a slope in them: added to *mass, a
    quarter of it to *doubt. Shares of cells alone would jump with the place of the cut from grid to grid, which no
    extrapolation sees. */
 static PetscErrorCode CutCells(const Stationary *s, FPGenerator gen, const PetscReal pi[], PetscReal *mass,
                                PetscReal *doubt)
 {
-  const PetscInt  *cells, *node;
+  const PetscInt  *cells, *node, *unknown;
   const PetscReal *z, *measure, *volume;
   PetscReal        ratio, *center[3], *width[3];
-  PetscInt         dim, n, stride = 1, *unknown;
+  PetscInt         dim, n, stride = 1;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(Unknowns(gen, &unknown));
+  PetscCall(FPGeneratorGetUnknowns(gen, &unknown));
   for (PetscInt a = 0; a < dim; stride *= cells[a++]) {
     PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
     PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
@@ -335,7 +317,6 @@ static PetscErrorCode CutCells(const Stationary *s, FPGenerator gen, const Petsc
     }
     PetscCall(PetscFree2(center[a], width[a]));
   }
-  PetscCall(PetscFree(unknown));
   PetscFunctionReturn(0);
 }
 
@@ -344,15 +325,15 @@ static PetscErrorCode CutCells(const Stationary *s, FPGenerator gen, const Petsc
    which no extrapolation sees. */
 static PetscErrorCode SignChanges(FPGenerator gen, const PetscReal p[], const PetscReal q[], PetscReal *missed)
 {
-  const PetscInt  *cells, *node;
+  const PetscInt  *cells, *node, *unknown;
   const PetscReal *z, *measure, *volume;
   PetscReal        ratio;
-  PetscInt         dim, n, *unknown;
+  PetscInt         dim, n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(Unknowns(gen, &unknown));
+  PetscCall(FPGeneratorGetUnknowns(gen, &unknown));
   *missed = 0;
   for (PetscInt k = 0; k < n; k++) {
     const PetscReal D      = PetscAbsReal(p[k] - q[k]);
@@ -370,7 +351,6 @@ static PetscErrorCode SignChanges(FPGenerator gen, const PetscReal p[], const Pe
     G = PetscSqrtReal(square);
     if (D < G / 2) *missed += PetscSqr(G / 2 - D) / G;
   }
-  PetscCall(PetscFree(unknown));
   PetscFunctionReturn(0);
 }
 

@@ -64,9 +64,9 @@ PetscBool FPBoundCoarse(PetscReal widths, PetscInt levels, const PetscReal v[], 
    is in single cells. */
 static PetscErrorCode Resolution(FPGenerator gen, PetscReal *resolution)
 {
-  const PetscInt  *cells, *node;
+  const PetscInt  *cells, *node, *unknown;
   const PetscReal *z, *measure, *volume, *p;
-  PetscInt         dim, n, lattice = 1, *unknown;
+  PetscInt         dim, n;
   FPGeneratorInfo  info;
   PetscReal        ratio;
 
@@ -76,10 +76,7 @@ static PetscErrorCode Resolution(FPGenerator gen, PetscReal *resolution)
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
   PetscCall(FPGeneratorStationary(gen, &p));
-  for (PetscInt a = 0; a < dim; a++) lattice *= cells[a];
-  PetscCall(PetscMalloc1(lattice, &unknown));
-  for (PetscInt l = 0; l < lattice; l++) unknown[l] = -1;
-  for (PetscInt k = 0; k < n; k++) unknown[node[k]] = k;
+  PetscCall(FPGeneratorGetUnknowns(gen, &unknown));
   for (PetscInt a = 0, stride = 1; a < dim; stride *= cells[a++]) {
     PetscReal sum = 0;
 
@@ -94,7 +91,6 @@ static PetscErrorCode Resolution(FPGenerator gen, PetscReal *resolution)
     }
     *resolution = PetscMax(*resolution, 2 * PetscSqrtReal(sum));
   }
-  PetscCall(PetscFree(unknown));
   PetscFunctionReturn(0);
 }
 
