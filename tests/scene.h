@@ -107,4 +107,31 @@ static inline void SceneClose(Scene *s)
   must(FPDataDestroy(&s->data));
   must(FPConfigDestroy(&s->config));
 }
+
+/* One quantity of one observable, on the finest grid of a process of its own, that nothing else is asked of. */
+static inline PetscReal SceneAnswer(const char observable[], const char process[], const char keys[],
+                                    const char quantity[])
+{
+  Scene        s;
+  FPScene      scene;
+  FPObservable o;
+  FPQuantities q = {0};
+  const FPBox *box;
+  PetscReal    value;
+
+  SceneOpen(&s, process, "%s", keys);
+  scene = (FPScene){.model = s.model, .mesh = s.mesh, .processes = 1, .process = &s.process};
+  must(FPMeshGetBox(s.mesh, &box));
+  must(FPBinsCreate(box, &scene.bins));
+  must(FPObservableCreate(s.config, observable, &o));
+  must(FPObservableRead(o, s.config, s.model, s.mesh, PETSC_TRUE));
+  must(FPObservableSetScene(o, &scene));
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
+  must(FPObservableGenerator(o, s.gen, PETSC_FALSE, &q));
+  value = SceneValue(&q, quantity, NULL);
+  must(FPObservableDestroy(&o));
+  must(FPQuantitiesFree(&q));
+  SceneClose(&s);
+  return value;
+}
 #endif

@@ -141,31 +141,6 @@ static double ExitReference(const char degree[])
   return value;
 }
 
-static PetscReal Asked(const char observable[], const char keys[], const char quantity[])
-{
-  Scene        s;
-  FPScene      scene;
-  FPObservable o;
-  FPQuantities q = {0};
-  const FPBox *box;
-  PetscReal    value;
-
-  SceneOpen(&s, "sgd", "%s", keys);
-  scene = (FPScene){.model = s.model, .mesh = s.mesh, .processes = 1, .process = &s.process};
-  must(FPMeshGetBox(s.mesh, &box));
-  must(FPBinsCreate(box, &scene.bins));
-  must(FPObservableCreate(s.config, observable, &o));
-  must(FPObservableRead(o, s.config, s.model, s.mesh, PETSC_TRUE));
-  must(FPObservableSetScene(o, &scene));
-  must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
-  must(FPObservableGenerator(o, s.gen, PETSC_FALSE, &q));
-  value = SceneValue(&q, quantity, NULL);
-  must(FPObservableDestroy(&o));
-  must(FPQuantitiesFree(&q));
-  SceneClose(&s);
-  return value;
-}
-
 /* The region is the middle third of the mesh, so that its ends are faces of cells on every grid. */
 static void test_exit(void **state)
 {
@@ -185,7 +160,7 @@ static void test_exit(void **state)
                "training_temperature=0.21 mesh_lower=-0.8 mesh_upper=2.5 exit_region=box exit_center=0.85 "
                "exit_radius=0.55 exit_start=0.71 mesh_cells=%d transfer_order=%d",
                192 << k, order);
-      error[k] = Asked("exit", keys, "mean_time") - exact;
+      error[k] = SceneAnswer("exit", "sgd", keys, "mean_time") - exact;
     }
     p = log(error[0] / error[1]) / log(2);
     print_message("  order %d: mean exit time %.10g off by %.2e, order %.3f\n", order, exact, error[1], p);

@@ -368,31 +368,6 @@ static void test_plane(void **state)
   LabClose(&lab);
 }
 
-static PetscReal Asked(const char observable[], const char process[], const char keys[], const char quantity[])
-{
-  Scene        s;
-  FPScene      scene;
-  FPObservable o;
-  FPQuantities q = {0};
-  const FPBox *box;
-  PetscReal    value;
-
-  SceneOpen(&s, process, "%s", keys);
-  scene = (FPScene){.model = s.model, .mesh = s.mesh, .processes = 1, .process = &s.process};
-  must(FPMeshGetBox(s.mesh, &box));
-  must(FPBinsCreate(box, &scene.bins));
-  must(FPObservableCreate(s.config, observable, &o));
-  must(FPObservableRead(o, s.config, s.model, s.mesh, PETSC_TRUE));
-  must(FPObservableSetScene(o, &scene));
-  must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
-  must(FPObservableGenerator(o, s.gen, PETSC_FALSE, &q));
-  value = SceneValue(&q, quantity, NULL);
-  must(FPObservableDestroy(&o));
-  must(FPQuantitiesFree(&q));
-  SceneClose(&s);
-  return value;
-}
-
 /* Of one weight rho_k = (1 - h)^k: integrated time eta (1/h - 1/2); between steps the mean of two. MSD 2 Var (1 - rho).
  */
 static void test_correlations(void **state)
@@ -405,11 +380,11 @@ static void test_correlations(void **state)
   double       got;
 
   (void)state;
-  got = Asked("autocorrelation", "sgd", keys, "integrated_time_p");
+  got = SceneAnswer("autocorrelation", "sgd", keys, "integrated_time_p");
   check(fabs(got - 0.2 * (1 / h - 0.5)) < 1e-8, "integrated time %.12g, exact %.12g", got, 0.2 * (1 / h - 0.5));
-  got = Asked("autocorrelation", "sgd", keys, "p[t=0.7]");
+  got = SceneAnswer("autocorrelation", "sgd", keys, "p[t=0.7]");
   check(fabs(got - rho) < 1e-8, "correlation %.12g, exact %.12g", got, rho);
-  got = Asked("msd", "sgd", keys, "msd[t=0.7]");
+  got = SceneAnswer("msd", "sgd", keys, "msd[t=0.7]");
   check(fabs(got - 2 * variance * (1 - rho)) < 1e-2 * got, "msd %.12g, exact %.12g", got, 2 * variance * (1 - rho));
 }
 
@@ -424,9 +399,9 @@ static void test_exit(void **state)
   const double sd = 0.5 * 0.9, q = 0.5 * erfc(0.71 / sd * M_SQRT1_2) + 0.5 * erfc(0.57 / sd * M_SQRT1_2);
 
   (void)state;
-  check(fabs(Asked("exit", "sgd", keys, "mean_time") - 0.5 / q) < 1e-9, "mean time");
-  check(fabs(Asked("exit", "sgd", keys, "variance_time") - 0.25 * (1 - q) / q / q) < 1e-9, "variance");
-  check(fabs(Asked("exit", "sgd", keys, "rate") + log(1 - q) / 0.5) < 1e-9, "rate");
+  check(fabs(SceneAnswer("exit", "sgd", keys, "mean_time") - 0.5 / q) < 1e-9, "mean time");
+  check(fabs(SceneAnswer("exit", "sgd", keys, "variance_time") - 0.25 * (1 - q) / q / q) < 1e-9, "variance");
+  check(fabs(SceneAnswer("exit", "sgd", keys, "rate") + log(1 - q) / 0.5) < 1e-9, "rate");
 }
 
 /* The same in the plane: every step from anywhere is N(0, 2 eta (D + T)). A boundary that cuts cells costs a few per
@@ -446,7 +421,7 @@ static void test_exit_plane(void **state)
              "training_temperature=0.3 mesh_lower=-4.5,-4.3 mesh_upper=4.4,4.5 mesh_cells=%d,%d exit_region=box "
              "exit_center=0,0 exit_radius=0.73,0.61 exit_start=0,0",
              24 << k, 24 << k);
-    error[k] = fabs(Asked("exit", "sgd", keys, "mean_time") - 0.4 / q) * q / 0.4;
+    error[k] = fabs(SceneAnswer("exit", "sgd", keys, "mean_time") - 0.4 / q) * q / 0.4;
     check(error[k] < (k ? 0.0125 : 0.05), "mean time is off by %g", error[k]);
   }
 }
