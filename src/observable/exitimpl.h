@@ -1,4 +1,4 @@
-/* exitimpl.h: what the three files of the observable exit share. */
+/* exitimpl.h: what the files of the observable exit share. */
 #ifndef FPEXITIMPL_H
 #define FPEXITIMPL_H
 #include "observableimpl.h"
