@@ -13,34 +13,6 @@
 #define CUT_PLANE 0.003
 #define RARE 10 /* exits are rare where the second rate is that many times the first */
 
-/* value[] on the unknowns as a field on the lattice; per_volume: divided by the cells' volumes */
-static PetscErrorCode WriteField(FPObservable obs, FPGenerator gen, const PetscReal value[], PetscBool per_volume,
-                                 const char name[], const char long_name[], const char unit[])
-{
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *field;
-  PetscInt         dim, n, shape[3], total = 1;
-  const char      *process_name;
-  FPProcess        process;
-
-  PetscFunctionBegin;
-  PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPProcessGetName(process, &process_name));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  for (PetscInt a = 0; a < dim; a++) {
-    total *= cells[a];
-    shape[dim - 1 - a] = cells[a];
-  }
-  PetscCall(PetscCalloc1(total, &field));
-  for (PetscInt k = 0; k < n; k++) field[node[k]] = per_volume ? value[k] / volume[k] : value[k];
-  PetscCall(FPResultsField(obs->scene.results, process_name, FPGeneratorEngine(gen), name, dim, shape, field, long_name,
-                           unit));
-  PetscCall(PetscFree(field));
-  PetscFunctionReturn(0);
-}
-
 /* Rates for the particles of the process, from the finest grid so far; rare: by the first, coarsest grid, as all grids
    have to do the same. */
 static void Remember(FPExit *e, FPProcess process, const PetscReal rate[], PetscBool *rare)
@@ -264,9 +236,9 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   if (stable.has) PetscCall(AddFractions(e, killed, stable.alpha, first, q));
   if (finest && obs->scene.results) {
     PetscCall(FPGeneratorStationary(killed, &law));
-    PetscCall(WriteField(obs, killed, law, PETSC_TRUE, "exit_quasi_stationary",
-                         "law of those that stay in the region longest", "1/weight^d"));
-    PetscCall(WriteField(obs, mover, T, PETSC_FALSE, "exit_mean_time", "mean time to leave the region", "time"));
+    PetscCall(FPFieldOfCells(obs, killed, "exit_quasi_stationary", law, PETSC_TRUE,
+                             "law of those that stay in the region longest", "1/weight^d"));
+    PetscCall(FPFieldOfCells(obs, mover, "exit_mean_time", T, PETSC_FALSE, "mean time to leave the region", "time"));
   }
   PetscCall(PetscFree(T));
   PetscFunctionReturn(0);

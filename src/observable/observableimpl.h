@@ -134,6 +134,12 @@ static inline PetscInt      FPGibbsLinesIndex(const FPGibbsLines *lines, PetscIn
   return at <= 0 ? 0 : at >= FP_LINE - 1 ? FP_LINE - 1 : (PetscInt)at;
 }
 
+/* fields.c: value[n] on the unknowns of a generator into the results as a field; per_volume: divided by the cells'
+   volumes, as probabilities become densities. */
+PETSC_INTERN PetscErrorCode FPFieldOfCells(FPObservable obs, FPGenerator gen, const char name[],
+                                           const PetscReal value[], PetscBool per_volume, const char long_name[],
+                                           const char unit[]);
+
 /* bins.c: bins bin[first[k] .. first[k + 1] - 1] that the cell of unknown k meets, and its share in each; the caller
    frees all three. */
 PETSC_INTERN PetscErrorCode FPBinsShares(const FPBins *bins, FPGenerator gen, PetscInt **first, PetscInt **bin,

@@ -74,37 +74,27 @@ static PetscErrorCode AddBlocks(const FPSpectrum *s, FPGenerator gen, FPQuantiti
 
 static PetscErrorCode WriteModes(FPObservable obs, FPGenerator gen, PetscInt modes)
 {
-  const PetscInt  *cells, *node;
+  const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *field;
-  PetscInt         dim, n, shape[3], total = 1;
-  FPProcess        process;
-  const char      *name;
+  PetscReal       *scaled;
+  PetscInt         n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  for (PetscInt a = 0; a < dim; a++) {
-    total *= cells[a];
-    shape[dim - 1 - a] = cells[a];
-  }
-  PetscCall(PetscMalloc1(total, &field));
+  PetscCall(PetscMalloc1(n, &scaled));
   for (PetscInt m = 1; m < modes; m++) {
     const PetscReal *right, *left;
     PetscReal        largest = 0;
     char             label[FP_NAME];
 
     PetscCall(FPGeneratorGetMode(gen, m, &right, &left));
-    PetscCall(PetscArrayzero(field, total));
     for (PetscInt k = 0; k < n; k++) largest = PetscMax(largest, PetscAbsReal(right[k]));
-    for (PetscInt k = 0; k < n; k++) field[node[k]] = right[k] / largest;
+    for (PetscInt k = 0; k < n; k++) scaled[k] = right[k] / largest;
     PetscCall(PetscSNPrintf(label, sizeof(label), "eigenfunction_%d", (int)m));
-    PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(gen), label, dim, shape, field,
+    PetscCall(FPFieldOfCells(obs, gen, label, scaled, PETSC_FALSE,
                              "eigenfunction of the backward generator, largest value 1", "1"));
   }
-  PetscCall(PetscFree(field));
+  PetscCall(PetscFree(scaled));
   PetscFunctionReturn(0);
 }
 

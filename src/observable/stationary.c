@@ -461,32 +461,6 @@ static PetscErrorCode GeneratorTransport(const Stationary *s, FPGenerator gen, c
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode WriteDensity(FPObservable obs, FPGenerator gen, const PetscReal pi[])
-{
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *p;
-  PetscInt         dim, n, shape[3], total = 1;
-  const char      *name;
-  FPProcess        process;
-
-  PetscFunctionBegin;
-  PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  for (PetscInt a = 0; a < dim; a++) {
-    total *= cells[a];
-    shape[dim - 1 - a] = cells[a];
-  }
-  PetscCall(PetscCalloc1(total, &p));
-  for (PetscInt k = 0; k < n; k++) p[node[k]] = pi[k] / volume[k];
-  PetscCall(FPResultsField(obs->scene.results, name, FPGeneratorEngine(gen), "density", dim, shape, p,
-                           "stationary density", "1/weight^d"));
-  PetscCall(PetscFree(p));
-  PetscFunctionReturn(0);
-}
-
 static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
 {
   Stationary      *s = (Stationary *)obs->data;
@@ -511,7 +485,7 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
   if (s->gibbs && !info.degenerate && cells) PetscCall(GeneratorDistances(s, gen, pi, q));
   if (s->lines.gibbs && cells) PetscCall(GeneratorTransport(s, gen, pi, q));
   if (finest) {
-    if (cells) PetscCall(WriteDensity(obs, gen, pi));
+    if (cells) PetscCall(FPFieldOfCells(obs, gen, "density", pi, PETSC_TRUE, "stationary density", "1/weight^d"));
     if (!cells) PetscCall(AddNoCells(obs, process, FPGeneratorEngine(gen)));
     if (!info.degenerate && cells) PetscCall(AddNoGibbs(obs, process, FPGeneratorEngine(gen), "kl_gibbs"));
     if (info.degenerate) {
