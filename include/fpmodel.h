@@ -56,6 +56,10 @@ PETSC_EXTERN PetscErrorCode FPModelHasPotential(FPModel model, PetscBool *has);
 PETSC_EXTERN PetscErrorCode FPModelGetLossFloor(FPModel model, PetscReal *floor); /* min L */
 /* Critical points of V in z, minima first; the array belongs to the model. */
 PETSC_EXTERN PetscErrorCode FPModelGetCriticalPoints(FPModel model, PetscInt *count, const FPCriticalPoint **points);
+/* The one of that name, NULL if there is none; `saddle` is the origin too where no other point is one. */
+PETSC_EXTERN PetscErrorCode FPModelFindCriticalPoint(FPModel model, const char name[], const FPCriticalPoint **point);
+/* The names that FPModelFindCriticalPoint knows, "minimum, origin", as messages say them; text[FP_TEXT]. */
+PETSC_EXTERN PetscErrorCode FPModelNameCriticalPoints(FPModel model, char text[]);
 
 /* The same network, in the coordinates that the training data gave it, judged by another law of the data: FPModelMap,
    FPModelLoss (excess over the least loss that the coordinates reach under that law) and FPModelGetLossFloor; nothing

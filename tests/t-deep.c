@@ -130,14 +130,11 @@ static double Seconds(clock_t since)
 
 static const FPCriticalPoint *Named(FPModel model, const char name[])
 {
-  const FPCriticalPoint *points;
-  PetscInt               count;
+  const FPCriticalPoint *found;
 
-  must(FPModelGetCriticalPoints(model, &count, &points));
-  for (PetscInt k = 0; k < count; k++)
-    if (!strcmp(points[k].name, name)) return &points[k];
-  fail_msg("no critical point %s", name);
-  return NULL;
+  must(FPModelFindCriticalPoint(model, name, &found));
+  if (!found) fail_msg("no critical point %s", name);
+  return found;
 }
 
 /* Eigenvalues at the ends of the list are as expected (ascending), all others flat; relative to the largest. */

@@ -488,14 +488,11 @@ static void test_measure_additive(void **state)
 
 static const FPCriticalPoint *point(FPModel model, const char name[])
 {
-  const FPCriticalPoint *points;
-  PetscInt               n;
+  const FPCriticalPoint *found;
 
-  must(FPModelGetCriticalPoints(model, &n, &points));
-  for (PetscInt k = 0; k < n; k++)
-    if (!strcmp(points[k].name, name)) return points + k;
-  fail_msg("no critical point %s among %d", name, (int)n);
-  return NULL;
+  must(FPModelFindCriticalPoint(model, name, &found));
+  if (!found) fail_msg("no critical point %s", name);
+  return found;
 }
 
 static void check_point(FPModel model, const char name[], PetscInt index, PetscInt flat, PetscInt n, const double z[],
@@ -532,6 +529,7 @@ static void test_chain_points(void **state)
   check_point(c.model, "minimum", 0, 0, 2, (double[]){w, w}, (double[]){2 * l, 2 * (s * P - l)});
   check_point(c.model, "minimum_2", 0, 0, 2, (double[]){-w, -w}, NULL);
   check_point(c.model, "origin", 1, 0, 2, (double[]){0, 0}, (double[]){l - s * P, l + s * P});
+  check(point(c.model, "saddle") == point(c.model, "origin"), "the only saddle goes by both names");
   near(point(c.model, "minimum")->value, l * l / (2 * s) + l * (P - l / s), 1e-13, "V at the minimum");
   must(FPModelGetLossFloor(c.model, &floor));
   near(floor, 0.08, 1e-15, "loss floor");

@@ -311,6 +311,37 @@ PetscErrorCode FPModelFindCriticalPoints(FPModel model)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPModelFindCriticalPoint(FPModel model, const char name[], const FPCriticalPoint **point)
+{
+  const FPCriticalPoint *points, *origin = NULL;
+  PetscInt               count;
+
+  PetscFunctionBegin;
+  *point = NULL;
+  PetscCall(FPModelGetCriticalPoints(model, &count, &points));
+  for (PetscInt k = 0; k < count && !*point; k++) {
+    if (!strcmp(points[k].name, name)) *point = &points[k];
+    if (!strcmp(points[k].name, "origin")) origin = &points[k];
+  }
+  if (!*point && !strcmp(name, "saddle")) *point = origin;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPModelNameCriticalPoints(FPModel model, char text[])
+{
+  const FPCriticalPoint *points;
+  PetscInt               count;
+
+  PetscFunctionBegin;
+  PetscCall(FPModelGetCriticalPoints(model, &count, &points));
+  PetscCall(PetscStrncpy(text, count ? points[0].name : "none", FP_TEXT));
+  for (PetscInt k = 1; k < count && strlen(text) + FP_NAME + 2 < FP_TEXT; k++) {
+    PetscCall(PetscStrlcat(text, ", ", FP_TEXT));
+    PetscCall(PetscStrlcat(text, points[k].name, FP_TEXT));
+  }
+  PetscFunctionReturn(0);
+}
+
 /* The smallest loss is that of a critical point without decay. */
 PetscErrorCode FPModelFindGap(FPModel model)
 {

@@ -37,7 +37,7 @@ PetscErrorCode FPDriftCreate_Refined(FPProcess process)
 
   PetscFunctionBegin;
   PetscCall(FPProcessRequireScalar(process, "drift refined"));
-  PetscCall(FPProcessFindPoint(process->model, "minimum", &point));
+  PetscCall(FPModelFindCriticalPoint(process->model, "minimum", &point));
   if (point) PetscCall(FPProcessSharpness(process, point->z, &sharpness));
   FPInputCheck(
       eta * sharpness < 1.0,

@@ -51,7 +51,7 @@ static PetscErrorCode SetParticleStep(FPConfig config, FPProcess process, const 
     process->dt = eta / PetscCeilReal(eta / keys->dt * (1.0 - 1e-12));
     PetscFunctionReturn(0);
   }
-  PetscCall(FPProcessFindPoint(process->model, "minimum", &point));
+  PetscCall(FPModelFindCriticalPoint(process->model, "minimum", &point));
   if (!point) PetscFunctionReturn(0);
   PetscCall(FPProcessSharpness(process, point->z, &sharpness));
   process->dt = eta / PetscMax(1.0, PetscCeilReal(20.0 * eta * sharpness * (1.0 - 1e-12)));
@@ -66,7 +66,7 @@ static PetscErrorCode SetGibbsTemperature(FPProcess process)
   PetscFunctionBegin;
   process->gibbs = process->training.temperature;
   if (process->noise.isotropic) PetscFunctionReturn(0);
-  PetscCall(FPProcessFindPoint(process->model, "minimum", &point));
+  PetscCall(FPModelFindCriticalPoint(process->model, "minimum", &point));
   if (point) {
     PetscCall(FPProcessMeanCovariance(process->model, point->z, &mean));
     process->gibbs += process->noise.gain * mean;

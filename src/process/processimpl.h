@@ -76,8 +76,6 @@ typedef enum { FP_AXIS_DRIFT, FP_AXIS_NOISE, FP_AXIS_ALGORITHM, FP_AXIS_CLOCK, F
 PETSC_INTERN PetscErrorCode FPProcessReadKeys(FPConfig config, FPProcess process, FPProcessKeys *keys);
 /* processmatched.c. Mean over all weights of the variance of one sample's gradient: tr C/d in `weights`, at z. */
 PETSC_INTERN PetscErrorCode FPProcessMeanCovariance(FPModel model, const PetscReal z[], PetscReal *mean);
-/* The critical point of that name, else *point = NULL. */
-PETSC_INTERN PetscErrorCode FPProcessFindPoint(FPModel model, const char name[], const FPCriticalPoint **point);
 /* Largest modulus of the eigenvalues of FPModelHessian() on the weights at z. */
 PETSC_INTERN PetscErrorCode FPProcessSharpness(FPProcess process, const PetscReal z[], PetscReal *sharpness);
 PETSC_INTERN PetscErrorCode FPProcessMatchedTemperature(FPConfig config, FPProcess process, const FPProcessKeys *keys,

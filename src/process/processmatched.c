@@ -75,22 +75,6 @@ PetscErrorCode FPProcessMeanCovariance(FPModel model, const PetscReal z[], Petsc
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPProcessFindPoint(FPModel model, const char name[], const FPCriticalPoint **point)
-{
-  const FPCriticalPoint *points;
-  PetscInt               count;
-  PetscBool              same = PETSC_FALSE;
-
-  PetscFunctionBegin;
-  PetscCall(FPModelGetCriticalPoints(model, &count, &points));
-  *point = NULL;
-  for (PetscInt k = 0; k < count && !same; k++) {
-    PetscCall(PetscStrcmp(points[k].name, name, &same));
-    if (same) *point = &points[k];
-  }
-  PetscFunctionReturn(0);
-}
-
 PetscErrorCode FPProcessSharpness(FPProcess process, const PetscReal z[], PetscReal *sharpness)
 {
   const size_t                 d      = (size_t)process->weights;
@@ -111,22 +95,6 @@ PetscErrorCode FPProcessSharpness(FPProcess process, const PetscReal z[], PetscR
   gsl_eigen_nonsymm_free(work);
   FPScratchRelease(H);
   PetscFunctionReturn(0);
-}
-
-static PetscErrorCode UnknownPoint(FPModel model, const char where[])
-{
-  const FPCriticalPoint *points;
-  PetscInt               count;
-  char                   names[FP_TEXT] = "none exists";
-
-  PetscFunctionBegin;
-  PetscCall(FPModelGetCriticalPoints(model, &count, &points));
-  for (PetscInt k = 0; k < count; k++) {
-    if (k == 0) names[0] = 0;
-    PetscCall(PetscStrlcat(names, k ? ", " : "", sizeof names));
-    PetscCall(PetscStrlcat(names, points[k].name, sizeof names));
-  }
-  FPInputError("%s: not a critical point of this model; accepted: %s", where, names);
 }
 
 /* Text for messages: file, line, key and value of NAME_KEY, or the default that stands for it. */
@@ -154,13 +122,14 @@ PetscErrorCode FPProcessMatchedTemperature(FPConfig config, FPProcess process, c
   const FPCriticalPoint *point;
   FPProcess              reference;
   PetscReal              mean = 0.0;
-  char                   where[FP_TEXT];
+  char                   where[FP_TEXT], names[FP_TEXT];
 
   PetscFunctionBegin;
-  PetscCall(FPProcessFindPoint(process->model, keys->matched_at, &point));
+  PetscCall(FPModelFindCriticalPoint(process->model, keys->matched_at, &point));
   if (!point) {
     PetscCall(Where(config, process, "matched_at", keys->matched_at, where, sizeof where));
-    PetscCall(UnknownPoint(process->model, where));
+    PetscCall(FPModelNameCriticalPoints(process->model, names));
+    FPInputError("%s: not a critical point of this model; accepted: %s", where, names);
   }
   PetscCall(FPProcessCreate_Private(config, keys->matched_to, process->model, PETSC_TRUE, &reference));
   PetscCall(Where(config, process, "matched_to", keys->matched_to, where, sizeof where));

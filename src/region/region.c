@@ -150,9 +150,9 @@ PetscErrorCode FPRegionTakeCenter(FPRegionReader *reader, PetscReal z[])
 PetscErrorCode FPPointRead(FPConfig config, const char key[], const FPStrings *words, FPModel model, PetscReal z[])
 {
   const FPCriticalPoint *point;
-  char                   names[FP_TEXT] = "";
+  char                   names[FP_TEXT];
   const char            *where;
-  PetscInt               dim, inputs, targets, count;
+  PetscInt               dim, inputs, targets;
   PetscReal              number;
 
   PetscFunctionBegin;
@@ -166,17 +166,12 @@ PetscErrorCode FPPointRead(FPConfig config, const char key[], const FPStrings *w
                    a + 1, words->value[a]);
     PetscFunctionReturn(0);
   }
-  PetscCall(FPModelGetCriticalPoints(model, &count, &point));
-  for (PetscInt k = 0; k < count; k++) {
-    if (!strcmp(point[k].name, words->value[0])) {
-      PetscCall(PetscArraycpy(z, point[k].z, dim));
-      PetscFunctionReturn(0);
-    }
-    if (strlen(names) + FP_NAME < sizeof(names)) {
-      PetscCall(PetscStrlcat(names, k ? ", " : "", sizeof(names)));
-      PetscCall(PetscStrlcat(names, point[k].name, sizeof(names)));
-    }
+  PetscCall(FPModelFindCriticalPoint(model, words->value[0], &point));
+  if (point) {
+    PetscCall(PetscArraycpy(z, point->z, dim));
+    PetscFunctionReturn(0);
   }
+  PetscCall(FPModelNameCriticalPoints(model, names));
   FPInputError("%s: no critical point has the name %.80s; known are %s", where, words->value[0], names);
 }
 
