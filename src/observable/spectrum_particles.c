@@ -1,17 +1,21 @@
 /* spectrum_particles.c: modes from particles, the Galerkin eigenproblem of the transition operator at a lag tau,
    C_tau v = mu C_0 v with C_0 = E psi psi^T, C_tau = E psi(0) psi(tau)^T, on the basis of spectrum_basis.c; rate =
-   -log|mu|/tau. Twice the lag gives a second answer, and what the two differ by beyond noise enters the error, so a
+   -log|mu|/tau. C_0 is the mean over both ends of the pairs that C_tau is of: then v^T (C_0 - C_tau) v =
+   E |v(tau) - v(0)|^2/2, so that a slow mode is as slow as transitions are rare, whatever the ends of the run happen to
+   differ by. Twice the lag gives a second answer, and what the two differ by beyond noise enters the error, so a
    poor basis shows. Modes that the particles cannot tell apart are reported by their mean, as sorted estimates of equal
    rates are biased, with the distance of the reference from that mean in the error. Source: S. Klus et al., J.
-   Nonlinear Sci. 28 (2018). */
+   Nonlinear Sci. 28 (2018); H. Wu et al., J. Chem. Phys. 146 (2017). */
 #include "spectrumimpl.h"
 #include <petscblaslapack.h>
 
 #define LAGS 2
 #define BLUR 3         /* modes closer than this many standard errors are reported by their mean */
+#define FEW 30         /* events: a rate of fewer is known no better than their number */
 #define CONDITION 1e-7 /* directions of C_0 below this share of its largest eigenvalue are dropped */
 
-/* Scratch: counter, then LAGS + 1 generations of psi, newest at counter % (LAGS + 1). */
+/* Scratch: counter, then LAGS + 1 generations of psi, newest at counter % (LAGS + 1). Accumulator: samples, then for
+   each lag the pairs, the sum of psi psi^T over both members of all pairs, and that of psi(0) psi(tau)^T. */
 static void Start(const void *context, const FPMove *move, double *scratch)
 {
   const FPSpectrum *s = (const FPSpectrum *)context;
@@ -39,11 +43,15 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
 
   scratch[0] = now;
   FPSpectrumEvaluateBasis(s, move->after, fresh);
-  AddProducts(s->size, fresh, fresh, acc);
-  acc[(LAGS + 1) * square] += FP_BLOCK;
+  acc[0] += FP_BLOCK;
   for (PetscInt lag = 1; lag <= LAGS && lag <= now; lag++) {
-    AddProducts(s->size, scratch + 1 + ((now - lag) % (LAGS + 1)) * block, fresh, acc + lag * square);
-    acc[(LAGS + 1) * square + lag] += FP_BLOCK;
+    const double *old  = scratch + 1 + ((now - lag) % (LAGS + 1)) * block;
+    double       *sums = acc + 1 + (lag - 1) * (2 * square + 1);
+
+    sums[0] += FP_BLOCK;
+    AddProducts(s->size, old, old, sums + 1);
+    AddProducts(s->size, fresh, fresh, sums + 1);
+    AddProducts(s->size, old, fresh, sums + 1 + square);
   }
 }
 
@@ -96,7 +104,7 @@ PetscErrorCode FPSpectrumParticlesBegin(FPObservable obs, FPProcess process, Pet
   PetscCall(DefaultLag(s, obs->scene.model, &s->tau));
   observer->every       = FPStepsOf(s->tau, dt);
   s->tau                = observer->every * dt;
-  observer->accumulator = (size_t)((LAGS + 1) * s->size * s->size + LAGS + 1);
+  observer->accumulator = (size_t)(LAGS * (2 * s->size * s->size + 1) + 1);
   observer->scratch     = (size_t)(1 + (LAGS + 1) * s->size * FP_BLOCK);
   observer->start       = Start;
   observer->sample      = Sample;
@@ -219,6 +227,16 @@ static PetscErrorCode AddDoubt(FPQuantities *q, PetscReal difference, PetscReal 
   PetscFunctionReturn(0);
 }
 
+/* Standard error of a rate that is that of a few events: exchange between two equal wells at rate r takes r time/2 of
+   them, and where n are seen, n + 1 is the variance of what may be expected. Of a few the scatter of the groups tells
+   less. */
+static PetscReal Rare(PetscReal time, PetscReal rate)
+{
+  const PetscReal events = PetscMax(rate, 0) * time / 2;
+
+  return events < FEW ? 2 * PetscSqrtReal(events + 1) / time : 0;
+}
+
 /* The first call after Begin sees all groups; where no generator numbers the modes, it does, for all later calls. */
 PetscErrorCode FPSpectrumEvaluate(FPObservable obs, const double sums[], FPQuantities *q)
 {
@@ -230,30 +248,30 @@ PetscErrorCode FPSpectrumEvaluate(FPObservable obs, const double sums[], FPQuant
   PetscFunctionBegin;
   PetscCall(PetscMalloc2(square, &C0, square, &Ct));
   for (PetscInt lag = 1; lag <= LAGS; lag++) {
-    const double *C = sums + lag * square;
+    const double *pairs = sums + 1 + (lag - 1) * (2 * square + 1), *C = pairs + 1 + square;
     PetscReal     rate[FP_MAX_BASIS], frequency[FP_MAX_BASIS];
     PetscInt      have = 0; /* none where the run is shorter than the lag */
 
-    for (PetscInt i = 0; i < square; i++) C0[i] = sums[i] / sums[(LAGS + 1) * square];
+    for (PetscInt i = 0; i < square; i++) C0[i] = 0.5 * pairs[1 + i] / pairs[0];
     for (PetscInt i = 0; i < s->size; i++)
       for (PetscInt j = 0; j < s->size; j++)
-        Ct[i * s->size + j] = (s->reversible ? 0.5 * (C[i * s->size + j] + C[j * s->size + i]) : C[i * s->size + j]) /
-                              sums[(LAGS + 1) * square + lag];
-    if (sums[(LAGS + 1) * square + lag] > 0) PetscCall(Rates(s->size, C0, Ct, lag * s->tau, &have, rate, frequency));
+        Ct[i * s->size + j] =
+            (s->reversible ? 0.5 * (C[i * s->size + j] + C[j * s->size + i]) : C[i * s->size + j]) / pairs[0];
+    if (pairs[0] > 0) PetscCall(Rates(s->size, C0, Ct, lag * s->tau, &have, rate, frequency));
     if (s->reference.n == 0) {
       for (PetscInt k = 0; k < wanted; k++) s->reference.rate[k] = k < have ? rate[k] : NAN;
       for (PetscInt k = 0; k < wanted; k++) s->reference.frequency[k] = k < have ? frequency[k] : NAN;
       s->reference.n = wanted;
     }
-    if (!s->clustered) FindClusters(s, sums[(LAGS + 1) * square] * s->tau);
+    if (!s->clustered) FindClusters(s, sums[0] * s->tau);
     s->clustered = PETSC_TRUE;
     FPModesFollow(&s->reference, have, rate, frequency, &modes[lag - 1]);
     MeanOfClusters(s, s->reference.rate, modes[lag - 1].rate, spread[0]);
     MeanOfClusters(s, s->reference.frequency, modes[lag - 1].frequency, spread[1]);
   }
   modes[0].rate[0] = modes[1].rate[0] = 0;
-  rare[0]                             = 0; /* of all the time simulated: a rate is not known to better than one event */
-  for (PetscInt k = 1; k < modes[0].n; k++) rare[k] = 1 / (sums[(LAGS + 1) * square] * s->tau);
+  rare[0]                             = 0;
+  for (PetscInt k = 1; k < modes[0].n; k++) rare[k] = Rare(sums[0] * s->tau, modes[0].rate[k]);
   PetscCall(FPSpectrumAddRates(modes[0].n, modes[0].rate, modes[0].frequency, rare, 1, q));
   for (PetscInt k = 1; k < modes[0].n; k++) {
     PetscCall(AddDoubt(q, modes[0].rate[k] - modes[1].rate[k], spread[0][k], "decay_rate", (int)k));
