@@ -189,6 +189,27 @@ static void test_interval(void **state)
     }
 }
 
+/* On a line so fine that rounding of the fastest rates, 1e7 times the slowest, hides that A x is rate x, rates are
+   still known to what the solver does. */
+static void test_fine_line(void **state)
+{
+  const PetscReal *rate, *frequency, *residual;
+  PetscInt         count;
+  Scene            s;
+
+  (void)state;
+  OpenLine(&s, 0, 0, -1, 1, 8192);
+  MakeStable(&s, 1.9, 1, PETSC_FALSE, FP_BOUNDARY_KILLED, 0);
+  must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
+  must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+  assert_true(count >= 3);
+  print_message("  8192 nodes, alpha 1.9: rate off by %.1e, residual %.1e\n", rate[0] - 2.2440593594001, residual[0]);
+  check(fabs(rate[0] - 2.2440593594001) < 3e-8 + residual[0], "rate %.12g, residual %g", rate[0], residual[0]);
+  for (int k = 0; k < 3; k++)
+    check(residual[k] < 3e-7 * rate[k], "rate %d, %.12g, has the residual %g", k, rate[k], residual[k]);
+  SceneClose(&s);
+}
+
 /* What a run reports of observable exit, from three grids: value and bound of quantities by name. */
 static void AskExit(Scene *s, int count, const char *const name[], double value[], double bound[])
 {
@@ -895,6 +916,7 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_disc),
                                      cmocka_unit_test(test_independent_disc),
                                      cmocka_unit_test(test_reported_discs),
+                                     cmocka_unit_test(test_fine_line),
                                      cmocka_unit_test(test_reported_exits),
                                      cmocka_unit_test(test_gaussian),
                                      cmocka_unit_test(test_chain),
