@@ -8,11 +8,17 @@
 #include "fpparticles.h"
 #include "fpresults.h"
 
+/* How a number of a grid depends on the spacing. FP_OF_CELLS: densities, fluxes, shares of cells, which are of second
+   order whatever the operator is. FP_ROUGH: of these, extrema, integrals of a modulus, sums over bins or edges, which
+   depend on where kinks and extrema lie between the nodes. */
+typedef enum { FP_SMOOTH, FP_OF_CELLS, FP_ROUGH } FPSmoothness;
+
 typedef struct {
   char      name[FP_NAME], unit[24];
   PetscReal value, error; /* value: infinite where it is; error: of the solver, on one grid; particles: what their
                              scatter does not show */
-  PetscReal rough;        /* share of what extrapolation changes that jumps with where points lie in their cells */
+  FPSmoothness smoothness;
+  PetscReal    unsteady; /* share of what extrapolation changes that jumps with where points lie in their cells */
 } FPQuantity;
 
 typedef struct {
@@ -22,7 +28,9 @@ typedef struct {
 
 PETSC_EXTERN PetscErrorCode FPQuantitiesAdd(FPQuantities *q, PetscReal value, PetscReal error, const char unit[],
                                             const char name[], ...) __attribute__((format(printf, 5, 6)));
-PETSC_EXTERN void FPQuantitiesSetRough(FPQuantities *q, PetscInt first, PetscReal share); /* of those from there on */
+/* Of those from `first` on; FPQuantitiesAdd() adds smooth ones, of which no share is unsteady. */
+PETSC_EXTERN void           FPQuantitiesSetSmoothness(FPQuantities *q, PetscInt first, FPSmoothness smoothness,
+                                                      PetscReal unsteady);
 PETSC_EXTERN PetscErrorCode FPQuantitiesFind(const FPQuantities *q, const char name[],
                                              const FPQuantity **found); /* NULL: none */
 PETSC_EXTERN PetscErrorCode FPQuantitiesFree(FPQuantities *q);

@@ -186,8 +186,9 @@ static inline double LabShare(const Lab *lab, PetscInt l, LabFunction f, const d
 /* Value and bound from all grids; value[l] is that of grid l. */
 static inline void LabBound(const Lab *lab, const double value[], double solver, double *result, double *error)
 {
-  FPBoundGrids(&lab->grids, value, solver, FP_SMOOTH, result, error);
-  *error += 4 * PETSC_MACHINE_EPSILON * fabs(*result); /* as a run does */
+  const FPQuantity smooth = {.smoothness = FP_SMOOTH};
+
+  FPBoundGrids(&lab->grids, &smooth, value, solver, result, error);
 }
 
 /* |value - exact| within the bound, and the bound no more than `tolerance` of the exact value. */

@@ -28,7 +28,8 @@ static int rows;
 static void Reported(const FPQuantities q[], const FPRefinement *grids, const char name[], PetscReal v[],
                      PetscReal *value, PetscReal *bound)
 {
-  PetscReal solver = 0;
+  const FPQuantity *item;
+  PetscReal         solver = 0;
 
   for (int l = 0; l < SCENE_LEVELS; l++) {
     PetscReal error;
@@ -36,8 +37,8 @@ static void Reported(const FPQuantities q[], const FPRefinement *grids, const ch
     v[l]   = SceneValue(&q[l], name, &error);
     solver = PetscMax(solver, error);
   }
-  FPBoundGrids(grids, v, solver, FPSmoothnessOf(name), value, bound);
-  *bound += 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(*value);
+  must(FPQuantitiesFind(&q[0], name, &item));
+  FPBoundGrids(grids, item, v, solver, value, bound);
 }
 
 static void AskLevels(Scene *s, FPQuantities q[], FPRefinement *grids)

@@ -201,6 +201,7 @@ static PetscErrorCode AddDefects(const Autocorrelation *s, FPGenerator gen, cons
     if (step > 0 && PetscAbsReal(remainder(s->course.t[t], step)) > 1e-6 * step) continue; /* no law between steps */
     PetscCall(FPQuantitiesAdd(q, defect, doubt / c->variance + parts + 1e-13, "1", "markov_defect_%s[t=%s]", name,
                               s->course.times.value[t]));
+    FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, 0);
   }
   PetscCall(PetscFree3(v, weighted, solver));
   PetscFunctionReturn(0);

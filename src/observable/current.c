@@ -128,6 +128,7 @@ static PetscErrorCode AddRotation(FPGenerator gen, const PetscReal Jv[], FPQuant
 {
   const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume;
+  const PetscInt   first = q->n;
   PetscReal        ratio;
   PetscInt         dim, n;
 
@@ -141,6 +142,7 @@ static PetscErrorCode AddRotation(FPGenerator gen, const PetscReal Jv[], FPQuant
       for (PetscInt k = 0; k < n; k++) sum += z[i * n + k] * Jv[j * n + k] - z[j * n + k] * Jv[i * n + k];
       PetscCall(FPQuantitiesAdd(q, sum, 0, "weight^2/time", "rotation[%d][%d]", (int)i, (int)j));
     }
+  FPQuantitiesSetSmoothness(q, first, FP_OF_CELLS, 0);
   PetscFunctionReturn(0);
 }
 
@@ -191,6 +193,7 @@ static PetscErrorCode AddPattern(FPObservable obs, FPGenerator gen, PetscReal Jb
   }
   PetscCall(FPQuantitiesAdd(q, Inner(size, Jb, c->J[level]) / Inner(size, c->J[level], c->J[level]),
                             own ? c->pattern_error : 0, "1", "projection[%s]", c->pattern));
+  FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, 0);
   PetscFunctionReturn(0);
 }
 
@@ -216,6 +219,7 @@ static PetscErrorCode AddBinned(FPObservable obs, FPGenerator gen, const PetscRe
   PetscCall(FPBinsAggregate(bins, gen, d * d, D, Dp));
   PetscCall(BinnedEntropyProduction(d, bins->total, p, Jb, Dp, &sigma));
   PetscCall(FPQuantitiesAdd(q, sigma, 0, "nat/time", "entropy_production_binned"));
+  FPQuantitiesSetSmoothness(q, q->n - 1, FP_ROUGH, 0);
   PetscCall(PetscFree3(D, p, Dp));
   PetscFunctionReturn(0);
 }
@@ -265,6 +269,7 @@ static PetscErrorCode AddBinnedSteps(FPObservable obs, FPGenerator gen, const Pe
   BinnedLaw(&c, sums, p, J, Dp);
   PetscCall(BinnedEntropyProduction(c.dim, c.bins.total, p, J, Dp, &sigma));
   PetscCall(FPQuantitiesAdd(q, sigma, 0, "nat/time", "entropy_production_binned"));
+  FPQuantitiesSetSmoothness(q, q->n - 1, FP_ROUGH, 0);
   FPBinsWiden(&c.bins, &wide);
   PetscCall(FPIrreversibilityAdd(&wide, gen, pi, q));
   PetscCall(PetscFree(sums));
@@ -346,7 +351,7 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
   const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume, *pi;
   PetscReal        ratio, *J, *psi, *curl, *Jv, *Jb;
-  PetscInt         dim, n, lattice = 1, corners = 1;
+  PetscInt         dim, n, lattice = 1, corners = 1, first = q->n;
   FPCurrentNumbers numbers;
   FPGeneratorInfo  info;
   FPProcess        process;
@@ -387,6 +392,7 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
     PetscCall(FPQuantitiesAdd(q, numbers.max_curl, 0, "1/(weight^2 time)", "max_curl"));
     PetscCall(FPQuantitiesAdd(q, numbers.circulation, 0, "1/time", "circulation"));
   }
+  FPQuantitiesSetSmoothness(q, first, FP_ROUGH, 0);
   PetscCall(CurrentOfUnknowns(gen, J, Jv));
   PetscCall(AddRotation(gen, Jv, q));
   PetscCall(FPBinsAggregate(&obs->scene.bins, gen, dim, Jv, Jb));

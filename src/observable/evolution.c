@@ -184,8 +184,9 @@ static PetscReal Entropy(PetscInt n, const PetscReal p[], const PetscReal measur
 static PetscErrorCode AddBinned(const Evolution *s, PetscInt k, const PetscReal p[], PetscReal V, PetscReal error,
                                 FPQuantities *q)
 {
-  const char *t = s->course.times.value[k];
-  PetscReal   S;
+  const PetscInt first = q->n;
+  const char    *t     = s->course.times.value[k];
+  PetscReal      S;
 
   PetscFunctionBegin;
   if (s->course.t[k] == 0) PetscFunctionReturn(0);
@@ -194,6 +195,7 @@ static PetscErrorCode AddBinned(const Evolution *s, PetscInt k, const PetscReal 
   if (s->potential && s->temperature > 0)
     PetscCall(
         FPQuantitiesAdd(q, V - s->temperature * S, s->temperature * error, "loss", "free_energy_binned[t=%s]", t));
+  FPQuantitiesSetSmoothness(q, first, FP_ROUGH, 0);
   PetscFunctionReturn(0);
 }
 
@@ -203,8 +205,9 @@ static PetscErrorCode AddEntropies(const Evolution *s, FPGenerator gen, PetscInt
 {
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume, *pi;
-  const char      *t  = s->course.times.value[k];
-  PetscReal        kl = 0, S;
+  const PetscInt   first = q->n;
+  const char      *t     = s->course.times.value[k];
+  PetscReal        kl    = 0, S;
   PetscInt         n;
 
   PetscFunctionBegin;
@@ -217,6 +220,7 @@ static PetscErrorCode AddEntropies(const Evolution *s, FPGenerator gen, PetscInt
   if (s->potential && s->temperature > 0)
     PetscCall(FPQuantitiesAdd(q, V - s->temperature * S, s->temperature * error, "loss", "free_energy[t=%s]", t));
   PetscCall(FPQuantitiesAdd(q, kl, error, "nat", "kl_stationary[t=%s]", t));
+  FPQuantitiesSetSmoothness(q, first, FP_OF_CELLS, 0);
   PetscFunctionReturn(0);
 }
 

@@ -8,7 +8,7 @@
 #include <math.h>
 
 #define RAREST 1e-12   /* of the largest rate: the slowest that is told from 0 */
-#define ROUGH 0.3      /* the boundary cuts cells, and the start lies in one, elsewhere on every grid */
+#define UNSTEADY 0.3   /* the boundary cuts cells, and the start lies in one, elsewhere on every grid */
 #define CUT_LINE 0.006 /* of jumps: what a boundary that cuts cells leaves */
 #define CUT_PLANE 0.003
 #define RARE 10 /* exits are rare where the second rate is that many times the first */
@@ -264,7 +264,7 @@ PetscErrorCode FPExitGenerator(FPObservable obs, FPGenerator gen, PetscBool fine
     PetscCall(CreateMover(e, killed, &mover));
     PetscCall(AddAnswers(obs, gen, killed, mover ? mover : killed, finest, q));
   }
-  FPQuantitiesSetRough(q, 0, ROUGH);
+  FPQuantitiesSetSmoothness(q, 0, FP_SMOOTH, UNSTEADY);
   PetscCall(FPGeneratorDestroy(&mover));
   PetscCall(FPGeneratorDestroy(&killed));
   PetscFunctionReturn(0);

@@ -83,7 +83,7 @@ static void Midpoint(const FPFlat *f, PetscInt each, PetscInt k, PetscReal x[])
 static PetscErrorCode AddConditional(const FPFlat *f, const Table *t, PetscReal error, FPQuantities *q)
 {
   PetscReal m[FP_FLAT_MOST + FP_FLAT_MOST * (FP_FLAT_MOST + 1) / 2 + 1] = {0}, mass = 0;
-  PetscInt  each = 0, total = 1;
+  PetscInt  each = 0, total = 1, first = q->n;
 
   PetscFunctionBegin;
   for (PetscInt a = 0; a < t->dim; a++) each = PetscMax(each, t->cells[a]);
@@ -100,6 +100,7 @@ static PetscErrorCode AddConditional(const FPFlat *f, const Table *t, PetscReal 
   }
   for (PetscInt k = 0; k < FPFlatMoments(f); k++) m[k] /= mass;
   PetscCall(FPFlatAddMoments(f, "conditional_", m, error, q));
+  FPQuantitiesSetSmoothness(q, first, FP_OF_CELLS, 0);
   PetscFunctionReturn(0);
 }
 
@@ -226,10 +227,11 @@ static PetscErrorCode AddTimes(FPObservable obs, FPGenerator along, PetscBool fi
     PetscCall(FPQuantitiesFind(&answers, taken[k], &found));
     PetscCall(FPQuantitiesFind(&answers, taken[0], &start));
     if (found && start && start->value > found->value) found = start;
-    if (found)
+    if (found) {
       PetscCall(FPQuantitiesAdd(q, found->value, found->error + found->value / (4 * PetscSqr((PetscReal)cells[0])),
                                 found->unit, "%s", taken[k]));
-    else if (finest)
+      FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, 0);
+    } else if (finest)
       PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(along), obs->name, taken[k],
                                    "unresolved",
                                    "the gap is zero to rounding, or the start has no unknown of the grid"));

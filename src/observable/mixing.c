@@ -11,13 +11,13 @@
 #include "course.h"
 #include <gsl/gsl_rng.h>
 
-#define LEVEL 0.25 /* of TV, at the mixing time */
-#define STARTS 10  /* of the list, at most */
-#define STEPS 16   /* times between two looks for the mixing time */
-#define CLOSE 0.02 /* steps of this part of the mixing time are interpolated */
-#define ROUNDS 60  /* looks */
-#define ROUGH 0.6  /* differences of laws change sign elsewhere in the cells of every grid */
-#define SAMPLING 4 /* SGD steps between samples of the reference */
+#define LEVEL 0.25   /* of TV, at the mixing time */
+#define STARTS 10    /* of the list, at most */
+#define STEPS 16     /* times between two looks for the mixing time */
+#define CLOSE 0.02   /* steps of this part of the mixing time are interpolated */
+#define ROUNDS 60    /* looks */
+#define UNSTEADY 0.6 /* differences of laws change sign elsewhere in the cells of every grid */
+#define SAMPLING 4   /* SGD steps between samples of the reference */
 #define HALF (FP_BLOCK / 2)
 
 typedef struct {
@@ -315,7 +315,7 @@ static PetscErrorCode PointLaw(const Mixing *s, FPGenerator gen, const PetscReal
 static PetscErrorCode AddWorst(Mixing *s, FPGenerator gen, FPGenerator mover, const Ground *ground, PetscReal scale,
                                FPQuantities *q)
 {
-  const PetscInt   times = s->course.times.n;
+  const PetscInt   times = s->course.times.n, first = q->n;
   PetscReal       *p, *law, *worst, *solver, latest = 0, latest_error = 0;
   const PetscReal *start[STARTS];
   PetscInt         n, starts;
@@ -343,7 +343,11 @@ static PetscErrorCode AddWorst(Mixing *s, FPGenerator gen, FPGenerator mover, co
   }
   for (PetscInt k = 0; k < times; k++)
     PetscCall(FPQuantitiesAdd(q, worst[k], worst[times + k] + 1e-13, "1", "tv_worst[t=%s]", s->course.times.value[k]));
-  if (found) PetscCall(FPQuantitiesAdd(q, latest, latest_error, "time", "mixing_time_worst"));
+  FPQuantitiesSetSmoothness(q, first, FP_ROUGH, UNSTEADY);
+  if (found) {
+    PetscCall(FPQuantitiesAdd(q, latest, latest_error, "time", "mixing_time_worst"));
+    FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, UNSTEADY);
+  }
   PetscCall(PetscFree2(p, solver));
   PetscCall(PetscFree2(law, worst));
   PetscFunctionReturn(0);
@@ -353,7 +357,7 @@ static PetscErrorCode AddWorst(Mixing *s, FPGenerator gen, FPGenerator mover, co
 static PetscErrorCode AddStart(const Mixing *s, FPGenerator gen, FPGenerator mover, const Ground *ground,
                                const PetscReal law[], PetscReal scale, FPQuantities *q)
 {
-  const PetscInt times = s->course.times.n;
+  const PetscInt times = s->course.times.n, first = q->n;
   PetscReal     *p, *solver, *binned, *binned_pi, time, error;
   PetscInt       n;
 
@@ -372,7 +376,11 @@ static PetscErrorCode AddStart(const Mixing *s, FPGenerator gen, FPGenerator mov
                               "tv_binned[t=%s]", t));
   }
   PetscCall(MixingTime(mover, ground, law, scale, &time, &error));
-  if (time >= 0) PetscCall(FPQuantitiesAdd(q, time, error, "time", "mixing_time"));
+  FPQuantitiesSetSmoothness(q, first, FP_ROUGH, UNSTEADY);
+  if (time >= 0) {
+    PetscCall(FPQuantitiesAdd(q, time, error, "time", "mixing_time"));
+    FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, UNSTEADY);
+  }
   PetscCall(PetscFree4(p, solver, binned, binned_pi));
   PetscFunctionReturn(0);
 }
@@ -407,7 +415,7 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
   const char      *name;
   const PetscReal *pi, *rate, *frequency, *residual;
   PetscReal       *law, missing, gap;
-  PetscInt         modes, first;
+  PetscInt         modes;
 
   PetscFunctionBegin;
   PetscCall(SetUp(obs));
@@ -431,14 +439,12 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
     PetscCall(FPQuantitiesAdd(q, 1 / gap, (residual[0] + residual[1]) / PetscSqr(gap), "time", "relaxation_time"));
     PetscCall(FPQuantitiesAdd(q, log(0.5 / LEVEL) / gap, log(0.5 / LEVEL) * (residual[0] + residual[1]) / PetscSqr(gap),
                               "time", "spectral_bound"));
-    first = q->n;
     if (missing < FP_COURSE_MISSING)
       PetscCall(AddStart(s, gen, mover ? mover : gen, &ground, law, 1 / gap, q));
     else if (finest)
       PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "mixing_time",
                                    "unsupported", FP_COURSE_NOWHERE));
     PetscCall(AddWorst(s, gen, mover ? mover : gen, &ground, 1 / gap, q));
-    FPQuantitiesSetRough(q, first, ROUGH);
     PetscCall(PetscFree(ground.d));
     PetscCall(FPGeneratorDestroy(&mover));
   }

@@ -176,15 +176,19 @@ PetscErrorCode FPQuantitiesAdd(FPQuantities *q, PetscReal value, PetscReal error
   (void)vsnprintf(item->name, sizeof(item->name), name, args);
   va_end(args);
   PetscCall(PetscStrncpy(item->unit, unit, sizeof(item->unit)));
-  item->value = value;
-  item->error = error;
-  item->rough = 0;
+  item->value      = value;
+  item->error      = error;
+  item->smoothness = FP_SMOOTH;
+  item->unsteady   = 0;
   PetscFunctionReturn(0);
 }
 
-void FPQuantitiesSetRough(FPQuantities *q, PetscInt first, PetscReal share)
+void FPQuantitiesSetSmoothness(FPQuantities *q, PetscInt first, FPSmoothness smoothness, PetscReal unsteady)
 {
-  for (PetscInt k = first; k < q->n; k++) q->list[k].rough = share;
+  for (PetscInt k = first; k < q->n; k++) {
+    q->list[k].smoothness = smoothness;
+    q->list[k].unsteady   = unsteady;
+  }
 }
 
 PetscErrorCode FPQuantitiesFind(const FPQuantities *q, const char name[], const FPQuantity **found)

@@ -224,6 +224,7 @@ static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], Petsc
                                 "loss", "%s", s->judges.name[r]));
   }
   if (s->bounded && wall >= 0) PetscCall(FPQuantitiesAdd(q, m[WALL], mixing * m[WALL] + wall, "1", "wall_mass"));
+  if (s->bounded && wall >= 0) FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, 0);
   PetscFunctionReturn(0);
 }
 
@@ -397,7 +398,7 @@ static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, c
   const PetscInt  *node;
   const PetscReal *z, *measure, *volume;
   PetscReal       *V, *w, *gibbs, *binned, *log_binned, sum = 0, least = PETSC_MAX_REAL, kl, tv, missed = 0;
-  PetscInt         n;
+  PetscInt         n, first;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
@@ -410,6 +411,8 @@ static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, c
   Distances(n, pi, V, &kl, &tv);
   PetscCall(SignChanges(gen, pi, gibbs, &missed));
   PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs"));
+  FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, 0);
+  first = q->n;
   PetscCall(FPQuantitiesAdd(q, tv + missed / 2, missed / 16, "1", "tv_gibbs"));
   PetscCall(FPBinsAggregate(&s->bins, gen, 1, pi, binned));
   PetscCall(FPGeneratorGetInfo(gen, &info));
@@ -419,6 +422,7 @@ static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, c
   BinnedDistances(&s->bins, binned, log_binned, &kl, &tv);
   PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs_binned"));
   PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs_binned"));
+  FPQuantitiesSetSmoothness(q, first, FP_ROUGH, 0);
   PetscCall(PetscFree5(V, w, gibbs, binned, log_binned));
   PetscFunctionReturn(0);
 }
@@ -455,6 +459,7 @@ static PetscErrorCode GeneratorTransport(const Stationary *s, FPGenerator gen, c
     if (whole) PetscCall(FPLawsDistance(n, M + a * n, pi, gibbs, &distance));
     PetscCall(FPQuantitiesAdd(q, distance, (whole ? 0 : bias) + range * (info.mixing_error + 1e-15), "1", "w1_%s_gibbs",
                               entry));
+    FPQuantitiesSetSmoothness(q, q->n - 1, FP_ROUGH, 0);
   }
   PetscCall(PetscFree4(V, w, gibbs, M));
   PetscCall(PetscFree(line));

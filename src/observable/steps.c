@@ -124,6 +124,7 @@ PetscErrorCode FPIrreversibilityAdd(const FPBins *wide, FPGenerator gen, const P
   PetscCall(FPStepsVisit(gen, pi, Visit, &s));
   PetscCall(
       FPQuantitiesAdd(q, FPIrreversibility(wide->total, s.joint, 1, step), 0, "nat/time", "irreversibility_binned"));
+  FPQuantitiesSetSmoothness(q, q->n - 1, FP_ROUGH, 0);
   PetscCall(PetscFree(s.joint));
   PetscCall(PetscFree(s.first));
   PetscCall(PetscFree(s.bin));

@@ -22,7 +22,6 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const cha
     const FPQuantity *item             = &finest->list[k];
     PetscReal         v[FP_MAX_LEVELS] = {item->value}, solver = item->error, value, error;
     PetscInt          have = 1;
-    FPRefinement      own  = *grids;
 
     if (PetscIsInfReal(item->value)) {
       PetscCall(FPRunAddInfinite(run, process, engine, name, item->name));
@@ -41,9 +40,7 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const cha
                                    "does not exist on every grid of the refinement sequence"));
       continue;
     }
-    if (own.order == 4 && FPSmoothnessOf(item->name) != FP_SMOOTH) own.order = 2;
-    FPBoundGrids(&own, v, solver, FPSmoothnessOf(item->name), &value, &error);
-    error += item->rough * PetscAbsReal(value - v[0]) + 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(value);
+    FPBoundGrids(grids, item, v, solver, &value, &error);
     if (!strcmp(item->name, "relaxation_time") && error >= PetscAbsReal(value)) {
       PetscCall(FPResultsAddStatus(run->results, process, engine, name, item->name, "unresolved",
                                    "the gap is zero within its error"));

@@ -1,16 +1,10 @@
-/* resolution.c: are the cells fine enough for the law at the minimum? There it is a Gaussian of variance D/lambda along
-   a direction of the Hessian with eigenvalue lambda, so sqrt(tr D/(d lambda_max)) is how narrow it gets. With a few
-   cells per width the answers converge with order two. With fewer they do not yet, and the differences of the grids may
-   agree by accident: nothing is extrapolated, and the largest difference counts several times, more the wider the
-   cells. Of 1952 numbers of all observables on lines with 0.7 to 5 widths in a cell, 210 were outside the bounds of an
-   extrapolation, up to 90 times, and 8 outside these, 7 of them with more than 3: there all grids may agree on a law
-   that never leaves its cell, so such meshes are refused. Where D vanishes at the minimum, or coordinates are curved,
-   nothing is said. */
+/* resolution.c: are the cells fine enough for the law? At the minimum it is a Gaussian of variance D/lambda along a
+   direction of the Hessian with eigenvalue lambda, so sqrt(tr D/(d lambda_max)) is how narrow it gets: known before any
+   work, so that useless meshes are refused. Where D vanishes at the minimum, or coordinates are curved, nothing is
+   said. Of the law itself, when it is known: its Fisher information. What bounds make of both: bounds.c. */
 #include "runimpl.h"
 
-#define WIDE 0.7    /* widths of the law in one cell, beyond which a warning is due */
-#define USELESS 3.0 /* and those that are refused */
-#define FACTOR 3    /* of the largest difference */
+#define USELESS 3.0 /* widths of the law in one cell that are refused */
 
 PetscErrorCode FPRunWidthsPerCell(FPRunObjects *run, PetscInt p, PetscReal *ratio)
 {
@@ -44,19 +38,6 @@ PetscErrorCode FPRunWidthsPerCell(FPRunObjects *run, PetscInt p, PetscReal *rati
     *ratio = PetscMax(*ratio, slope / cells[a] / PetscSqrtReal(trace / dim / sharpness));
   }
   PetscFunctionReturn(0);
-}
-
-PetscBool FPBoundCoarse(PetscReal widths, PetscInt levels, const PetscReal v[], PetscReal solver, PetscReal *result,
-                        PetscReal *error)
-{
-  PetscReal most = 0;
-
-  if (!(widths > WIDE)) return PETSC_FALSE;
-  for (PetscInt l = 0; l < levels; l++)
-    for (PetscInt m = 0; m < l; m++) most = PetscMax(most, PetscAbsReal(v[l] - v[m]));
-  *result = v[0];
-  *error  = FACTOR * PetscMax(1, widths) * PetscSqr(PetscMax(1, widths / 2)) * most + 3 * solver;
-  return PETSC_TRUE;
 }
 
 /* Square root of the Fisher information of the law's density in units of the cells, the largest over the axes: cell
@@ -158,7 +139,7 @@ PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p)
   FPInputCheck(ratio < USELESS,
                "mesh_cells: too coarse for %s: a cell is %.3g times as wide as its law at the minimum; %.2g times the "
                "cells per axis would do, or a map that is fine there",
-               name, (double)ratio, (double)(ratio / WIDE));
+               name, (double)ratio, (double)(ratio / FP_WIDE));
   PetscFunctionReturn(0);
 }
 
@@ -170,7 +151,7 @@ PetscErrorCode FPRunWarnResolution(FPRunObjects *run, PetscInt p)
   PetscFunctionBegin;
   PetscCall(FPProcessGetName(run->process[p], &name));
   PetscCall(FPRunWidthsPerCell(run, p, &ratio));
-  if (ratio > WIDE)
+  if (ratio > FP_WIDE)
     PetscCall(
         FPResultsWarn(run->results,
                       "the mesh is coarse for %s: a cell is %.2g times as wide as its law at the minimum; answers of "

@@ -37,8 +37,8 @@ typedef struct {
   FPResults          results;
 } FPRunObjects;
 
-/* Value and bound from the answers on levels grids, spacing ratio[l] times the finest; order: 2, or 1 for upwinded
- * rates. */
+/* bounds.c: value and bound from the answers on levels grids, spacing ratio[l] times the finest; order: 2, or 1 for
+ * upwinded rates. */
 PETSC_INTERN void FPExtrapolateGrids(PetscInt levels, const PetscReal value[], const PetscReal ratio[],
                                      PetscReal solver, PetscInt order, PetscReal *result, PetscReal *error);
 /* A refinement sequence, finest grid first. */
@@ -53,14 +53,10 @@ typedef struct {
 } FPRefinement;
 /* What the finest generator, solved, says of it: all but levels, ratio and widths. */
 PETSC_INTERN PetscErrorCode FPRunRefinement(FPGenerator finest, FPRefinement *grids);
-/* How a quantity, by its name, depends on the spacing. FP_OF_CELLS: densities, fluxes, shares of cells, which are of
-   second order whatever the operator is. FP_ROUGH: of these, extrema, integrals of a modulus, sums over bins or edges,
-   which depend on where kinks and extrema lie between the nodes. */
-typedef enum { FP_SMOOTH, FP_OF_CELLS, FP_ROUGH } FPSmoothness;
-PETSC_INTERN FPSmoothness FPSmoothnessOf(const char quantity[]);
-/* Value and bound from the answers on all grids, each known to `solver`. */
-PETSC_INTERN void FPBoundGrids(const FPRefinement *grids, const PetscReal value[], PetscReal solver,
-                               FPSmoothness smoothness, PetscReal *result, PetscReal *error);
+/* bounds.c: value and bound of a quantity from its answers on all grids, each known to `solver`; of item only how it
+   depends on the spacing. */
+PETSC_INTERN void FPBoundGrids(const FPRefinement *grids, const FPQuantity *item, const PetscReal value[],
+                               PetscReal solver, PetscReal *result, PetscReal *error);
 /* Everything that the run file names, read and checked; run is zeroed first. */
 PETSC_INTERN PetscErrorCode FPRunOpen(FPConfig config, FPRunObjects *run);
 PETSC_INTERN PetscErrorCode FPRunClose(FPRunObjects *run);
@@ -99,11 +95,10 @@ PETSC_INTERN PetscErrorCode FPRunIsDiscrete(const FPRunObjects *run, PetscInt p,
 PETSC_INTERN PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p);
 /* Is the mesh fine enough for the law of process p at the minimum? Far from it: bad input; nearly: a warning. */
 PETSC_INTERN PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p);
-/* Widths of the law of process p at the minimum in one cell of the finest grid; 0: unknown. */
+/* Widths of the law of process p at the minimum in one cell of the finest grid; 0: unknown. More than FP_WIDE are many.
+ */
+#define FP_WIDE 0.7
 PETSC_INTERN PetscErrorCode FPRunWidthsPerCell(FPRunObjects *run, PetscInt p, PetscReal *ratio);
-/* Value and bound where there are too many of them in a cell for FPExtrapolateGrids(); false: there are not. */
-PETSC_INTERN PetscBool      FPBoundCoarse(PetscReal widths, PetscInt levels, const PetscReal value[], PetscReal solver,
-                                          PetscReal *result, PetscReal *error);
 PETSC_INTERN PetscErrorCode FPRunWarnResolution(FPRunObjects *run, PetscInt p);
 /* divergence.c: of a discrete algorithm, a warning where it leaves the box, and the rate. */
 PETSC_INTERN PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen);
