@@ -15,6 +15,10 @@ PETSC_EXTERN PetscErrorCode FPDataGetMoments(FPData data, const PetscReal **seco
    frees both with PetscFree(). File: the rows themselves; else (signs or Gauss-Hermite) x Gauss-Hermite. */
 PETSC_EXTERN PetscErrorCode FPDataGetNodes(FPData data, PetscInt degree, PetscInt *count, PetscReal **u,
                                            PetscReal **weight);
+/* The same for products of up to `factors` entries of 1, x x^T and y x^T, of which the gradient and the Hessian of a
+   sample are linear functions: no more nodes than there are such products, if that takes no long time. */
+PETSC_EXTERN PetscErrorCode FPDataGetFewNodes(FPData data, PetscInt factors, PetscInt *count, PetscReal **u,
+                                              PetscReal **weight);
 /* How particles draw a sample: `normals` N(0,1) numbers and `words` uniform 32-bit words make one (x, y). */
 typedef struct {
   int normals, words;

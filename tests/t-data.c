@@ -77,6 +77,45 @@ static void check_nodes(FPData data)
   must(PetscFree(weight));
 }
 
+/* Few nodes and all of them have the same means of products of three entries of 1, x x^T and y x^T. */
+static void check_few(FPData data, PetscInt most)
+{
+  PetscReal *u[2], *weight[2], sum = 0;
+  PetscInt   p, r, n, count[2], pairs;
+
+  must(FPDataGetSizes(data, &p, &r));
+  n     = p + r;
+  pairs = 1 + n * p;
+  must(FPDataGetNodes(data, 6, &count[0], &u[0], &weight[0]));
+  must(FPDataGetFewNodes(data, 3, &count[1], &u[1], &weight[1]));
+  check(count[1] <= most && count[1] <= count[0], "%d nodes of %d, at most %d were due", (int)count[1], (int)count[0],
+        (int)most);
+  for (PetscInt k = 0; k < count[1]; k++) {
+    check(weight[1][k] > 0, "weight %g", (double)weight[1][k]);
+    sum += weight[1][k];
+  }
+  near(sum, 1, 1e-13, "weights of few nodes");
+  for (PetscInt t = 0; t < pairs * pairs * pairs; t++) {
+    PetscReal mean[2] = {0, 0}, size = 0;
+
+    for (PetscInt which = 0; which < 2; which++)
+      for (PetscInt k = 0; k < count[which]; k++) {
+        const PetscReal *uk      = u[which] + k * n;
+        PetscReal        product = weight[which][k];
+
+        for (PetscInt f = 0, rest = t; f < 3; f++, rest /= pairs)
+          if (rest % pairs) product *= uk[(rest % pairs - 1) / p] * uk[(rest % pairs - 1) % p];
+        mean[which] += product;
+        size += PetscAbsReal(product);
+      }
+    near(mean[1], mean[0], 1e-11 * size, "mean by few nodes");
+  }
+  for (PetscInt which = 0; which < 2; which++) {
+    must(PetscFree(u[which]));
+    must(PetscFree(weight[which]));
+  }
+}
+
 /* One input: E x^2 y^2 = k s^2 a^2 + s sigma^2 and E y^4 = k s^2 a^4 + 6 s a^2 sigma^2 + 3 sigma^4, k = E x^4/s^2. */
 static void teacher(const char type[], PetscReal k)
 {
@@ -96,12 +135,14 @@ static void teacher(const char type[], PetscReal k)
   near(fourth[3], k * s * s * a * a + s * v, 1e-14, "E x^2 y^2");
   near(fourth[15], k * s * s * a * a * a * a + 6 * s * a * a * v + 3 * v * v, 1e-13, "E y^4");
   check_nodes(data);
+  check_few(data, 10);
   must(FPDataDestroy(&data));
   must(FPConfigDestroy(&config));
   must(Create(KEYS("data_type", type, "data_teacher", "0.7,-0.2,0.4,1.3", "data_second_moment", "1.9",
                    "data_label_noise", "0.31"),
               &config, &data));
   check_nodes(data);
+  check_few(data, 80);
   must(FPDataDestroy(&data));
   must(FPConfigDestroy(&config));
 }
@@ -166,6 +207,7 @@ static void test_diabetes(void **state)
   near(second[1], 0.5864501344746884, 1e-15, "slope");
   near(second[3] - second[1] * second[1], 0.656, 5e-4, "residual variance");
   check_nodes(data);
+  check_few(data, 10);
   must(FPDataDestroy(&data));
   must(FPConfigDestroy(&config));
 }
@@ -196,6 +238,7 @@ static void test_iris(void **state)
   near((sum + difference) / 2, 1.090, 5e-4, "first singular value");
   near(PetscAbsReal(sum - difference) / 2, 0.444, 5e-4, "second singular value");
   check_nodes(data);
+  check_few(data, 80);
   must(FPDataDestroy(&data));
   must(FPConfigDestroy(&config));
 }

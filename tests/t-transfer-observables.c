@@ -337,48 +337,100 @@ static void test_batch_sharpness(void **state)
   Within("batch_sharpness", value, error, exact, 1e-3);
 }
 
-/* Two weights off balance with decay at a point: every batch of three of four rows, H by hand. */
+#define ROWS 13
+
+/* sum: g.H g and |g|^2 of the batch of three rows, H by hand */
+static void AddBatch(const double x[], const double y[], const int row[3], const double w[2], double decay,
+                     double sum[2])
+{
+  double X = 0, G = 0, g[2], H[2][2];
+
+  for (int i = 0; i < 3; i++) {
+    X += x[row[i]] * x[row[i]] / 3;
+    G += (w[0] * w[1] * x[row[i]] - y[row[i]]) * x[row[i]] / 3;
+  }
+  for (int i = 0; i < 2; i++) {
+    g[i]        = G * w[1 - i] + decay * w[i];
+    H[i][i]     = X * w[1 - i] * w[1 - i] + decay;
+    H[i][1 - i] = X * w[0] * w[1] + G;
+  }
+  for (int i = 0; i < 2; i++) {
+    sum[0] += g[i] * (H[i][0] * g[0] + H[i][1] * g[1]);
+    sum[1] += g[i] * g[i];
+  }
+}
+
+/* The same of batches that are drawn, DRAWS of each particle, within 4 standard errors over blocks */
+#define DRAWS 600
+static void check_draws(FPBatchSharpness *b, const double w[2], double curvature, double square)
+{
+  double at[2 * FP_BLOCK], sum[2] = {0, 0}, spread[2] = {0, 0};
+  const unsigned key[2] = {77, 5};
+  FPMove         move   = {.dim = 2, .key = key};
+
+  for (int k = 0; k < 2 * FP_BLOCK; k++) at[k] = w[k / FP_BLOCK];
+  b->stride = 0;
+  for (int draw = 0; draw < DRAWS; draw++) {
+    double value[2];
+
+    FPBatchSharpnessDraw(b, &move, draw, at, &value[0], &value[1]);
+    for (int k = 0; k < 2; k++) {
+      sum[k] += value[k] / FP_BLOCK / DRAWS;
+      spread[k] += value[k] * value[k] / FP_BLOCK / FP_BLOCK / DRAWS;
+    }
+  }
+  for (int k = 0; k < 2; k++) {
+    const double truth = k ? square : curvature, error = sqrt((spread[k] - sum[k] * sum[k]) / DRAWS);
+
+    check(fabs(sum[k] - truth) < 4 * error && error < 0.03 * fabs(truth), "%s %g +- %g by draws, %g exactly",
+          k ? "square" : "curvature", sum[k], error, truth);
+  }
+}
+
+/* Two weights off balance with decay at two points: every batch of three of ROWS rows, three more than the nodes that
+   their moments are told by. */
 static void test_batches(void **state)
 {
-  const double     x[4] = {1.3, -0.4, 0.8, 0.2}, y[4] = {1.0, 0.2, 1.1, -0.3}, w[2] = {0.7, -0.4}, decay = 0.17;
+  const double     w[2][2] = {{0.7, -0.4}, {-0.3, 1.1}}, decay = 0.17;
+  double           x[ROWS], y[ROWS], z[4], curvature[2], square[2];
   char             path[] = "/tmp/dlnfp-rows-XXXXXX";
   FILE            *f      = fdopen(mkstemp(path), "w");
   FPBatchSharpness b      = {0};
-  double           curvature, square, sum[2] = {0, 0};
   Scene            s;
 
   (void)state;
   assert_non_null(f);
   fprintf(f, "x,y\n");
-  for (int i = 0; i < 4; i++) fprintf(f, "%g,%g\n", x[i], y[i]);
+  for (int i = 0; i < ROWS; i++) {
+    x[i] = 1.3 * sin(1.7 * i + 0.4);
+    y[i] = 0.6 * x[i] + cos(2.9 * i);
+    fprintf(f, "%.17g,%.17g\n", x[i], y[i]);
+  }
   (void)fclose(f);
   SceneOpen(&s, "sgd",
             "model_type=chain model_depth=2 data_type=file data_path=%s data_inputs=x data_targets=y "
             "training_learning_rate=0.1 training_batch_size=3 training_weight_decay=%g mesh_lower=-1,-1 mesh_upper=1,1 "
             "mesh_cells=16,16",
             path, decay);
-  for (int k = 0; k < 64; k++) {
-    const int row[3] = {k % 4, k / 4 % 4, k / 16};
-    double    X = 0, G = 0, g[2], H[2][2];
-
-    for (int i = 0; i < 3; i++) {
-      X += x[row[i]] * x[row[i]] / 3;
-      G += (w[0] * w[1] * x[row[i]] - y[row[i]]) * x[row[i]] / 3;
-    }
-    for (int i = 0; i < 2; i++) {
-      g[i]        = G * w[1 - i] + decay * w[i];
-      H[i][i]     = X * w[1 - i] * w[1 - i] + decay;
-      H[i][1 - i] = X * w[0] * w[1] + G;
-    }
-    for (int i = 0; i < 2; i++) {
-      sum[0] += g[i] * (H[i][0] * g[0] + H[i][1] * g[1]) / 64;
-      sum[1] += g[i] * g[i] / 64;
-    }
-  }
   must(FPBatchSharpnessSetUp(s.model, s.process, &b));
-  FPBatchSharpnessAt(&b, w, &curvature, &square);
-  check(fabs(curvature - sum[0]) < 1e-8 * sum[0], "curvature %.12g, of all batches %.12g", curvature, sum[0]);
-  check(fabs(square - sum[1]) < 1e-12, "square %.15g, of all batches %.15g", square, sum[1]);
+  assert_int_equal(b.count, 10);
+  assert_int_equal(b.stride, 1);
+  for (int k = 0; k < 4; k++) z[k] = w[k % 2][k / 2];
+  FPBatchSharpnessAt(&b, 2, z, curvature, square);
+  for (int p = 0; p < 2; p++) {
+    double sum[2] = {0, 0};
+
+    for (int k = 0; k < ROWS * ROWS * ROWS; k++) {
+      const int row[3] = {k % ROWS, k / ROWS % ROWS, k / ROWS / ROWS};
+
+      AddBatch(x, y, row, w[p], decay, sum);
+    }
+    for (int k = 0; k < 2; k++) sum[k] /= ROWS * ROWS * ROWS;
+    check(fabs(curvature[p] - sum[0]) < 1e-8 * fabs(sum[0]), "curvature %.12g, of all batches %.12g", curvature[p],
+          sum[0]);
+    check(fabs(square[p] - sum[1]) < 1e-12, "square %.15g, of all batches %.15g", square[p], sum[1]);
+    check_draws(&b, w[p], sum[0], sum[1]);
+  }
   must(FPBatchSharpnessFree(&b));
   SceneClose(&s);
   (void)remove(path);

@@ -4,18 +4,18 @@
    With single samples g, H and means g', H', and a batch of B:
      E |g_B|^2 = |g'|^2 (1 - 1/B) + E |g|^2/B,
      E g_B.H_B g_B = ((B - 1)(B - 2) g'.H' g' + (B - 1) E g.H' g + 2 (B - 1) g'.E H g + E g.H g)/B^2,
-   all of them expectations of polynomials of degree at most 6 in the data, which their nodes give exactly. H v is a
-   central difference of the gradient. Particles draw batches of the rows of a file; normal numbers, whose sixth powers
-   have tails that no sample of usual size sees, are averaged over exactly at each particle, or at one of a few where
-   the data have many nodes. Exact, one weight with Gaussian data at the minimum, label noise sigma, no decay:
-   s (1 + 2/B). */
+   all of them expectations of polynomials of degree at most 3 in x x^T and y x^T, exact on a few nodes
+   (FPDataGetFewNodes: ten of one input and one target, whatever the file). H v is a central difference of the gradient.
+   Particles take these expectations too, so that no batch is drawn and only where they are is left to chance; where
+   nodes are many, at one of a few particles, or, of the rows of a file, for batches that are drawn. Exact, one weight
+   with Gaussian data at the minimum, label noise sigma, no decay: s (1 + 2/B). */
 #include "batch_sharpness.h"
 #include <math.h>
 
 #define SHIFT 1e-5          /* length of the difference for H v */
 #define STREAM (5ULL << 60) /* of random numbers */
-#define NODES 16            /* for each lane of a block whose expectation is taken */
-#define DEGREE 6
+#define NODES 128           /* for each lane of a block whose expectation is taken */
+#define FACTORS 3
 
 PetscErrorCode FPBatchSharpnessSetUp(FPModel model, FPProcess process, FPBatchSharpness *s)
 {
@@ -36,9 +36,10 @@ PetscErrorCode FPBatchSharpnessSetUp(FPModel model, FPProcess process, FPBatchSh
   s->whole  = (PetscBool)(algorithm == FP_GD);
   s->stride = 1;
   if (!data) PetscFunctionReturn(0);
-  PetscCall(FPDataGetNodes(data, DEGREE, &s->count, &s->u, &s->share));
+  PetscCall(FPDataGetFewNodes(data, FACTORS, &s->count, &s->u, &s->share));
   PetscCall(FPDataGetType(data, &type));
-  if (!s->whole) s->stride = strcmp(type, "file") ? PetscClipInterval(s->count / NODES, 1, FP_BLOCK) : 0;
+  if (!s->whole) s->stride = PetscClipInterval(s->count / NODES, 1, FP_BLOCK);
+  if (s->stride > 1 && !strcmp(type, "file")) s->stride = 0;
   PetscFunctionReturn(0);
 }
 
@@ -51,72 +52,96 @@ PetscErrorCode FPBatchSharpnessFree(FPBatchSharpness *s)
   PetscFunctionReturn(0);
 }
 
-static double Dot(PetscInt n, const double *a, const double *b)
+/* sum[n] += share a.b, vectors a[d][n] and b[d][n] */
+static void AddDot(PetscInt d, int n, double share, const double *a, const double *b, double *sum)
 {
-  double sum = 0;
-
-  for (PetscInt i = 0; i < n; i++) sum += a[i] * b[i];
-  return sum;
+  for (PetscInt i = 0; i < d; i++)
+    for (int l = 0; l < n; l++) sum[l] += share * a[i * n + l] * b[i * n + l];
 }
 
-/* g of one node at w, with the decay */
-static void Gradient(const FPBatchSharpness *s, PetscInt node, const double *w, double *g)
+/* sum[n] += share a.H a, H[d][d][n] */
+static void AddForm(PetscInt d, int n, double share, const double *H, const double *a, double *sum)
 {
-  const double *x = s->u + (size_t)node * (size_t)(s->inputs + s->targets);
-
-  for (PetscInt i = 0; i < s->weights; i++) g[i] = s->training.weight_decay * w[i];
-  FPModelSampleGradient(s->model, 1, w, x, x + s->inputs, g);
+  for (PetscInt i = 0; i < d; i++)
+    for (PetscInt j = 0; j < d; j++)
+      for (int l = 0; l < n; l++) sum[l] += share * a[i * n + l] * H[(i * d + j) * n + l] * a[j * n + l];
 }
 
-/* v.H v' of one node, H by central differences along v' */
-static double Curvature(const FPBatchSharpness *s, PetscInt node, const double *w, const double *v, const double *along,
-                        double *room)
+/* g[d][n] of one node at w[d][n], with the decay; x: room for the node at n points */
+static void Gradient(const FPBatchSharpness *s, PetscInt node, int n, const double *w, double *x, double *g)
 {
-  const PetscInt d      = s->weights;
-  const double   length = sqrt(Dot(d, along, along)), step = length > 0 ? SHIFT / length : 0;
-  double        *near = room, *low = near + d, *high = low + d, sum = 0;
+  const PetscInt wide = s->inputs + s->targets;
 
-  if (step == 0) return 0;
+  for (PetscInt i = 0; i < wide; i++)
+    for (int l = 0; l < n; l++) x[i * n + l] = s->u[node * wide + i];
+  for (PetscInt k = 0; k < s->weights * n; k++) g[k] = s->training.weight_decay * w[k];
+  FPModelSampleGradient(s->model, n, w, x, x + (ptrdiff_t)s->inputs * n, g);
+}
+
+/* sum[n] += share v.H along of one node, H by central differences along `along` */
+static void AddCurvature(const FPBatchSharpness *s, PetscInt node, int n, double share, const double *w,
+                         const double *v, const double *along, double *room, double *sum)
+{
+  const PetscInt d    = s->weights;
+  double        *near = room, *low = near + d * n, *high = low + d * n, *x = high + d * n, length[FP_BLOCK] = {0};
+
+  AddDot(d, n, 1, along, along, length);
+  for (int l = 0; l < n; l++) length[l] = length[l] > 0 ? sqrt(length[l]) / SHIFT : 0; /* 1/step; 0: no direction */
   for (int side = 0; side < 2; side++) {
-    for (PetscInt i = 0; i < d; i++) near[i] = w[i] + (side ? step : -step) * along[i];
-    Gradient(s, node, near, side ? high : low);
+    for (PetscInt i = 0; i < d; i++)
+      for (int l = 0; l < n; l++) {
+        const double step = length[l] > 0 ? along[i * n + l] / length[l] : 0;
+
+        near[i * n + l] = w[i * n + l] + (side ? step : -step);
+      }
+    Gradient(s, node, n, near, x, side ? high : low);
   }
-  for (PetscInt i = 0; i < d; i++) sum += v[i] * (high[i] - low[i]);
-  return sum / (2 * step);
+  for (PetscInt i = 0; i < d; i++)
+    for (int l = 0; l < n; l++) sum[l] += share * v[i * n + l] * (high[i * n + l] - low[i * n + l]) * length[l] / 2;
 }
 
-void FPBatchSharpnessAt(const FPBatchSharpness *s, const double w[], double *curvature, double *square)
+/* Of batches of samples: curvature and square hold those of the mean gradient; H: of the mean. */
+static void AddSamples(const FPBatchSharpness *s, int n, const double *w, const double *mean, const double *H,
+                       double *curvature, double *square)
 {
   const PetscInt d = s->weights;
   const double   B = s->training.batch_size;
-  double        *g = FPScratchTake((size_t)(5 * d + 2 * d * d)), *mean = g + d, *room = mean + d;
-  double        *H = room + 3 * d, *C = H + d * d;
-  double         one = 0, cross = 0, spread = 0, length = 0, whole = 0;
+  double        *g = FPScratchTake((size_t)((4 * d + s->inputs + s->targets) * n)), *room = g + d * n;
+  double         length[FP_BLOCK] = {0}, rest[FP_BLOCK] = {0};
 
-  FPModelGradient(s->model, 1, w, mean);
-  FPModelHessian(s->model, 1, w, H);
-  for (PetscInt i = 0; i < d; i++) whole += mean[i] * Dot(d, H + i * d, mean);
-  *square    = Dot(d, mean, mean);
-  *curvature = whole;
-  if (!s->whole && !s->u) { /* additive noise */
-    FPModelCovariance(s->model, 1, w, C);
-    for (PetscInt i = 0; i < d; i++) *square += C[i * d + i] / B;
-    *curvature += Dot(d * d, C, H) / B;
-  } else if (!s->whole) {
-    for (PetscInt k = 0; k < s->count; k++) {
-      double form = 0;
-
-      Gradient(s, k, w, g);
-      for (PetscInt i = 0; i < d; i++) form += g[i] * Dot(d, H + i * d, g);
-      spread += s->share[k] * form;
-      length += s->share[k] * Dot(d, g, g);
-      one += s->share[k] * Curvature(s, k, w, g, g, room);
-      cross += s->share[k] * Curvature(s, k, w, g, mean, room);
-    }
-    *square    = *square * (1 - 1 / B) + length / B;
-    *curvature = ((B - 1) * (B - 2) * whole + (B - 1) * spread + 2 * (B - 1) * cross + one) / (B * B);
+  for (PetscInt k = 0; k < s->count; k++) {
+    Gradient(s, k, n, w, room, g);
+    AddDot(d, n, s->share[k], g, g, length);
+    AddForm(d, n, (B - 1) * s->share[k], H, g, rest);
+    AddCurvature(s, k, n, s->share[k], w, g, g, room, rest);
+    if (B > 1) AddCurvature(s, k, n, 2 * (B - 1) * s->share[k], w, g, mean, room, rest);
+  }
+  for (int l = 0; l < n; l++) {
+    square[l]    = square[l] * (1 - 1 / B) + length[l] / B;
+    curvature[l] = ((B - 1) * (B - 2) * curvature[l] + rest[l]) / (B * B);
   }
   FPScratchRelease(g);
+}
+
+void FPBatchSharpnessAt(const FPBatchSharpness *s, int n, const double w[], double curvature[], double square[])
+{
+  const PetscInt d    = s->weights;
+  const double   B    = s->training.batch_size;
+  double        *mean = FPScratchTake((size_t)((d + 2 * d * d) * n)), *H = mean + d * n, *C = H + d * d * n;
+
+  for (int l = 0; l < n; l++) curvature[l] = square[l] = 0;
+  FPModelGradient(s->model, n, w, mean);
+  FPModelHessian(s->model, n, w, H);
+  AddDot(d, n, 1, mean, mean, square);
+  AddForm(d, n, 1, H, mean, curvature);
+  if (!s->whole && s->u) AddSamples(s, n, w, mean, H, curvature, square);
+  if (!s->whole && !s->u) { /* additive noise */
+    FPModelCovariance(s->model, n, w, C);
+    for (PetscInt i = 0; i < d; i++)
+      for (int l = 0; l < n; l++) square[l] += C[(i * d + i) * n + l] / B;
+    AddDot(d * d, n, 1 / B, C, H, curvature);
+  }
+  FPScratchRelease(mean);
 }
 
 /* Adds to g, at w[weights][FP_BLOCK], the gradient of the batch that x and y are drawn for: the same for every w. */
@@ -144,26 +169,37 @@ static void AddBatch(const FPBatchSharpness *s, const FPMove *move, PetscInt dra
   FPScratchRelease(x);
 }
 
+/* The expectations at every stride-th lane */
+static void AddExpectations(const FPBatchSharpness *s, const double *w, double *curvature, double *square)
+{
+  const int n     = (FP_BLOCK + (int)s->stride - 1) / (int)s->stride;
+  double   *point = FPScratchTake((size_t)(s->weights * n)), one[FP_BLOCK], length[FP_BLOCK];
+
+  for (PetscInt i = 0; i < s->weights; i++)
+    for (int l = 0; l < n; l++) point[i * n + l] = w[i * FP_BLOCK + l * s->stride];
+  FPBatchSharpnessAt(s, n, point, one, length);
+  for (int l = 0; l < n; l++) {
+    *curvature += one[l];
+    *square += length[l];
+  }
+  FPScratchRelease(point);
+}
+
 void FPBatchSharpnessDraw(const FPBatchSharpness *s, const FPMove *move, PetscInt draw, const double *w,
                           double *curvature, double *square)
 {
   const PetscInt n = s->weights * FP_BLOCK;
-  double        *g = FPScratchTake((size_t)(4 * n)), *near = g + n, *low = near + n, *high = low + n;
-  double         step[FP_BLOCK];
+  double        *g, *near, *low, *high, step[FP_BLOCK];
 
   *curvature = *square = 0;
   if (s->stride) {
-    for (int l = 0; l < FP_BLOCK; l += (int)s->stride) {
-      double one, length;
-
-      for (PetscInt i = 0; i < s->weights; i++) near[i] = w[i * FP_BLOCK + l];
-      FPBatchSharpnessAt(s, near, &one, &length);
-      *curvature += one;
-      *square += length;
-    }
-    FPScratchRelease(g);
+    AddExpectations(s, w, curvature, square);
     return;
   }
+  g    = FPScratchTake((size_t)(4 * n));
+  near = g + n;
+  low  = near + n;
+  high = low + n;
   AddBatch(s, move, draw, w, g);
   for (int l = 0; l < FP_BLOCK; l++) {
     double length = 0;

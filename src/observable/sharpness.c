@@ -6,7 +6,7 @@
    sqrt(((w1^2 - w2^2)/2)^2 + (2P - p)^2), which is w1^2 + w2^2 at e = 0; the gradient flow keeps w1^2 - w2^2.
    batch_sharpness is the curvature of mini-batches along their own gradients, batch_sharpness.c. Without times and
    start both are asked of the stationary law. Generator: sum of p_t S on every grid. Particles: an ensemble of their
-   own; between two steps S is interpolated linearly; batches are drawn. With absorbing faces the mean is conditional on
+   own; between two steps S is interpolated linearly. With absorbing faces the mean is conditional on
    survival. */
 #include "batch_sharpness.h"
 #include "course.h"
@@ -119,8 +119,9 @@ static PetscErrorCode Exact_Sharpness(FPObservable obs)
   PetscFunctionReturn(0);
 }
 
-/* S at all nodes of the grid, a few at a time: Hessians of all nodes are many. */
-static PetscErrorCode OnNodes(const Sharpness *s, PetscInt n, const PetscReal z[], PetscReal S[])
+/* S at all nodes of the grid, and where wanted both expectations of batches, a few nodes at a time: Hessians of all are
+   many. */
+static PetscErrorCode OnNodes(const Sharpness *s, PetscInt n, const PetscReal z[], PetscReal *const F[3])
 {
   PetscReal *point, *room;
 
@@ -131,23 +132,10 @@ static PetscErrorCode OnNodes(const Sharpness *s, PetscInt n, const PetscReal z[
 
     for (PetscInt a = 0; a < s->dim; a++)
       for (PetscInt l = 0; l < count; l++) point[a * count + l] = z[(size_t)a * n + k + l];
-    Evaluate(s, (int)count, point, room, S + k);
+    Evaluate(s, (int)count, point, room, F[0] + k);
+    if (F[1]) FPBatchSharpnessAt(&s->batch, (int)count, AllWeights(s, (int)count, point, room), F[1] + k, F[2] + k);
   }
   PetscCall(PetscFree2(point, room));
-  PetscFunctionReturn(0);
-}
-
-/* Both expectations of batches at all nodes */
-static PetscErrorCode BatchesOnNodes(const Sharpness *s, PetscInt n, const PetscReal z[], PetscReal curvature[],
-                                     PetscReal square[])
-{
-  PetscFunctionBegin;
-  for (PetscInt k = 0; k < n; k++) {
-    PetscReal point[FP_MAX_AXES], room[FP_MAX_DIM];
-
-    for (PetscInt a = 0; a < s->dim; a++) point[a] = z[(size_t)a * n + k];
-    FPBatchSharpnessAt(&s->batch, AllWeights(s, 1, point, room), &curvature[k], &square[k]);
-  }
   PetscFunctionReturn(0);
 }
 
@@ -180,8 +168,7 @@ static PetscErrorCode AddRows(const Sharpness *s, FPGenerator gen, const PetscRe
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
   PetscCall(PetscMalloc3((size_t)times * n, &p, times, &error, 3 * n, &all));
   for (int f = 0; f < (batches ? 3 : 1); f++) F[f] = all + (size_t)f * n;
-  PetscCall(OnNodes(s, n, z, F[0]));
-  if (batches) PetscCall(BatchesOnNodes(s, n, z, F[1], F[2]));
+  PetscCall(OnNodes(s, n, z, F));
   if (s->stationary)
     PetscCall(AddLaw("", n, law, 0, F, q));
   else
