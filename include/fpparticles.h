@@ -34,6 +34,9 @@ struct _FPMove {
   /* The same step, with the same random numbers, from other points before[dim][FP_BLOCK]; after: not yet at the walls.
      For the observer that asked for replays: in every sample() once for each which = 0 .. replays - 1. */
   void (*replay)(const FPMove *move, int which, const double *before, double *after);
+  /* Another step from before, with random numbers of its own, walls included; for observers that asked for it, of
+     processes on the ordinary clock. */
+  void (*again)(const FPMove *move, double *after);
   void *engine;
 };
 
@@ -48,6 +51,7 @@ typedef struct {
      where it was, and its block ends with the last of them. NULL: all go on to the last step. */
   const double *(*active)(const void *context, const double *scratch);
   int         replays; /* of every step; every = 1 then, and one observer of a run at most */
+  PetscBool   again;   /* sample() may take other steps */
   const void *context;
 } FPObserver;
 

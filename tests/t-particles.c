@@ -286,7 +286,7 @@ static void test_two_ways_of_a_batch(void **state)
     must(FPWorkspaceCreate(&stepper[a], 0, &ws[a]));
     assert_true(stepper[a].linear);
     stepper[a].linear = a ? PETSC_TRUE : PETSC_FALSE;
-    FPWorkspaceStart(&ws[a], 128);
+    FPWorkspaceStart(&ws[a], 128, 0);
     for (int k = 0; k < 2 * FP_BLOCK; k++) ws[a].z[0][k] = 0.9 + 0.01 * k;
     for (int n = 0; n < 21; n++) stepper[a].step(&stepper[a], &ws[a], ws[a].z[n % 2], ws[a].z[1 - n % 2]);
   }
@@ -307,7 +307,7 @@ static void test_queue(void **state)
 
   (void)state;
   must(FPWorkspaceCreate(&stepper, 0, &ws));
-  FPWorkspaceStart(&ws, 64);
+  FPWorkspaceStart(&ws, 64, 0);
   for (int round = 0; round < rounds; round++)
     for (int item = 0; item < ws.sample.capacity; item++) {
       const int       chunk = round * ws.sample.capacity * 5, base = chunk + ws.sample.capacity * 3;
@@ -652,6 +652,66 @@ static void test_active(void **state)
   free(sums);
 }
 
+enum { MEAN, SQUARE, WITH_STEP, WITH_OTHER, AGAIN };
+
+/* Deviations of two other steps from their conditional mean: their mean, their variance over the conditional one, and
+   their products with each other and with the step that was taken */
+static void SampleAgain(const void *context, const FPMove *move, double *scratch, double *accumulator)
+{
+  double *other[2] = {scratch, scratch + FP_BLOCK};
+
+  (void)context;
+  for (int k = 0; k < 2; k++) (*move->again)(move, other[k]);
+  for (int l = 0; l < FP_BLOCK; l++) {
+    const double e = move->before[l] - P, mean = P + (1 - eta * s) * e;
+    const double sd = eta * sqrt(2 * s * s * e * e + s * sigma * sigma);
+    const double u = (move->after[l] - mean) / sd, v = (other[0][l] - mean) / sd, w = (other[1][l] - mean) / sd;
+
+    accumulator[MEAN] += v;
+    accumulator[SQUARE] += v * v;
+    accumulator[WITH_STEP] += u * v;
+    accumulator[WITH_OTHER] += v * w;
+  }
+}
+
+/* Other steps from the same points: the law of a step, independent of it and of each other, on any number of threads */
+static void test_again(void **state)
+{
+  static const char *const keys[]  = {LINE, NULL};
+  const double             exact[] = {0, 1, 0, 0}, point[] = {P};
+  const FPObserver         observer = {
+              .accumulator = AGAIN, .scratch = 2 * FP_BLOCK, .every = 1, .sample = SampleAgain, .again = PETSC_TRUE};
+  double          *sums[2], *start = Repeat(1, point, 2 * COUNT);
+  FPParticleReport report;
+  Case             c;
+
+  (void)state;
+  Open("sgd", keys, &c);
+  for (int k = 0; k < 2; k++) {
+    const FPParticleOptions options = {.count = 2 * COUNT, .steps = 40, .burn_in = 30, .seed = 3, .threads = 1 + k};
+
+    sums[k] = malloc(AGAIN * FP_GROUPS * sizeof(double));
+    must(FPParticlesRun(c.process, NULL, 0, &options, start, 1, &observer, &sums[k], &report));
+  }
+  assert_memory_equal(sums[0], sums[1], AGAIN * FP_GROUPS * sizeof(double));
+  for (int f = 0; f < AGAIN; f++) {
+    double mean = 0, square = 0;
+
+    for (int g = 0; g < FP_GROUPS; g++) {
+      const double value = sums[0][g * AGAIN + f] * FP_GROUPS / (40. * 2 * COUNT);
+
+      mean += value / FP_GROUPS;
+      square += value * value / FP_GROUPS;
+    }
+    square = sqrt((square - mean * mean) / FP_GROUPS);
+    check(fabs(mean - exact[f]) < 4.5 * square && square < 0.01, "moment %d: %g +- %g, not %g", f, mean, square,
+          exact[f]);
+  }
+  Close(&c);
+  for (int k = 0; k < 2; k++) free(sums[k]);
+  free(start);
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_euler),
@@ -669,7 +729,8 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_mirror),
                                      cmocka_unit_test(test_refused),
                                      cmocka_unit_test(test_observer_calls),
-                                     cmocka_unit_test(test_active)};
+                                     cmocka_unit_test(test_active),
+                                     cmocka_unit_test(test_again)};
   int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

@@ -6,14 +6,16 @@
    sqrt(((w1^2 - w2^2)/2)^2 + (2P - p)^2), which is w1^2 + w2^2 at e = 0; the gradient flow keeps w1^2 - w2^2.
    batch_sharpness is the curvature of mini-batches along their own gradients, batch_sharpness.c. Without times and
    start both are asked of the stationary law. Generator: sum of p_t S on every grid. Particles: an ensemble of their
-   own; between two steps S is interpolated linearly. With absorbing faces the mean is conditional on
-   survival. */
+   own; between two steps S is interpolated linearly; batches are seen after STEPS last steps. With absorbing faces the
+   mean is conditional on survival. */
 #include "batch_sharpness.h"
 #include "course.h"
 #include <petscblaslapack.h>
 #include <stdio.h>
 
 #define SHOTS 8        /* of the stationary law, by particles */
+#define STEPS 16       /* last steps, at most */
+#define WORK 1024      /* weights^2 times last steps, at most */
 #define STILL 1e-24    /* mean square of gradients that are rounding */
 #define MOST_NODES 3e8 /* nodes of the data times cells of the grid */
 #define TOO_MANY "the rows of the data times the cells of the grid are too many; particles draw batches"
@@ -25,6 +27,7 @@ typedef struct {
   PetscBool mapped, ready, known, stationary;
   PetscInt  dim, weights; /* of the Hessian */
   PetscReal dt;
+  PetscInt  steps; /* last steps that particles take before batches are seen */
 
   FPBatchSharpness batch; /* of the process that is asked */
 } Sharpness;
@@ -230,42 +233,70 @@ static PetscErrorCode Generator_Sharpness(FPObservable obs, FPGenerator gen, Pet
   PetscFunctionReturn(0);
 }
 
-/* Add the block at z with a weight; draw: which batch of this step. */
-static void AddBlock(const Sharpness *s, const FPMove *move, PetscInt draw, const double *z, double weight,
-                     double *scratch, double *acc)
+/* Both expectations of batches at z, with a weight; draw: which batch of this step. */
+static void AddBatches(const Sharpness *s, const FPMove *move, PetscInt draw, const double *z, double weight,
+                       double *room, double *acc)
 {
-  double *S = scratch, *room = scratch + FP_BLOCK, curvature, square;
+  double curvature, square;
 
-  Evaluate(s, FP_BLOCK, z, room, S);
-  for (PetscInt l = 0; l < FP_BLOCK; l++) acc[SUM] += weight * S[l];
   FPBatchSharpnessDraw(&s->batch, move, draw, AllWeights(s, FP_BLOCK, z, room), &curvature, &square);
   acc[CURVATURE] += weight * curvature;
   acc[SQUARE] += weight * square;
 }
 
-/* Accumulator: the sums, per time. */
+/* Add the block at z, before or after the step, with a weight: the batches in the mean over several last steps. */
+static void AddBlock(const Sharpness *s, const FPMove *move, PetscInt draw, const double *z, double weight,
+                     double *scratch, double *acc)
+{
+  const PetscInt steps = z == move->after ? s->steps : 1;
+  double        *S = scratch, *room = scratch + FP_BLOCK, *other = room + Room(s, FP_BLOCK);
+
+  Evaluate(s, FP_BLOCK, z, room, S);
+  for (PetscInt l = 0; l < FP_BLOCK; l++) acc[SUM] += weight * S[l];
+  for (PetscInt k = 0; k < steps; k++) {
+    if (k > 0) (*move->again)(move, other);
+    AddBatches(s, move, draw * STEPS + k, k ? other : z, weight / (PetscReal)steps, room, acc);
+  }
+}
+
+/* Accumulator: the sums, per time. A time between two steps is seen after both. */
 static void Sample(const void *context, const FPMove *move, double *scratch, double *acc)
 {
   const Sharpness *s = (const Sharpness *)context;
-  PetscInt         first, due;
 
   if (s->stationary) {
     acc[COUNT] += FP_BLOCK;
-    AddBlock(s, move, (PetscInt)(move->step % PETSC_MAX_INT), move->after, 1, scratch, acc);
+    AddBlock(s, move, (PetscInt)(move->step % (PETSC_MAX_INT / STEPS)), move->after, 1, scratch, acc);
     return;
   }
-  due = FPCourseDue(&s->course, move->step, s->dt, &first);
-  for (PetscInt k = first; k < first + due; k++) {
-    const PetscReal f = FPCourseFraction(s->course.t[k], move->step, s->dt);
+  for (PetscInt next = 0; next < 2; next++) {
+    const PetscInt64 step = move->step + next;
+    PetscInt         first, due = FPCourseDue(&s->course, step, s->dt, &first);
 
-    acc[SUMS * k + COUNT] += FP_BLOCK;
-    for (int side = 0; side < 2; side++) {
-      const PetscReal weight = side ? f : 1 - f;
+    for (PetscInt k = first; k < first + due; k++) {
+      const PetscReal f   = FPCourseFraction(s->course.t[k], step, s->dt);
+      double         *sum = acc + (ptrdiff_t)SUMS * k;
 
-      if (weight > 0)
-        AddBlock(s, move, 2 * k + side, side ? move->after : move->before, weight, scratch, acc + (ptrdiff_t)SUMS * k);
+      if (!next) sum[COUNT] += FP_BLOCK;
+      if (step == 1 && f < 1) AddBlock(s, move, 2 * k, move->before, 1 - f, scratch, sum);
+      if (next && f < 1) AddBlock(s, move, 2 * k, move->after, 1 - f, scratch, sum);
+      if (!next && f > 0) AddBlock(s, move, 2 * k + 1, move->after, f, scratch, sum);
     }
   }
+}
+
+/* The largest gradients are those after the step that led far out, so that few particles would decide. SDEs get there
+   in many steps; under a fractional clock they are not repeated. */
+static PetscErrorCode LastSteps(const Sharpness *s, FPProcess process, PetscInt *steps)
+{
+  FPAlgorithm algorithm;
+  PetscReal   beta, scale;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
+  PetscCall(FPProcessGetClock(process, &beta, &scale));
+  *steps = algorithm == FP_SDE || beta < 1 ? 1 : PetscClipInterval(WORK / (s->weights * s->weights), 1, STEPS);
+  PetscFunctionReturn(0);
 }
 
 static PetscErrorCode Begin_Sharpness(FPObservable obs, FPProcess process, PetscReal dt,
@@ -281,9 +312,11 @@ static PetscErrorCode Begin_Sharpness(FPObservable obs, FPProcess process, Petsc
   if (!s->known) PetscFunctionReturn(0);
   PetscCall(FPProcessGetTraining(process, &training));
   PetscCall(FPBatchSharpnessSetUp(s->full ? s->full : s->model, process, &s->batch));
+  PetscCall(LastSteps(s, process, &s->steps));
   s->dt                 = dt;
   observer->accumulator = SUMS * (size_t)PetscMax(1, s->course.times.n);
-  observer->scratch     = FP_BLOCK + Room(s, FP_BLOCK);
+  observer->scratch     = FP_BLOCK + Room(s, FP_BLOCK) + (size_t)s->dim * FP_BLOCK;
+  observer->again       = (PetscBool)(s->steps > 1);
   observer->every       = 1;
   observer->sample      = Sample;
   observer->context     = s;

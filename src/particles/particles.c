@@ -7,6 +7,8 @@
 #include <omp.h>
 #include <time.h>
 
+#define AGAIN (7ULL << 60) /* where the streams of other steps begin */
+
 static const FPParameter ParticleParameters[] = {
     {"count", FP_INT, offsetof(FPParticleOptions, count), "16384", 1, 1 << 28, NULL, "particles",
      "rounded up to a multiple of 4096, 64 groups of blocks of 64"},
@@ -28,6 +30,7 @@ typedef struct {
   PetscInt          observers, blocks; /* blocks per group */
   PetscBool         quiet;
   int               replays; /* workspaces that each thread has beside its own */
+  PetscBool         again;   /* and one more, for other steps */
   double          **accumulators;
   PetscInt64        burn_in, steps; /* in steps of the process */
   PetscBool         ordinary;       /* the clock, whatever the process says */
@@ -110,7 +113,8 @@ static void Start(const Run *run, unsigned long long first, double *z)
 
 typedef struct {
   const FPStepper *stepper;
-  FPWorkspace     *ws; /* [replays] */
+  FPWorkspace     *ws; /* [replays], then that of other steps */
+  int              replays;
 } Replays;
 
 static void Replay(const FPMove *move, int which, const double *before, double *after)
@@ -118,6 +122,13 @@ static void Replay(const FPMove *move, int which, const double *before, double *
   const Replays *replays = (const Replays *)move->engine;
 
   FPStepperAdvance(replays->stepper, &replays->ws[which], before, after);
+}
+
+static void Again(const FPMove *move, double *after)
+{
+  const Replays *replays = (const Replays *)move->engine;
+
+  (void)FPStepperStep(replays->stepper, &replays->ws[replays->replays], move->before, after);
 }
 
 static int Finite(int dim, const double *z)
@@ -199,12 +210,14 @@ static void RunBlock(Run *run, FPWorkspace *ws, int group, PetscInt block)
   const FPStepper   *s     = &run->stepper;
   const PetscInt64   total = run->burn_in + run->steps;
   unsigned long long first = ((unsigned long long)group * (unsigned)run->blocks + (unsigned)block) * FP_BLOCK;
-  Replays            other = {s, ws + 1};
-  FPMove     move = {.dim = s->dim, .dt = s->dt, .first = first, .key = s->key, .replay = Replay, .engine = &other};
-  PetscInt64 told = 0;
+  Replays            other = {s, ws + 1, run->replays};
+  FPMove             move  = {
+                   .dim = s->dim, .dt = s->dt, .first = first, .key = s->key, .replay = Replay, .again = Again, .engine = &other};
+  PetscInt64      told       = 0;
   const PetscBool fractional = (PetscBool)(s->fractional && !run->ordinary);
 
-  FPWorkspaceStart(ws, first);
+  FPWorkspaceStart(ws, first, 0);
+  if (run->again) FPWorkspaceStart(&other.ws[run->replays], first, AGAIN);
   Start(run, first, ws->z[0]);
   for (PetscInt64 n = 0; n < total; n++) {
     const double *before = ws->z[n % 2];
@@ -239,11 +252,17 @@ static void RunBlock(Run *run, FPWorkspace *ws, int group, PetscInt block)
   }
 }
 
+/* Of each thread */
+static int Workspaces(const Run *run)
+{
+  return 1 + run->replays + (run->again ? 1 : 0);
+}
+
 static void RunGroups(Run *run, int threads, FPWorkspace *ws)
 {
 #pragma omp parallel num_threads(threads)
   {
-    FPWorkspace *own   = &ws[omp_get_thread_num() * (1 + run->replays)];
+    FPWorkspace *own   = &ws[omp_get_thread_num() * Workspaces(run)];
     const double start = ThreadSeconds();
 
 #pragma omp for schedule(dynamic, 1)
@@ -272,6 +291,7 @@ static PetscErrorCode SetUp(Run *run, FPProcess process, const FPBox *box, Petsc
     PetscCheck(!run->observer[o].replays || (!run->replays && run->observer[o].every == 1), PETSC_COMM_SELF,
                PETSC_ERR_ARG_INCOMP, "one observer may replay steps, and then every step");
     run->replays += run->observer[o].replays;
+    run->again = (PetscBool)(run->again || run->observer[o].again);
   }
   PetscFunctionReturn(0);
 }
@@ -279,7 +299,7 @@ static PetscErrorCode SetUp(Run *run, FPProcess process, const FPBox *box, Petsc
 static PetscErrorCode Simulate(Run *run, int threads, const char name[], FPParticleReport *report)
 {
   size_t       scratch = 0;
-  const int    each    = 1 + run->replays;
+  const int    each    = Workspaces(run);
   FPWorkspace *ws;
   char         label[FP_TEXT];
   const double start = omp_get_wtime(), particles = (double)run->blocks * FP_GROUPS * FP_BLOCK;

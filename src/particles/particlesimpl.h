@@ -72,8 +72,8 @@ PETSC_INTERN PetscErrorCode FPWorkspaceCreate(const FPStepper *stepper, size_t s
 PETSC_INTERN void           FPWorkspaceDestroy(FPWorkspace *ws);
 /* Make `to`, of the same stepper, draw from here on what `from` will draw. */
 PETSC_INTERN void FPWorkspaceFollow(const FPWorkspace *from, FPWorkspace *to);
-/* Forget what was drawn ahead and start the streams of particles first, first + 1, ... */
-PETSC_INTERN void FPWorkspaceStart(FPWorkspace *ws, unsigned long long first);
+/* Forget what was drawn ahead and start the streams of particles first, first + 1, ... at an index */
+PETSC_INTERN void FPWorkspaceStart(FPWorkspace *ws, unsigned long long first, unsigned long long index);
 /* normal[normals][FP_BLOCK] and word[words][FP_BLOCK] of the next item. */
 PETSC_INTERN void FPQueueNext(FPWorkspace *ws, FPQueue *queue, const float **normal, const unsigned **word);
 /* Reflect z[dim] into the box, or do what the boundary of a process with jumps says, and return the number of

@@ -111,10 +111,10 @@ void FPWorkspaceFollow(const FPWorkspace *from, FPWorkspace *to)
   to->noise.next  = from->noise.next;
 }
 
-void FPWorkspaceStart(FPWorkspace *ws, unsigned long long first)
+void FPWorkspaceStart(FPWorkspace *ws, unsigned long long first, unsigned long long index)
 {
   ws->first       = first;
-  ws->index       = 0;
+  ws->index       = index;
   ws->sample.next = ws->sample.capacity;
   ws->noise.next  = ws->noise.capacity;
   ws->ticks.next  = ws->ticks.capacity;
