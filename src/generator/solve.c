@@ -37,9 +37,7 @@ static PetscBool IsSymmetric(FPGenerator gen)
   return (PetscBool)(gen->logpi && (!gen->deep || least > -DEPTH));
 }
 
-/* Chains that are not symmetric: modes that were missed are looked for, and found with what that gives to start from.
- */
-static PetscErrorCode SolveAgain(FPGenerator gen, Mat A, PetscInt wanted, EPS *eps)
+PetscErrorCode FPGeneratorSolveAgain(FPGenerator gen, Mat A, PetscInt wanted, EPS *eps)
 {
   PetscBool missed = PETSC_TRUE;
   Vec       x;
@@ -84,7 +82,7 @@ PetscErrorCode FPGeneratorSolve(FPGenerator gen, PetscInt pairs)
     PetscCall(MatDestroy(&transposed));
   }
   PetscCall(FPGeneratorStoreModes(gen, eps, adjoint, A, wanted));
-  if (gen->step == 0 && !gen->symmetric && !gen->jumps) PetscCall(SolveAgain(gen, A, wanted, &eps));
+  if (gen->step == 0 && !gen->symmetric && !gen->jumps) PetscCall(FPGeneratorSolveAgain(gen, A, wanted, &eps));
   PetscCall(FPGeneratorStoreStationary(gen, eps, A));
   WeighStencils(gen);
   PetscCall(FPGeneratorCorrectRates(gen));

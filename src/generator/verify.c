@@ -8,7 +8,7 @@
 
 #define APART 1e-6 /* relative: eigenvalues this close are not told apart by a value between them */
 #define HALVINGS 60
-#define STEPS 12     /* of inverse iteration */
+#define STEPS 24     /* of inverse iteration, of which the second half count: of a pair single ones shrink and grow */
 #define FASTER 0.9   /* of the slowest inverse rate found: a mode that inverts to more was missed */
 #define SINGULAR 1e6 /* condition of the products of left and right vectors, beyond which nothing is projected out */
 #define NULLS "-slice_st_mat_mumps_icntl_24" /* SLEPc asks for the number of zero pivots, which MUMPS must look for */
@@ -171,7 +171,7 @@ static PetscErrorCode Products(FPGenerator gen, PetscReal F[], PetscBLASInt pivo
 PetscErrorCode FPGeneratorSeekMissed(FPGenerator gen, EPS eps, PetscBool *missed, Vec x)
 {
   const PetscInt n = gen->n, m = gen->modes;
-  PetscReal     *F, growth = 0, farthest = 0;
+  PetscReal     *F, growth = 0, farthest = 0, norm;
   PetscBLASInt  *pivot;
   PetscScalar   *a, shift;
   PetscBool      regular = PETSC_FALSE;
@@ -195,11 +195,12 @@ PetscErrorCode FPGeneratorSeekMissed(FPGenerator gen, EPS eps, PetscBool *missed
     PetscCall(VecRestoreArray(x, &a));
     PetscCall(VecNormalize(x, NULL));
     PetscCall(KSPSolve(ksp, x, y));
-    PetscCall(VecNorm(y, NORM_2, &growth));
+    PetscCall(VecNorm(y, NORM_2, &norm));
+    if (step >= STEPS / 2) growth += log(norm) / (STEPS - STEPS / 2);
     PetscCall(VecCopy(y, x));
   }
   for (PetscInt k = 0; k < m; k++) farthest = PetscMax(farthest, hypot(gen->rate[k] - shift, gen->frequency[k]));
-  *missed = (PetscBool)(regular && growth * FASTER * farthest > 1);
+  *missed = (PetscBool)(regular && exp(growth) * FASTER * farthest > 1);
   PetscCall(VecDestroy(&y));
   PetscCall(PetscFree2(F, pivot));
   PetscFunctionReturn(0);
