@@ -394,14 +394,15 @@ int main(void)
   int failed;
 
   for (int i = 0; i < PLACES; i++) {
-    Place *p = &places[i];
+    Place *p             = &places[i];
+    char   directory[64] = "/tmp/t-input-XXXXXX";
 
-    (void)snprintf(p->directory, sizeof(p->directory), "/tmp/t-input-XXXXXX");
-    if (!mkdtemp(p->directory)) return 1;
-    (void)snprintf(p->runfile, sizeof(p->runfile), "%.60s/run.yaml", p->directory);
-    (void)snprintf(p->rowfile, sizeof(p->rowfile), "%.60s/rows.csv", p->directory);
-    (void)snprintf(p->out, sizeof(p->out), "%.60s/out", p->directory);
-    (void)snprintf(p->errors, sizeof(p->errors), "%.60s/stderr", p->directory);
+    if (!mkdtemp(directory)) return 1;
+    strcpy(p->directory, directory);
+    (void)snprintf(p->runfile, sizeof(p->runfile), "%s/run.yaml", directory);
+    (void)snprintf(p->rowfile, sizeof(p->rowfile), "%s/rows.csv", directory);
+    (void)snprintf(p->out, sizeof(p->out), "%s/out", directory);
+    (void)snprintf(p->errors, sizeof(p->errors), "%s/stderr", directory);
   }
   failed = cmocka_run_group_tests(tests, NULL, NULL);
   for (int i = 0; i < PLACES; i++) {

@@ -1,83 +1,26 @@
 /* stationary.c: the stationary law (quasi-stationary where something is killed): density, moments, loss (and what other
-   laws of the data say, generalisation.c), mass near the walls, distance to Gibbs. Particles and generator compare KL
-   and TV on common bins (kl_gibbs_binned, tv_gibbs_binned; 16 in one dimension, 8 x 8, 6 x 6 x 6); the unbinned numbers
-   are the generator's own. w1_p_gibbs: gibbs_distance.c. wall_mass: probability of the layer of 1/50 of the box's
-   length along its walls. */
-#include "course.h"
+   laws of the data say, generalisation.c), mass near the walls, distance to Gibbs (stationary_gibbs.c). wall_mass:
+   probability of the layer of 1/50 of the box's length along its walls. */
+#include "stationaryimpl.h"
 
 #define ROUNDING 1e-13 /* relative, of moments summed over cells with probabilities of an LU solve */
 #define WALL_LAYER 0.02
-#define WIDE 256       /* wide bins, at most: 16, 8 x 8 or 6 x 6 x 6 */
-#define SUBDIVISION 12 /* points per bin and axis in the quadrature of the Gibbs law */
-#define SAMPLING 4     /* SGD steps between samples */
-#define TINY 1e-280    /* probabilities that are too small for sums of them */
-
-typedef struct {
-  FPProcess    process;
-  FPModel      model;
-  FPBox        box;
-  FPBins       bins;
-  FPJudges     judges;
-  PetscBool    mapped, bounded;
-  PetscInt     dim, weights, nm;
-  PetscReal    temperature, *gibbs; /* gibbs[bins.total]: ln of probabilities, NULL when there are none */
-  FPGibbsLines lines;
-  PetscInt     particles;
-  PetscReal    dt;
-} Stationary;
+#define SAMPLING 4 /* SGD steps between samples */
 
 /* Accumulator: count, wall, loss, z, z z^T (upper), M, M^2, judges, lines of p, bins. */
 enum { COUNT, WALL, LOSS, MOMENTS };
 
-static size_t AccumulatorSize(const Stationary *s)
+static size_t AccumulatorSize(const FPStationary *s)
 {
   return (size_t)(MOMENTS + s->dim + s->dim * (s->dim + 1) / 2 + 2 * s->nm + s->judges.rows +
                   (s->lines.gibbs ? s->nm * FP_LINE : 0) + (s->bounded ? s->bins.total : 0));
 }
 
-/* ln of the probability of each bin under exp(-V/T) and the model's measure, by the midpoint rule on a fine grid. Far
-   out, where jumps lead, the probability itself may be less than any number. */
-static PetscErrorCode GibbsOnBins(const Stationary *s, PetscReal T, PetscReal p[])
-{
-  const PetscInt d      = s->dim,
-                 points = d == 1   ? SUBDIVISION
-                          : d == 2 ? SUBDIVISION * SUBDIVISION
-                                   : 216,
-                 q      = d == 3 ? 6 : SUBDIVISION;
-  double *z, *w, *V, *m, most = -PETSC_MAX_REAL, sum = 0;
-
-  PetscFunctionBegin;
-  PetscCall(PetscMalloc4(d * points, &z, s->weights * points, &w, points, &V, points, &m));
-  for (PetscInt b = 0; b < s->bins.total; b++) {
-    double part = 0, least = PETSC_MAX_REAL;
-
-    for (PetscInt k = 0; k < points; k++) {
-      PetscInt rest = b, sub = k;
-
-      for (PetscInt a = 0; a < d; a++) {
-        z[a * points + k] = s->bins.lower[a] + s->bins.width[a] * (rest % s->bins.count[a] + (sub % q + 0.5) / q);
-        rest /= s->bins.count[a];
-        sub /= q;
-      }
-    }
-    FPModelPotential(s->model, (int)points, FPWeightsOf(s->model, s->mapped, (int)points, z, w), V);
-    FPModelMeasure(s->model, (int)points, z, m);
-    for (PetscInt k = 0; k < points; k++) least = PetscMin(least, V[k]);
-    for (PetscInt k = 0; k < points; k++) part += m[k] * exp(-(V[k] - least) / T);
-    p[b] = log(PetscMax(part, 1e-300)) - least / T;
-    most = PetscMax(most, p[b]);
-  }
-  for (PetscInt b = 0; b < s->bins.total; b++) sum += exp(p[b] - most);
-  for (PetscInt b = 0; b < s->bins.total; b++) p[b] -= most + log(sum);
-  PetscCall(PetscFree4(z, w, V, m));
-  PetscFunctionReturn(0);
-}
-
 static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
 {
-  Stationary *s = (Stationary *)obs->data;
-  PetscInt    inputs, targets;
-  PetscBool   has;
+  FPStationary *s = (FPStationary *)obs->data;
+  PetscInt      inputs, targets;
+  PetscBool     has;
 
   PetscFunctionBegin;
   s->process = process;
@@ -99,7 +42,7 @@ static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
   PetscCall(PetscFree(s->gibbs));
   if (s->bounded && has && s->temperature > 0) {
     PetscCall(PetscMalloc1(s->bins.total, &s->gibbs));
-    PetscCall(GibbsOnBins(s, s->temperature, s->gibbs));
+    PetscCall(FPStationaryGibbs(s, s->temperature, s->gibbs));
     PetscCall(FPGibbsLinesCreate(s->model, &s->box, s->temperature, &s->lines));
   } else {
     PetscCall(PetscFree(s->lines.gibbs));
@@ -110,10 +53,10 @@ static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
 /* Where there is no distance to a Gibbs law, the row says why. */
 static PetscErrorCode AddNoGibbs(FPObservable obs, FPProcess process, const char engine[], const char quantity[])
 {
-  const Stationary *s = (const Stationary *)obs->data;
-  const char       *name;
-  FPStable          stable;
-  PetscBool         has;
+  const FPStationary *s = (const FPStationary *)obs->data;
+  const char         *name;
+  FPStable            stable;
+  PetscBool           has;
 
   PetscFunctionBegin;
   if (s->gibbs) PetscFunctionReturn(0);
@@ -142,52 +85,15 @@ static PetscErrorCode AddNoCells(FPObservable obs, FPProcess process, const char
   PetscFunctionReturn(0);
 }
 
-/* Between probabilities p and exp(log_q). */
-static void Distances(PetscInt n, const PetscReal p[], const PetscReal log_q[], PetscReal *kl, PetscReal *tv)
-{
-  *kl = *tv = 0;
-  for (PetscInt k = 0; k < n; k++) {
-    if (p[k] > 0) *kl += p[k] * (log(p[k]) - log_q[k]);
-    *tv += 0.5 * PetscAbsReal(p[k] - exp(log_q[k]));
-  }
-}
-
-/* On bins of twice to four times the width, few enough for particles to know the sign of p - q in most of them: the
-   sampling bias of an absolute value is no power series that a jackknife could remove. */
-static void BinnedDistances(const FPBins *bins, const PetscReal p[], const PetscReal log_q[], PetscReal *kl,
-                            PetscReal *tv)
-{
-  const PetscInt merge      = bins->dim < 3 ? 4 : 2;
-  PetscReal      wide[WIDE] = {0}, log_wide[WIDE];
-  PetscInt       n          = 1;
-
-  for (PetscInt a = 0; a < bins->dim; a++) n *= bins->count[a] / merge;
-  for (PetscInt k = 0; k < n; k++) log_wide[k] = -PETSC_MAX_REAL;
-  for (PetscInt b = 0; b < bins->total; b++) {
-    PetscInt  rest = b, stride = 1, to = 0;
-    PetscReal larger;
-
-    for (PetscInt a = 0; a < bins->dim; a++) {
-      to += stride * (rest % bins->count[a] / merge);
-      stride *= bins->count[a] / merge;
-      rest /= bins->count[a];
-    }
-    wide[to] += p[b];
-    larger       = PetscMax(log_wide[to], log_q[b]);
-    log_wide[to] = larger + log(exp(log_wide[to] - larger) + exp(log_q[b] - larger));
-  }
-  Distances(n, wide, log_wide, kl, tv);
-}
-
 /* Length of the box: coordinates that the law holds at 0 are rounded like it. */
-static PetscReal Scale(const Stationary *s, PetscInt i)
+static PetscReal Scale(const FPStationary *s, PetscInt i)
 {
   return s->bounded ? s->box.upper[i] - s->box.lower[i] : 0;
 }
 
 /* Names and values of the moments, from sums divided by the count; mixing: relative error of the law's shares; wall:
    error of the mass near walls, negative where it is not known. */
-static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], PetscReal mixing, PetscReal wall,
+static PetscErrorCode AddMoments(const FPStationary *s, const PetscReal m[], PetscReal mixing, PetscReal wall,
                                  FPQuantities *q)
 {
   const PetscInt   d    = s->dim;
@@ -223,12 +129,13 @@ static PetscErrorCode AddMoments(const Stationary *s, const PetscReal m[], Petsc
       PetscCall(FPQuantitiesAdd(q, judged[r], mixing * (s->judges.model[r] ? judged[r] : judged[r - 1] + m[LOSS]),
                                 "loss", "%s", s->judges.name[r]));
   }
-  if (s->bounded && wall >= 0) PetscCall(FPQuantitiesAdd(q, m[WALL], mixing * m[WALL] + wall, "1", "wall_mass"));
-  if (s->bounded && wall >= 0) FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, 0);
+  if (!s->bounded || wall < 0) PetscFunctionReturn(0);
+  PetscCall(FPQuantitiesAdd(q, m[WALL], mixing * m[WALL] + wall, "1", "wall_mass"));
+  FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, 0);
   PetscFunctionReturn(0);
 }
 
-static PetscReal LayerShare(const Stationary *s, PetscInt a, PetscReal centre, PetscReal width)
+static PetscReal LayerShare(const FPStationary *s, PetscInt a, PetscReal centre, PetscReal width)
 {
   const PetscReal layer = WALL_LAYER * (s->box.upper[a] - s->box.lower[a]), low = centre - width / 2,
                   high   = centre + width / 2;
@@ -238,7 +145,7 @@ static PetscReal LayerShare(const Stationary *s, PetscInt a, PetscReal centre, P
 }
 
 /* m[]: the accumulator's moments under the law pi on the cells. */
-static PetscErrorCode GeneratorMoments(const Stationary *s, FPGenerator gen, const PetscReal pi[], PetscReal m[])
+static PetscErrorCode GeneratorMoments(const FPStationary *s, FPGenerator gen, const PetscReal pi[], PetscReal m[])
 {
   const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume;
@@ -286,7 +193,7 @@ static PetscErrorCode GeneratorMoments(const Stationary *s, FPGenerator gen, con
 /* What wall_mass misses of cells that the edge of the layer cuts, where the law has a slope in them: added to *mass, a
    quarter of it to *doubt. Shares of cells alone would jump with the place of the cut from grid to grid, which no
    extrapolation sees. */
-static PetscErrorCode CutCells(const Stationary *s, FPGenerator gen, const PetscReal pi[], PetscReal *mass,
+static PetscErrorCode CutCells(const FPStationary *s, FPGenerator gen, const PetscReal pi[], PetscReal *mass,
                                PetscReal *doubt)
 {
   const PetscInt  *cells, *node, *unknown;
@@ -321,44 +228,10 @@ static PetscErrorCode CutCells(const Stationary *s, FPGenerator gen, const Petsc
   PetscFunctionReturn(0);
 }
 
-/* What |p - q| summed over cells misses of those in which the sign of p - q, linear there, changes: (G/2 - |D|)^2/G of
-   a cell with the difference D of masses that changes by G across it. Where such cells lie changes from grid to grid,
-   which no extrapolation sees. */
-static PetscErrorCode SignChanges(FPGenerator gen, const PetscReal p[], const PetscReal q[], PetscReal *missed)
-{
-  const PetscInt  *cells, *node, *unknown;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio;
-  PetscInt         dim, n;
-
-  PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(FPGeneratorGetUnknowns(gen, &unknown));
-  *missed = 0;
-  for (PetscInt k = 0; k < n; k++) {
-    const PetscReal D      = PetscAbsReal(p[k] - q[k]);
-    PetscReal       square = 0, G;
-    PetscInt        stride = 1;
-
-    for (PetscInt a = 0; a < dim; stride *= cells[a++]) {
-      const PetscInt i    = node[k] / stride % cells[a];
-      const PetscInt low  = i > 0 ? unknown[node[k] - stride] : -1;
-      const PetscInt high = i < cells[a] - 1 ? unknown[node[k] + stride] : -1;
-
-      if (low < 0 || high < 0) continue;
-      square += PetscSqr(((p[high] - q[high]) / volume[high] - (p[low] - q[low]) / volume[low]) / 2 * volume[k]);
-    }
-    G = PetscSqrtReal(square);
-    if (D < G / 2) *missed += PetscSqr(G / 2 - D) / G;
-  }
-  PetscFunctionReturn(0);
-}
-
 /* A transfer operator's law is of nodes: functions go on beyond the last one as between the last two (order 2) or four,
    so that where a law is flat at a wall, 9/8 or 13/12 of the cell there is on its node and as much less on the next.
    What that does to wall_mass is taken off *mass, a quarter of it added to *doubt. */
-static PetscErrorCode EndCells(const Stationary *s, FPGenerator gen, const PetscReal pi[], PetscReal *mass,
+static PetscErrorCode EndCells(const FPStationary *s, FPGenerator gen, const PetscReal pi[], PetscReal *mass,
                                PetscReal *doubt)
 {
   const PetscInt  *cells, *node;
@@ -390,85 +263,9 @@ static PetscErrorCode EndCells(const Stationary *s, FPGenerator gen, const Petsc
   PetscFunctionReturn(0);
 }
 
-/* KL and TV to the Gibbs law on the generator's own cells, and on the bins: there, where a law of one closed class
-   among several is compared, to the Gibbs law of the whole box, as particles are. */
-static PetscErrorCode GeneratorDistances(const Stationary *s, FPGenerator gen, const PetscReal pi[], FPQuantities *q)
-{
-  FPGeneratorInfo  info;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal       *V, *w, *gibbs, *binned, *log_binned, sum = 0, least = PETSC_MAX_REAL, kl, tv, missed = 0;
-  PetscInt         n, first;
-
-  PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(PetscMalloc5(n, &V, s->weights * n, &w, n, &gibbs, s->bins.total, &binned, s->bins.total, &log_binned));
-  FPModelPotential(s->model, (int)n, FPWeightsOf(s->model, s->mapped, (int)n, z, w), V);
-  for (PetscInt k = 0; k < n; k++) least = PetscMin(least, V[k]);
-  for (PetscInt k = 0; k < n; k++) sum += gibbs[k] = measure[k] * exp(-(V[k] - least) / s->temperature);
-  for (PetscInt k = 0; k < n; k++) gibbs[k] /= sum;
-  for (PetscInt k = 0; k < n; k++) V[k] = log(measure[k]) - (V[k] - least) / s->temperature - log(sum); /* ln gibbs */
-  Distances(n, pi, V, &kl, &tv);
-  PetscCall(SignChanges(gen, pi, gibbs, &missed));
-  PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs"));
-  FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, 0);
-  first = q->n;
-  PetscCall(FPQuantitiesAdd(q, tv + missed / 2, missed / 16, "1", "tv_gibbs"));
-  PetscCall(FPBinsAggregate(&s->bins, gen, 1, pi, binned));
-  PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPBinsAggregate(&s->bins, gen, 1, gibbs, log_binned)); /* on the same cells, so that equal laws are equal */
-  for (PetscInt b = 0; b < s->bins.total; b++)
-    log_binned[b] = info.closed_classes > 1 || log_binned[b] < TINY ? s->gibbs[b] : log(log_binned[b]);
-  BinnedDistances(&s->bins, binned, log_binned, &kl, &tv);
-  PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs_binned"));
-  PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs_binned"));
-  FPQuantitiesSetSmoothness(q, first, FP_ROUGH, 0);
-  PetscCall(PetscFree5(V, w, gibbs, binned, log_binned));
-  PetscFunctionReturn(0);
-}
-
-/* On the cells; where the Gibbs law is not one on the same cells (rank-deficient noise, several closed classes), on the
-   bins of p. */
-static PetscErrorCode GeneratorTransport(const Stationary *s, FPGenerator gen, const PetscReal pi[], FPQuantities *q)
-{
-  FPGeneratorInfo  info;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal       *V, *w, *gibbs, *M, *line, sum = 0, least = PETSC_MAX_REAL, distance, bias;
-  PetscInt         n;
-
-  PetscFunctionBegin;
-  PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(PetscMalloc4(n, &V, s->weights * n, &w, n, &gibbs, s->nm * n, &M));
-  PetscCall(PetscCalloc1(s->nm * FP_LINE, &line));
-  const double *weights = FPWeightsOf(s->model, s->mapped, (int)n, z, w);
-  FPModelPotential(s->model, (int)n, weights, V);
-  FPModelMap(s->model, (int)n, weights, M);
-  for (PetscInt k = 0; k < n; k++) least = PetscMin(least, V[k]);
-  for (PetscInt k = 0; k < n; k++) sum += gibbs[k] = measure[k] * exp(-(V[k] - least) / s->temperature);
-  for (PetscInt k = 0; k < n; k++) gibbs[k] /= sum;
-  for (PetscInt a = 0; a < s->nm; a++) {
-    const PetscBool whole = (PetscBool)(!info.degenerate && info.closed_classes == 1);
-    const PetscReal range = FP_LINE * s->lines.width[a];
-    char            entry[24];
-
-    PetscCall(FPEntryName(s->model, a, entry));
-    PetscCall(FPGibbsLinesFill(&s->lines, a, n, M + a * n, pi, line));
-    FPGibbsLinesDistance(&s->lines, a, line, 0, &distance, &bias);
-    if (whole) PetscCall(FPLawsDistance(n, M + a * n, pi, gibbs, &distance));
-    PetscCall(FPQuantitiesAdd(q, distance, (whole ? 0 : bias) + range * (info.mixing_error + 1e-15), "1", "w1_%s_gibbs",
-                              entry));
-    FPQuantitiesSetSmoothness(q, q->n - 1, FP_ROUGH, 0);
-  }
-  PetscCall(PetscFree4(V, w, gibbs, M));
-  PetscCall(PetscFree(line));
-  PetscFunctionReturn(0);
-}
-
 static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
 {
-  Stationary      *s = (Stationary *)obs->data;
+  FPStationary    *s = (FPStationary *)obs->data;
   FPProcess        process;
   FPGeneratorInfo  info;
   const PetscReal *pi;
@@ -487,8 +284,8 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
   if (s->bounded && cells) PetscCall(EndCells(s, gen, pi, &m[WALL], &wall));
   PetscCall(AddMoments(s, m, info.mixing_error + ROUNDING, cells ? wall : -1, q));
   if (s->temperature > 0) PetscCall(FPQuantitiesAdd(q, s->temperature, 0, "weight^2/time", "gibbs_temperature"));
-  if (s->gibbs && !info.degenerate && cells) PetscCall(GeneratorDistances(s, gen, pi, q));
-  if (s->lines.gibbs && cells) PetscCall(GeneratorTransport(s, gen, pi, q));
+  if (s->gibbs && !info.degenerate && cells) PetscCall(FPStationaryDistances(s, gen, pi, q));
+  if (s->lines.gibbs && cells) PetscCall(FPStationaryTransport(s, gen, pi, q));
   if (finest) {
     if (cells) PetscCall(FPFieldOfCells(obs, gen, "density", pi, PETSC_TRUE, "stationary density", "1/weight^d"));
     if (!cells) PetscCall(AddNoCells(obs, process, FPGeneratorEngine(gen)));
@@ -508,8 +305,8 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
 
 static void Sample(const void *context, const FPMove *move, double *scratch, double *acc)
 {
-  const Stationary *s = (const Stationary *)context;
-  const PetscInt    d = s->dim;
+  const FPStationary *s = (const FPStationary *)context;
+  const PetscInt      d = s->dim;
   double       *w = scratch, *M = w + s->weights * FP_BLOCK, *loss = M + s->nm * FP_BLOCK, *judged = loss + FP_BLOCK;
   const double *z = move->after, *weights = FPWeightsOf(s->model, s->mapped, FP_BLOCK, z, w);
   double       *at = acc + MOMENTS;
@@ -552,8 +349,8 @@ static PetscErrorCode Begin_Stationary(FPObservable obs, FPProcess process, Pets
                                        const FPParticleOptions *options, FPObserver *observer,
                                        PETSC_UNUSED FPEnsemble *ensemble, PetscBool *used)
 {
-  Stationary *s = (Stationary *)obs->data;
-  FPTraining  training;
+  FPStationary *s = (FPStationary *)obs->data;
+  FPTraining    training;
 
   PetscFunctionBegin;
   PetscCall(SetUp(obs, process));
@@ -570,7 +367,7 @@ static PetscErrorCode Begin_Stationary(FPObservable obs, FPProcess process, Pets
 }
 
 /* As if each particle were one draw: that bounds the bias. */
-static PetscErrorCode ParticleTransport(const Stationary *s, const PetscReal line[], FPQuantities *q)
+static PetscErrorCode ParticleTransport(const FPStationary *s, const PetscReal line[], FPQuantities *q)
 {
   PetscFunctionBegin;
   for (PetscInt a = 0; a < s->nm; a++) {
@@ -587,9 +384,9 @@ static PetscErrorCode ParticleTransport(const Stationary *s, const PetscReal lin
 
 static PetscErrorCode Evaluate_Stationary(FPObservable obs, const double sums[], FPQuantities *q)
 {
-  Stationary  *s    = (Stationary *)obs->data;
-  const size_t size = AccumulatorSize(s);
-  PetscReal   *m;
+  FPStationary *s    = (FPStationary *)obs->data;
+  const size_t  size = AccumulatorSize(s);
+  PetscReal    *m;
 
   PetscFunctionBegin;
   PetscCall(PetscMalloc1(size, &m));
@@ -598,7 +395,7 @@ static PetscErrorCode Evaluate_Stationary(FPObservable obs, const double sums[],
   if (s->gibbs) {
     PetscReal kl, tv;
 
-    BinnedDistances(&s->bins, m + size - s->bins.total, s->gibbs, &kl, &tv);
+    FPStationaryBinned(&s->bins, m + size - s->bins.total, s->gibbs, &kl, &tv);
     PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs_binned"));
     PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs_binned"));
     PetscCall(ParticleTransport(s, m + size - s->bins.total - s->nm * FP_LINE, q));
@@ -609,11 +406,11 @@ static PetscErrorCode Evaluate_Stationary(FPObservable obs, const double sums[],
 
 static PetscErrorCode Fields_Stationary(FPObservable obs, const double sums[])
 {
-  Stationary  *s    = (Stationary *)obs->data;
-  const size_t size = AccumulatorSize(s);
-  PetscReal   *p;
-  PetscInt     shape[3];
-  const char  *name;
+  FPStationary *s    = (FPStationary *)obs->data;
+  const size_t  size = AccumulatorSize(s);
+  PetscReal    *p;
+  PetscInt      shape[3];
+  const char   *name;
 
   PetscFunctionBegin;
   PetscCall(AddNoGibbs(obs, s->process, "particles", "kl_gibbs_binned"));
@@ -631,14 +428,14 @@ static PetscErrorCode Fields_Stationary(FPObservable obs, const double sums[])
 static PetscErrorCode Destroy_Stationary(FPObservable obs)
 {
   PetscFunctionBegin;
-  PetscCall(PetscFree(((Stationary *)obs->data)->gibbs));
-  PetscCall(PetscFree(((Stationary *)obs->data)->lines.gibbs));
+  PetscCall(PetscFree(((FPStationary *)obs->data)->gibbs));
+  PetscCall(PetscFree(((FPStationary *)obs->data)->lines.gibbs));
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode FPObservableCreate_Stationary(FPObservable obs)
 {
-  Stationary *s;
+  FPStationary *s;
 
   PetscFunctionBegin;
   PetscCall(PetscNew(&s));
