@@ -256,20 +256,16 @@ static PetscReal LogRatio(FPGenerator gen, const FPEdge *e)
   return gen->info.degenerate ? log(e->qij / e->qji) : e->P + log(gen->measure[e->j] / gen->measure[e->i]);
 }
 
-/* Kolmogorov's criterion: ln pi from a spanning tree of edges must fit every other edge. */
-PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen)
+/* logpi[n]: sums of ln(q_ij/q_ji) along a spanning tree of the edges, from unknown 0 on */
+static PetscErrorCode FollowTree(FPGenerator gen, PetscReal logpi[])
 {
-  PetscInt  *first, *edge, *queue, head = 0, tail = 0;
-  PetscReal *logpi, largest = PETSC_MIN_REAL;
-  char      *seen;
+  PetscInt *first, *edge, *queue, head = 0, tail = 0; /* edges of k: edge[first[k] .. first[k + 1] - 1] */
+  char     *seen;
 
   PetscFunctionBegin;
-  gen->info.reversible = PETSC_FALSE;
-  for (PetscInt s = 0; s < gen->edges && gen->info.degenerate; s++)
-    if (gen->edge[s].qij <= 0 || gen->edge[s].qji <= 0) PetscFunctionReturn(0);
   PetscCall(PetscCalloc1(gen->n + 2, &first));
-  PetscCall(PetscMalloc4(2 * gen->edges, &edge, gen->n, &queue, gen->n, &logpi, gen->n, &seen));
-  PetscCall(PetscArrayzero(seen, gen->n));
+  PetscCall(PetscMalloc2(2 * gen->edges, &edge, gen->n, &queue));
+  PetscCall(PetscCalloc1(gen->n, &seen));
   for (PetscInt s = 0; s < gen->edges; s++) {
     first[gen->edge[s].i + 2]++;
     first[gen->edge[s].j + 2]++;
@@ -296,27 +292,38 @@ PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen)
       queue[tail++] = other;
     }
   }
-  gen->info.reversible = PETSC_TRUE;
-  for (PetscInt s = 0; s < gen->edges; s++) {
-    const FPEdge   *e    = &gen->edge[s];
-    const PetscReal step = LogRatio(gen, e);
+  PetscCall(PetscFree(first));
+  PetscCall(PetscFree2(edge, queue));
+  PetscCall(PetscFree(seen));
+  PetscFunctionReturn(0);
+}
 
-    if (PetscAbsReal(logpi[e->i] + step - logpi[e->j]) >
-        1e-10 * PetscMax(1, PetscMax(PetscAbsReal(logpi[e->i]), PetscAbsReal(logpi[e->j])))) {
-      gen->info.reversible = PETSC_FALSE;
-      break;
-    }
+/* Kolmogorov's criterion: ln pi from a spanning tree of edges must fit every other edge. */
+PetscErrorCode FPGeneratorRecogniseReversible(FPGenerator gen)
+{
+  PetscReal *logpi, largest = PETSC_MIN_REAL, sum = 0;
+
+  PetscFunctionBegin;
+  gen->info.reversible = PETSC_FALSE;
+  for (PetscInt s = 0; s < gen->edges && gen->info.degenerate; s++)
+    if (gen->edge[s].qij <= 0 || gen->edge[s].qji <= 0) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc1(gen->n, &logpi));
+  PetscCall(FollowTree(gen, logpi));
+  gen->info.reversible = PETSC_TRUE;
+  for (PetscInt s = 0; s < gen->edges && gen->info.reversible; s++) {
+    const FPEdge   *e     = &gen->edge[s];
+    const PetscReal apart = PetscAbsReal(logpi[e->i] + LogRatio(gen, e) - logpi[e->j]);
+    const PetscReal size  = PetscMax(PetscAbsReal(logpi[e->i]), PetscAbsReal(logpi[e->j]));
+
+    gen->info.reversible = (PetscBool) !(apart > 1e-10 * PetscMax(1, size));
   }
   if (gen->info.reversible) {
-    PetscReal sum = 0;
-
     PetscCall(PetscMalloc1(gen->n, &gen->logpi));
     for (PetscInt k = 0; k < gen->n; k++) largest = PetscMax(largest, logpi[k]);
     for (PetscInt k = 0; k < gen->n; k++) sum += exp(logpi[k] - largest);
     for (PetscInt k = 0; k < gen->n; k++) gen->logpi[k] = logpi[k] - largest - log(sum);
   }
-  PetscCall(PetscFree(first));
-  PetscCall(PetscFree4(edge, queue, logpi, seen));
+  PetscCall(PetscFree(logpi));
   PetscFunctionReturn(0);
 }
 

@@ -243,6 +243,27 @@ static PetscErrorCode BuildEdges(FPGenerator g)
   PetscFunctionReturn(0);
 }
 
+/* Keep the unknowns that the start belongs with. */
+static PetscErrorCode Restrict(FPGenerator gen, PetscBool sde)
+{
+  PetscFunctionBegin;
+  if (gen->region) {
+    if (sde) PetscCall(FPGeneratorKillOutside(gen));
+    PetscCall(FPGeneratorRestrictToReachable(gen, gen->start));
+    FPInputCheck(gen->n >= FEWEST,
+                 "the region holds %" PetscInt_FMT " of the %" PetscInt_FMT
+                 " cells that are needed; choose a larger region or more cells",
+                 gen->n, FEWEST);
+    gen->info.masked = gen->lattice - gen->n;
+    gen->absorbing   = PETSC_TRUE;
+  } else if (gen->step > 0 && gen->absorbing) { /* nodes that only walls are reached from are no class */
+    PetscCall(FPGeneratorRestrictToReachable(gen, gen->start));
+  } else {
+    PetscCall(FPGeneratorRestrictToClass(gen, gen->start));
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, const FPGeneratorOptions *options,
                              const PetscReal start[], FPRegion region, FPGenerator *gen)
 {
@@ -275,23 +296,8 @@ static PetscErrorCode Create(FPProcess process, FPMesh mesh, PetscInt level, con
     PetscCall(BuildEdges(g));
   else
     PetscCall(FPGeneratorBuildTransfer(g));
-  if (stable.has) {
-    g->region = NULL;
-  } else if (region) {
-    if (algorithm == FP_SDE) PetscCall(FPGeneratorKillOutside(g));
-    PetscCall(FPGeneratorRestrictToReachable(g, g->start));
-    FPInputCheck(g->n >= FEWEST,
-                 "the region holds %" PetscInt_FMT " of the %" PetscInt_FMT
-                 " cells that are needed; choose a larger region or more cells",
-                 g->n, FEWEST);
-    g->info.masked = g->lattice - g->n;
-    g->absorbing   = PETSC_TRUE;
-    g->region      = NULL;
-  } else if (g->step > 0 && g->absorbing) {
-    PetscCall(FPGeneratorRestrictToReachable(g, g->start)); /* nodes that only walls are reached from are no class */
-  } else {
-    PetscCall(FPGeneratorRestrictToClass(g, g->start));
-  }
+  if (!stable.has) PetscCall(Restrict(g, (PetscBool)(algorithm == FP_SDE)));
+  g->region = NULL;
   if (stable.has)
     PetscCall(FPGeneratorRecogniseSymmetric(g));
   else if (algorithm == FP_SDE)
