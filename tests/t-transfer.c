@@ -259,6 +259,57 @@ static void test_evolve(void **state)
   LabClose(&lab);
 }
 
+/* Many steps over a barrier, and out of walls: as many products, within the error that is told and 1e-13 of rounding.
+ */
+static void test_many_steps(void **state)
+{
+  static const char *const grid[3]  = {"mesh_cells 96", "mesh_cells 48 transfer_order 4",
+                                       "mesh_cells 80 mesh_faces absorbing"};
+  const PetscReal          steps[3] = {37, 700, 12000};
+
+  (void)state;
+  for (int g = 0; g < 3; g++) {
+    char keys[512];
+    Lab  lab;
+
+    snprintf(keys, sizeof keys,
+             "model_type chain model_depth 2 model_coordinates balanced data_type gaussian data_teacher 0.8 "
+             "data_second_moment 0.9 "
+             "data_label_noise 0.6 training_learning_rate 0.15 training_batch_size 1 training_temperature 0.04 "
+             "mesh_lower -1.9 mesh_upper 2.1 mesh_refine 1 %s",
+             grid[g]);
+    LabOpen(&lab, "sgd", keys);
+    LabSolve(&lab, 1);
+    for (int backward = 0; backward < 2; backward++) {
+      PetscInt         n;
+      const PetscInt  *node;
+      const PetscReal *z, *measure, *volume;
+      PetscReal       *x, *out, *change, times[3], error[3];
+
+      must(FPGeneratorGetNodes(lab.gen[0], &n, &node, &z, &measure, &volume));
+      must(PetscMalloc3(n, &x, 3 * n, &out, n, &change));
+      for (PetscInt k = 0; k < n; k++) x[k] = backward ? sin(3 * z[k]) : k == n / 3;
+      for (int t = 0; t < 3; t++) times[t] = 0.15 * steps[t];
+      must(FPGeneratorEvolve(lab.gen[0], (PetscBool)backward, x, 3, times, out, error));
+      for (int t = 0, done = 0; t < 3; t++) {
+        double difference = 0;
+
+        for (; done < steps[t]; done++) {
+          must(FPGeneratorApply(lab.gen[0], (PetscBool)backward, x, change));
+          for (PetscInt k = 0; k < n; k++) x[k] += 0.15 * change[k];
+        }
+        for (PetscInt k = 0; k < n; k++)
+          difference =
+              backward ? fmax(difference, fabs(out[t * n + k] - x[k])) : difference + fabs(out[t * n + k] - x[k]);
+        check(difference < error[t] + 1e-13 && error[t] < 2e-12, "%s, %s, %g steps: off by %g, told %g", grid[g],
+              backward ? "functions" : "laws", steps[t], difference, error[t]);
+      }
+      must(PetscFree3(x, out, change));
+    }
+    LabClose(&lab);
+  }
+}
+
 /* The probability to leave [-L, L] at the first step from the middle is the normal tail; the chain's own survival is
    that of its killing. A learning rate at which the chain grows diverges at a rate, 1 - mu_0. */
 static void test_divergence(void **state)
@@ -454,11 +505,11 @@ static void test_refused(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_linear),     cmocka_unit_test(test_signs),    cmocka_unit_test(test_svag),
-      cmocka_unit_test(test_rows),       cmocka_unit_test(test_balanced), cmocka_unit_test(test_evolve),
-      cmocka_unit_test(test_divergence), cmocka_unit_test(test_runaway),  cmocka_unit_test(test_correlations),
-      cmocka_unit_test(test_exit),       cmocka_unit_test(test_plane),    cmocka_unit_test(test_exit_plane),
-      cmocka_unit_test(test_refused),    cmocka_unit_test(test_fourth)};
+      cmocka_unit_test(test_linear),       cmocka_unit_test(test_signs),      cmocka_unit_test(test_svag),
+      cmocka_unit_test(test_rows),         cmocka_unit_test(test_balanced),   cmocka_unit_test(test_evolve),
+      cmocka_unit_test(test_many_steps),   cmocka_unit_test(test_divergence), cmocka_unit_test(test_runaway),
+      cmocka_unit_test(test_correlations), cmocka_unit_test(test_exit),       cmocka_unit_test(test_plane),
+      cmocka_unit_test(test_exit_plane),   cmocka_unit_test(test_refused),    cmocka_unit_test(test_fourth)};
   int failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
