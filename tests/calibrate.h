@@ -1,7 +1,8 @@
 /* calibrate.h: are the errors right? Over many seeds of one small run, z = (particles - generator)/error should have
    mean 0 and variance 1: |mean| < 0.3 and variance in [0.68, 1.40], for every kind of quantity and for all together; of
    a discrete algorithm the generator is its transfer operator. The generators are solved once, on grids so fine that
-   their bounds are below a tenth of the standard errors; rows for which that fails are named and fail the test. */
+   their bounds are below a tenth of the standard errors, or what the setting says; rows for which that fails are named
+   and fail the test. */
 #ifndef FPTESTCALIBRATE_H
 #define FPTESTCALIBRATE_H
 #include "scene.h"
@@ -11,7 +12,9 @@
 #include <unistd.h>
 #include <string.h>
 
+#ifndef SEEDS
 #define SEEDS 100
+#endif
 #define MAX_KINDS 64
 #define ROUNDING 1e-12
 #define RARE 1e-4 /* probabilities below it are seen too rarely for errors to be normal */
@@ -25,6 +28,7 @@ typedef struct {
 typedef struct {
   const char *title, *process, *observables[12];
   const char *keys; /* "key=value key=value ..." */
+  PetscReal   fine; /* largest bound over standard error; 0: a tenth */
 } Setting;
 
 static inline void BuildRun(const Setting *setting, const char *dir, FPRunObjects *run, FPConfig *config)
@@ -84,20 +88,20 @@ static inline Kind *KindOf(Kind kinds[], PetscInt *count, const FPRow *row)
   return &kinds[(*count)++];
 }
 
-static inline void Count(Kind *kind, PetscReal z, PetscReal ratio)
+static inline void Count(Kind *kind, PetscReal z, PetscReal ratio, PetscReal fine)
 {
   kind->smallest = kind->n ? PetscMin(kind->smallest, z) : z;
   kind->largest  = kind->n ? PetscMax(kind->largest, z) : z;
   kind->ratio    = PetscMax(kind->ratio, ratio);
-  kind->coarse += ratio > 0.1;
+  kind->coarse += ratio > fine;
   kind->n++;
   kind->sum += z;
   kind->square += z * z;
 }
 
 /* All numbers that both engines have. */
-static inline void Compare(const FPRunObjects *run, const char *but, FPResults generator, Kind kinds[], PetscInt *count,
-                           Kind *pooled)
+static inline void Compare(const FPRunObjects *run, const char *but, FPResults generator, PetscReal fine, Kind kinds[],
+                           PetscInt *count, Kind *pooled)
 {
   for (PetscInt i = 0; i < run->results->rows; i++) {
     const FPRow *row = &run->results->row[i];
@@ -117,8 +121,8 @@ static inline void Compare(const FPRunObjects *run, const char *but, FPResults g
     check(row->error > 0, "%s is %.9g without error, the generator says %.9g +- %g", row->quantity, row->value, value,
           error);
     z = (row->value - value) / hypot(row->error, error);
-    Count(KindOf(kinds, count, row), z, error / row->error);
-    Count(pooled, z, error / row->error);
+    Count(KindOf(kinds, count, row), z, error / row->error, fine);
+    Count(pooled, z, error / row->error, fine);
   }
 }
 
@@ -155,7 +159,7 @@ static inline void CalibrateBut(const Setting *setting, const char *but)
     ShowScene(&run);
     run.particles.seed = seed;
     must(FPRunParticles(&run, 0));
-    Compare(&run, but, generator, kinds, &count, &pooled);
+    Compare(&run, but, generator, setting->fine > 0 ? setting->fine : 0.1, kinds, &count, &pooled);
     must(FPResultsDestroy(&run.results));
   }
   printf("%s, %d seeds: z of particles against generator\n", setting->title, SEEDS);
