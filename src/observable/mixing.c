@@ -9,13 +9,10 @@
    the one that takes signs from one half of the particles and differences from the other too small; the mean of the two
    is given, and half their difference is a doubt that enters the error. */
 #include "course.h"
+#include "variation.h"
 #include <gsl/gsl_rng.h>
 
-#define LEVEL 0.25   /* of TV, at the mixing time */
 #define STARTS 10    /* of the list, at most */
-#define STEPS 16     /* times between two looks for the mixing time */
-#define CLOSE 0.02   /* steps of this part of the mixing time are interpolated */
-#define ROUNDS 60    /* looks */
 #define UNSTEADY 0.6 /* differences of laws change sign elsewhere in the cells of every grid */
 #define SAMPLING 4   /* SGD steps between samples of the reference */
 #define HALF (FP_BLOCK / 2)
@@ -71,148 +68,9 @@ static PetscReal BinnedVariation(PetscInt n, const PetscReal p[], const PetscRea
   return tv;
 }
 
-/* The grid as far as distances need it, and the law they are taken to. */
-typedef struct {
-  PetscInt         dim, n;
-  const PetscInt  *cells, *node, *unknown; /* unknown[lattice], -1: none */
-  const PetscReal *volume, *pi;
-  PetscReal       *d; /* [n]: room for the difference of the densities */
-} Ground;
-
-static PetscErrorCode GroundCreate(FPGenerator gen, Ground *ground)
-{
-  const PetscReal *z, *measure;
-  PetscReal        ratio;
-
-  PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &ground->dim, &ground->cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &ground->n, &ground->node, &z, &measure, &ground->volume));
-  PetscCall(FPGeneratorStationary(gen, &ground->pi));
-  PetscCall(FPGeneratorGetUnknowns(gen, &ground->unknown));
-  PetscCall(PetscMalloc1(ground->n, &ground->d));
-  PetscFunctionReturn(0);
-}
-
-/* Mean of abs(D + sum G_i U_i), U_i uniform in (-1/2, 1/2), where that changes sign: an antiderivative of order dim + 1
-   of the sign, taken at the corners. */
-static PetscReal MeanAbsolute(PetscInt dim, PetscReal D, const PetscReal G[])
-{
-  PetscReal sum = 0, scale = 1;
-
-  for (PetscInt corner = 0; corner < 1 << dim; corner++) {
-    PetscReal at = D, sign = 1, power;
-
-    for (PetscInt a = 0; a < dim; a++) {
-      at += corner >> a & 1 ? G[a] / 2 : -G[a] / 2;
-      sign *= corner >> a & 1 ? 1 : -1;
-    }
-    power = PetscAbsReal(at);
-    for (PetscInt a = 0; a < dim; a++) power *= at;
-    sum += sign * power;
-  }
-  for (PetscInt a = 0; a < dim; a++) scale *= (a + 2) * G[a];
-  return sum / scale;
-}
-
-/* TV between a law on the cells, which need not be normalised (killed at absorbing walls: conditional on survival), and
-   pi. Where the difference changes sign in a cell, by its slopes: else the error would depend on where in a cell. */
-static PetscReal Variation(const Ground *s, const PetscReal p[])
-{
-  PetscReal sum = 0, tv = 0;
-
-  for (PetscInt k = 0; k < s->n; k++) sum += p[k];
-  for (PetscInt k = 0; k < s->n; k++) s->d[k] = (p[k] / sum - s->pi[k]) / s->volume[k];
-  for (PetscInt k = 0; k < s->n; k++) {
-    PetscReal G[3], all = 0, mean = PetscAbsReal(s->d[k]);
-    PetscInt  rest = s->node[k], stride = 1;
-    PetscBool crosses = PETSC_FALSE;
-
-    for (PetscInt a = 0; a < s->dim; a++) {
-      const PetscInt i = rest % s->cells[a], low = i > 0 ? s->unknown[s->node[k] - stride] : -1,
-                     high  = i < s->cells[a] - 1 ? s->unknown[s->node[k] + stride] : -1;
-      const PetscReal left = low < 0 ? 0 : s->d[k] - s->d[low], right = high < 0 ? 0 : s->d[high] - s->d[k];
-
-      G[a] = left * right > 0 ? PetscMin(PetscAbsReal(left), PetscAbsReal(right))
-                              : 0; /* no slopes at the foot of a peak */
-      all += G[a];
-      crosses =
-          (PetscBool)(crosses || (low >= 0 && s->d[low] * s->d[k] < 0) || (high >= 0 && s->d[high] * s->d[k] < 0));
-      stride *= s->cells[a];
-      rest /= s->cells[a];
-    }
-    if (crosses && all > 2 * mean) {
-      for (PetscInt a = 0; a < s->dim; a++) G[a] = PetscMax(G[a], 1e-3 * all);
-      mean = MeanAbsolute(s->dim, mean, G);
-    }
-    tv += 0.5 * mean * s->volume[k];
-  }
-  return tv;
-}
-
-/* Where a parabola through (tv[k], t[k]), k = 0..2, meets LEVEL. */
-static PetscReal Meet(const PetscReal t[3], const PetscReal tv[3])
-{
-  PetscReal at = 0;
-
-  for (PetscInt i = 0; i < 3; i++) {
-    PetscReal weight = 1;
-
-    for (PetscInt j = 0; j < 3; j++)
-      if (j != i) weight *= log(LEVEL / tv[j]) / log(tv[i] / tv[j]);
-    at += weight * t[i];
-  }
-  return at;
-}
-
-/* When TV comes down to LEVEL from a law. scale: about how long that takes. *time < 0: not found. */
-static PetscErrorCode MixingTime(FPGenerator mover, const Ground *ground, const PetscReal law[], PetscReal scale,
-                                 PetscReal *time, PetscReal *error)
-{
-  const PetscInt n = ground->n;
-  PetscReal     *p, *from, T = scale, offset = 0, t[STEPS], from_there[STEPS], tv[STEPS], solver[STEPS], beta, pace;
-  FPProcess      process;
-
-  PetscFunctionBegin;
-  *time  = Variation(ground, law) <= LEVEL ? 0 : -1;
-  *error = 0;
-  PetscCall(PetscMalloc2((size_t)STEPS * n, &p, n, &from));
-  PetscCall(PetscArraycpy(from, law, n));
-  PetscCall(FPGeneratorGetProcess(mover, &process));
-  PetscCall(FPProcessGetClock(process, &beta, &pace));
-  for (PetscInt round = 0; round < ROUNDS && *time < 0; round++) {
-    PetscInt k = 0;
-
-    for (PetscInt i = 0; i < STEPS; i++) {
-      t[i]          = T * (i + 1) / STEPS;
-      from_there[i] = beta < 1 ? offset + t[i] : t[i]; /* a fractional clock has memory: from the start each time */
-    }
-    PetscCall(FPGeneratorEvolve(mover, PETSC_FALSE, beta < 1 ? law : from, STEPS, from_there, p, solver));
-    for (PetscInt i = 0; i < STEPS; i++) tv[i] = Variation(ground, p + (size_t)i * n);
-    while (k < STEPS && tv[k] > LEVEL) k++;
-    if (k == STEPS) { /* later: go on from the end */
-      PetscCall(PetscArraycpy(from, p + (size_t)(STEPS - 1) * n, n));
-      offset += T;
-      T *= 2;
-    } else if (k == 0) { /* early in the first step */
-      T /= STEPS;
-    } else if (T / STEPS > CLOSE * (offset + t[k])) { /* look closer */
-      PetscCall(PetscArraycpy(from, p + (size_t)(k - 1) * n, n));
-      offset += t[k - 1];
-      T /= STEPS;
-    } else {
-      const PetscInt first = PetscClipInterval(k - 1, 0, STEPS - 3);
-
-      *time  = offset + Meet(t + first, tv + first);
-      *error = 1e-3 * T / STEPS + solver[k] * T / STEPS / PetscMax(tv[k - 1] - tv[k], 1e-300);
-    }
-  }
-  PetscCall(PetscFree2(p, from));
-  PetscFunctionReturn(0);
-}
-
 /* Where f is extreme near its most extreme unknown k, by a parabola along each axis; at a wall of the box, at the wall.
  */
-static void ExtremePoint(const Mixing *s, const Ground *ground, FPMesh mesh, const PetscReal f[], PetscInt k,
+static void ExtremePoint(const Mixing *s, const FPGround *ground, FPMesh mesh, const PetscReal f[], PetscInt k,
                          PetscReal point[])
 {
   PetscInt rest = ground->node[k], stride = 1;
@@ -238,7 +96,7 @@ static void ExtremePoint(const Mixing *s, const Ground *ground, FPMesh mesh, con
 
 /* The two points where the slowest mode is most extreme, from the first, coarsest grid of the process: the same on all
    grids, so that what starts there converges. */
-static PetscErrorCode FindExtremes(Mixing *s, FPGenerator gen, const Ground *ground)
+static PetscErrorCode FindExtremes(Mixing *s, FPGenerator gen, const FPGround *ground)
 {
   const FPGeneratorOptions *options;
   const PetscReal          *right, *left;
@@ -312,7 +170,7 @@ static PetscErrorCode PointLaw(const Mixing *s, FPGenerator gen, const PetscReal
 }
 
 /* tv_worst and mixing_time_worst. */
-static PetscErrorCode AddWorst(Mixing *s, FPGenerator gen, FPGenerator mover, const Ground *ground, PetscReal scale,
+static PetscErrorCode AddWorst(Mixing *s, FPGenerator gen, FPGenerator mover, const FPGround *ground, PetscReal scale,
                                FPQuantities *q)
 {
   const PetscInt   times = s->course.times.n, first = q->n;
@@ -333,10 +191,10 @@ static PetscErrorCode AddWorst(Mixing *s, FPGenerator gen, FPGenerator mover, co
     PetscCall(PointLaw(s, gen, start[c], law));
     PetscCall(FPGeneratorEvolve(mover, PETSC_FALSE, law, times, s->course.t, p, solver));
     for (PetscInt k = 0; k < times; k++) {
-      worst[k]         = PetscMax(worst[k], Variation(ground, p + (size_t)k * n));
+      worst[k]         = PetscMax(worst[k], FPGroundVariation(ground, p + (size_t)k * n));
       worst[times + k] = PetscMax(worst[times + k], solver[k]);
     }
-    if (c < 2) PetscCall(MixingTime(mover, ground, law, scale, &time, &error));
+    if (c < 2) PetscCall(FPGroundTime(mover, ground, law, scale, &time, &error));
     found        = (PetscBool)(found && time >= 0);
     latest       = PetscMax(latest, time);
     latest_error = PetscMax(latest_error, error);
@@ -354,7 +212,7 @@ static PetscErrorCode AddWorst(Mixing *s, FPGenerator gen, FPGenerator mover, co
 }
 
 /* tv, tv_binned and mixing_time from the start. */
-static PetscErrorCode AddStart(const Mixing *s, FPGenerator gen, FPGenerator mover, const Ground *ground,
+static PetscErrorCode AddStart(const Mixing *s, FPGenerator gen, FPGenerator mover, const FPGround *ground,
                                const PetscReal law[], PetscReal scale, FPQuantities *q)
 {
   const PetscInt times = s->course.times.n, first = q->n;
@@ -369,13 +227,13 @@ static PetscErrorCode AddStart(const Mixing *s, FPGenerator gen, FPGenerator mov
   for (PetscInt k = 0; k < times; k++) {
     const char *t = s->course.times.value[k];
 
-    PetscCall(FPQuantitiesAdd(q, Variation(ground, p + (size_t)k * n), solver[k] + 1e-13, "1", "tv[t=%s]", t));
+    PetscCall(FPQuantitiesAdd(q, FPGroundVariation(ground, p + (size_t)k * n), solver[k] + 1e-13, "1", "tv[t=%s]", t));
     if (s->course.t[k] == 0) continue; /* a point may lie on the edge of a bin */
     PetscCall(FPBinsAggregate(&s->wide, gen, 1, p + (size_t)k * n, binned));
     PetscCall(FPQuantitiesAdd(q, BinnedVariation(s->wide.total, binned, binned_pi), solver[k] + 1e-13, "1",
                               "tv_binned[t=%s]", t));
   }
-  PetscCall(MixingTime(mover, ground, law, scale, &time, &error));
+  PetscCall(FPGroundTime(mover, ground, law, scale, &time, &error));
   FPQuantitiesSetSmoothness(q, first, FP_ROUGH, UNSTEADY);
   if (time >= 0) {
     PetscCall(FPQuantitiesAdd(q, time, error, "time", "mixing_time"));
@@ -411,7 +269,7 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
   FPGenerator      mover;
   FPGeneratorInfo  info;
   FPProcess        process;
-  Ground           ground;
+  FPGround         ground;
   const char      *name;
   const PetscReal *pi, *rate, *frequency, *residual;
   PetscReal       *law, missing, gap;
@@ -435,10 +293,11 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
                                    "the gap is zero to rounding: no start mixes in any time that could be told"));
   } else {
     PetscCall(FPCourseMover(gen, &mover));
-    PetscCall(GroundCreate(gen, &ground));
+    PetscCall(FPGroundCreate(gen, &ground));
     PetscCall(FPQuantitiesAdd(q, 1 / gap, (residual[0] + residual[1]) / PetscSqr(gap), "time", "relaxation_time"));
-    PetscCall(FPQuantitiesAdd(q, log(0.5 / LEVEL) / gap, log(0.5 / LEVEL) * (residual[0] + residual[1]) / PetscSqr(gap),
-                              "time", "spectral_bound"));
+    PetscCall(FPQuantitiesAdd(q, log(0.5 / FP_MIXED) / gap,
+                              log(0.5 / FP_MIXED) * (residual[0] + residual[1]) / PetscSqr(gap), "time",
+                              "spectral_bound"));
     if (missing < FP_COURSE_MISSING)
       PetscCall(AddStart(s, gen, mover ? mover : gen, &ground, law, 1 / gap, q));
     else if (finest)
