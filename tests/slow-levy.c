@@ -1,45 +1,83 @@
-/* slow-levy.c: calibrate.h on processes that jump: jumps that end at the walls, and mirrored ones on a clock that
- * waits.
+/* slow-levy.c: calibrate.h on processes that jump, on a line: every kind of boundary at four indices, by what stays
+   (modes, the stationary law, exits) and by what happens in time (courses from a start, mixing, displacements,
+   correlations), with a constant scale in one and with that of the gradient noise in the other; of walls that kill
+   exits alone, as no particle stays. Then jumps that are mirrored on a clock that waits.
  */
 #include "calibrate.h"
 
 #define LINE                                                                                                           \
   "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=1 model_type=chain model_depth=2 "      \
   "model_coordinates=balanced training_learning_rate=0.1 training_batch_size=1 training_weight_decay=0.07 "            \
-  "mesh_lower=-1.5 mesh_upper=1.6 levy_alpha=1.5 levy_scale=0.6 levy_dt=0.025 particles_count=4096 "
+  "mesh_lower=-1.5 mesh_upper=1.6 levy_temperature=0 levy_dt=0.025 particles_count=4096 "
+#define EXITS                                                                                                          \
+  "exit_region=ball exit_center=0.6 exit_radius=0.57 exit_start=0.7 exit_times=0.3,0.9 exit_duration=8 "               \
+  "exit_overshoot=0.2 "
 
-static void test_confined(void **state)
+typedef enum { STAYS, IN_TIME, KILLED, WAITS } Questions;
+
+static const struct {
+  const char *title, *observables[5], *keys;
+} ask[] = {
+    [STAYS]   = {"what stays",
+                 {"spectrum", "stationary", "exit"},
+                 EXITS "mesh_cells=1024 particles_steps=40 particles_burn_in=5"},
+    [IN_TIME] = {"in time",
+                 {"evolution", "mixing", "msd", "autocorrelation"},
+                 "mesh_cells=512 particles_steps=30 particles_burn_in=5 evolution_times=0.4,1.3 evolution_start=0.3 "
+                 "mixing_times=0.4,1.3 "
+                 "mixing_start=0.3 msd_times=0.4,1.3 autocorrelation_times=0.4,1.3"},
+    [KILLED]  = {"exits",
+                 {"exit"},
+                 "mesh_cells=1024 particles_steps=40 exit_region=half_space exit_normal=-1 "
+                  "exit_offset=-0.2 exit_start=0.7 exit_times=0.3,0.9 exit_duration=20 exit_overshoot=0.2"},
+    [WAITS]   = {
+          "fractional clock",
+          {"evolution", "mixing"},
+          "mesh_cells=256 levy_clock=fractional levy_beta=0.7 particles_steps=20 "
+            "particles_burn_in=0 mixing_times=0.4,1.3 mixing_start=0.3 evolution_times=0.4,1.3 evolution_start=0.3"}};
+
+#define NOISE "gradient_noise"
+static const struct {
+  const char *boundary, *alpha, *scale;
+  Questions   questions;
+} lines[] = {
+    {"killed", "0.7", "0.6", KILLED},    {"killed", "1", NOISE, KILLED},      {"killed", "1.5", "0.6", KILLED},
+    {"killed", "1.9", NOISE, KILLED},    {"censored", "0.7", NOISE, STAYS},   {"censored", "0.7", "0.6", IN_TIME},
+    {"censored", "1", "0.6", STAYS},     {"censored", "1", NOISE, IN_TIME},   {"censored", "1.5", NOISE, STAYS},
+    {"censored", "1.5", "0.6", IN_TIME}, {"censored", "1.9", "0.6", STAYS},   {"censored", "1.9", NOISE, IN_TIME},
+    {"mirror", "0.7", "0.6", STAYS},     {"mirror", "0.7", NOISE, IN_TIME},   {"mirror", "1", NOISE, STAYS},
+    {"mirror", "1", "0.6", IN_TIME},     {"mirror", "1.5", "0.6", STAYS},     {"mirror", "1.5", NOISE, IN_TIME},
+    {"mirror", "1.9", NOISE, STAYS},     {"mirror", "1.9", "0.6", IN_TIME},   {"confined", "0.7", NOISE, STAYS},
+    {"confined", "0.7", "0.6", IN_TIME}, {"confined", "1", "0.6", STAYS},     {"confined", "1", NOISE, IN_TIME},
+    {"confined", "1.5", "0.6", STAYS},   {"confined", "1.5", NOISE, IN_TIME}, {"confined", "1.9", "0.6", STAYS},
+    {"confined", "1.9", NOISE, IN_TIME}, {"mirror", "1.5", "0.6", WAITS}};
+
+#define LINES (sizeof(lines) / sizeof(lines[0]))
+
+static void test_line(void **state)
 {
-  static const Setting setting = {
-      "alpha 1.5, confined",
-      "levy",
-      {"spectrum", "stationary", "exit"},
-      LINE "mesh_cells=512 levy_temperature=0 levy_boundary=confined particles_steps=40 particles_burn_in=5 "
-           "exit_region=ball exit_center=0.6 exit_radius=0.57 exit_start=0.7 exit_times=0.3,0.9 exit_duration=8 "
-           "exit_overshoot=0.2"};
+  const size_t k = *(const size_t *)*state;
+  char         title[FP_TEXT], keys[4 * FP_TEXT];
+  Setting      setting = {.title = title, .process = "levy", .keys = keys};
 
-  (void)state;
-  Calibrate(&setting);
-}
-
-static void test_fractional(void **state)
-{
-  static const Setting setting = {
-      "alpha 1.5, mirror, fractional clock",
-      "levy",
-      {"evolution", "mixing"},
-      LINE "mesh_cells=256 levy_boundary=mirror levy_clock=fractional levy_beta=0.7 particles_steps=20 "
-           "particles_burn_in=0 mixing_times=0.4,1.3 mixing_start=0.3 evolution_times=0.4,1.3 evolution_start=0.3"};
-
-  (void)state;
+  for (int o = 0; o < 5; o++) setting.observables[o] = ask[lines[k].questions].observables[o];
+  (void)snprintf(title, sizeof(title), "alpha %s, scale %s, %s, %s", lines[k].alpha, lines[k].scale, lines[k].boundary,
+                 ask[lines[k].questions].title);
+  (void)snprintf(keys, sizeof(keys), LINE "levy_alpha=%s levy_scale=%s levy_boundary=%s %s", lines[k].alpha,
+                 lines[k].scale, lines[k].boundary, ask[lines[k].questions].keys);
   Calibrate(&setting);
 }
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_confined), cmocka_unit_test(test_fractional)};
-  int                     failed;
+  struct CMUnitTest tests[LINES];
+  size_t            number[LINES];
+  int               failed;
 
+  for (size_t k = 0; k < LINES; k++) {
+    number[k] = k;
+    tests[k]  = (struct CMUnitTest){.name = lines[k].boundary, .test_func = test_line, .initial_state = &number[k]};
+  }
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   failed = cmocka_run_group_tests(tests, NULL, NULL);
   must(SlepcFinalize());

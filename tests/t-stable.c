@@ -277,6 +277,30 @@ static void test_creeping(void **state)
   json_decref(root);
 }
 
+/* Without drift the law between walls that stop jumps is, by duality, that of the side on which the process leaves the
+   interval: its density is (z - lower)^(alpha/2 - 1) (upper - z)^(alpha/2 - 1) up to a constant, of variance
+   (length/2)^2/(1 + alpha) (S. Asmussen, Applied Probability and Queues, 2003, XIV.3, and Blumenthal, Getoor, Ray).
+   Steps after which positions are merely cut off at the walls leave a tenth of it at this dt, extrapolated. */
+static void test_confined(void **state)
+{
+  (void)state;
+  for (int a = 0; a < 3; a++) {
+    const double alpha = (double[]){0.8, 1.6, 2}[a];
+    json_t      *root  = Results(0,
+                                 "model: {type: ou, drift: [0.000001], diffusion: [0]}\nengines: [particles]\n"
+                                       "training: {learning_rate: 0.1, batch_size: 1}\nprocesses: [levy]\n"
+                                       "levy: {alpha: %g, scale: 0.6, boundary: confined, dt: 0.1}\n"
+                                       "mesh: {lower: [-0.7], upper: [1.2], cells: [64]}\n"
+                                       "particles: {count: 16384, steps: 80, burn_in: 80, seed: 5, threads: 1}\n"
+                                       "observables: [stationary]\n",
+                                 alpha);
+
+    print_message(" alpha %g\n", alpha);
+    Near(root, "particles", "covariance[0][0]", 0.95 * 0.95 / (1 + alpha), 0);
+    json_decref(root);
+  }
+}
+
 static void test_disc(void **state)
 {
   const double R = 1.1, x = 0.35, sigma = 0.8, alpha = 1.4;
@@ -404,12 +428,12 @@ static void test_refused(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_vectors), cmocka_unit_test(test_fit),
-                                     cmocka_unit_test(test_exits),   cmocka_unit_test(test_creeping),
-                                     cmocka_unit_test(test_disc),    cmocka_unit_test(test_engines),
-                                     cmocka_unit_test(test_current), cmocka_unit_test(test_refused)};
-  char                    command[64];
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_vectors),  cmocka_unit_test(test_fit),     cmocka_unit_test(test_exits),
+      cmocka_unit_test(test_creeping), cmocka_unit_test(test_disc),    cmocka_unit_test(test_confined),
+      cmocka_unit_test(test_engines),  cmocka_unit_test(test_current), cmocka_unit_test(test_refused)};
+  char command[64];
+  int  failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
   assert_non_null(mkdtemp(folder));

@@ -39,8 +39,11 @@ typedef struct {
   double            *jump;      /* of stable noise: [dim], of this step */
   double            *rest;      /* and where the step would lead without it */
   double            *sigma;     /* and its scale */
-  double            *scratch;   /* of the observers, one after the other */
-  double             cpu;       /* seconds of this thread */
+  double            *piece[2];  /* lengths of this piece of a step and of what is left, in time */
+  double            *least;     /* [dim], least and greatest displacement during a step that walls may stop */
+  double            *most;
+  double            *scratch; /* of the observers, one after the other */
+  double             cpu;     /* seconds of this thread */
   void              *memory;
   size_t             bytes; /* of it, without the scratch, which is last */
 } FPWorkspace;
@@ -61,6 +64,7 @@ struct _FPStepper {
   double       beta, scale;
   FPStable     stable; /* jumps of an SDE */
   int          jump_normals, jump_words;
+  int          pieces; /* of a step, with random numbers for each */
   unsigned     key[2];
   FPSampler    sampler;
   void (*step)(const FPStepper *stepper, FPWorkspace *ws, const double *before, double *after);

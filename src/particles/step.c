@@ -5,6 +5,7 @@
    SVAG(l) (Li, Malladi, Arora 2021): h = eta/l and (1 + sqrt(2l - 1))/2 g_1 + (1 - sqrt(2l - 1))/2 g_2 of two batches.
    GD: the mean gradient itself. */
 #include "particlesimpl.h"
+#include <math.h>
 
 /* after = before + dt b + root S xi */
 FP_HOT static void EulerMaruyama(int weights, int channels, double dt, double root, const float *restrict xi,
@@ -108,6 +109,89 @@ FP_HOT static void Jump(int dim, const double *restrict sigma, const double *res
   }
 }
 
+/* Break off a uniform share of what is left of a step; word NULL: all of it. */
+FP_HOT static void Break(const unsigned *restrict word, double *restrict length, double *restrict left)
+{
+#pragma omp simd
+  for (int l = 0; l < FP_BLOCK; l++) {
+    length[l] = word ? left[l] * 0x1p-32 * ((double)word[l] + 0.5) : left[l];
+    left[l] -= length[l];
+  }
+}
+
+/* after += displacement in ws->piece[0] from the drift, the channels and the jump in a unit of time; least and most add
+   up its negative and positive parts, and what both are beyond them in the mean of noise: `jumps` of the jumps in a
+   unit of time, `normals` of standard deviations */
+FP_HOT static void AddPiece(const FPStepper *s, const FPWorkspace *ws, const float *restrict xi, double jumps,
+                            double normals, double *restrict after)
+{
+  const double *restrict length = ws->piece[0], *restrict sigma = ws->sigma;
+  const double inverse = 1 / s->stable.alpha;
+  double       root[FP_BLOCK], power[FP_BLOCK];
+
+#pragma omp simd
+  for (int l = 0; l < FP_BLOCK; l++) {
+    root[l]  = sqrt(length[l]);
+    power[l] = sigma[l] * exp(inverse * log(length[l]));
+  }
+  for (int i = 0; i < s->dim; i++) {
+    const double *restrict b = ws->b + i * FP_BLOCK, *restrict jump = ws->jump + i * FP_BLOCK;
+    double *restrict least = ws->least + i * FP_BLOCK, *restrict most = ws->most + i * FP_BLOCK;
+    double *restrict z     = after + i * FP_BLOCK;
+    double noise[FP_BLOCK] = {0}, square[FP_BLOCK] = {0};
+
+    for (int c = 0; c < s->channels; c++) {
+      const double *S = ws->S + (i * s->channels + c) * FP_BLOCK;
+
+#pragma omp simd
+      for (int l = 0; l < FP_BLOCK; l++) {
+        noise[l] += S[l] * (double)xi[c * FP_BLOCK + l];
+        square[l] += S[l] * S[l];
+      }
+    }
+#pragma omp simd
+    for (int l = 0; l < FP_BLOCK; l++) {
+      const double d = length[l] * b[l] + root[l] * noise[l] + power[l] * jump[l];
+
+      const double beyond = jumps * power[l] + normals * root[l] * sqrt(square[l]);
+
+      z[l] += d;
+      least[l] += (d < 0 ? d : 0) - beyond;
+      most[l] += (d > 0 ? d : 0) + beyond;
+    }
+  }
+}
+
+/* The end of the step, the least and the most of the path of a process with constant coefficients are sums over the
+   pieces of a stick of length dt, of which uniform shares are broken off: of the increments in them, of their negative
+   parts and of their positive parts (J. Pitman, G. Uribe Bravo, Ann. Probab. 40 (2012); J. Gonzalez Cazares, A.
+   Mijatovic, G. Uribe Bravo, Math. Oper. Res. 47 (2022)). Least and most do not belong to one path, but walls are
+   seldom met at both ends of a step. The last piece is what is left of the stick; the mean of its most is index times
+   that of the positive part of its increment, for an index above 1, Gamma(1 - 1/alpha)/pi per unit of jumps. */
+static void StepPieces(const FPStepper *s, FPWorkspace *ws, const float *normal, const unsigned *word,
+                       const double *before, double *after)
+{
+  const unsigned *breaks  = word + (ptrdiff_t)s->pieces * s->jump_words * FP_BLOCK;
+  const int       normals = s->channels + s->jump_normals;
+  const double    alpha   = s->stable.alpha;
+
+  for (int l = 0; l < FP_BLOCK; l++) ws->piece[1][l] = s->dt;
+  for (int k = 0; k < s->dim * FP_BLOCK; k++) {
+    after[k]     = before[k];
+    ws->least[k] = ws->most[k] = 0;
+  }
+  for (int p = 0; p < s->pieces; p++) {
+    const int    last = p + 1 == s->pieces;
+    const float *xi   = normal + (ptrdiff_t)p * normals * FP_BLOCK;
+
+    Break(last ? NULL : breaks + (ptrdiff_t)p * FP_BLOCK, ws->piece[0], ws->piece[1]);
+    FPStableVector(&s->stable, s->dim, 1, xi + (ptrdiff_t)s->channels * FP_BLOCK,
+                   word + (ptrdiff_t)p * s->jump_words * FP_BLOCK, ws->jump);
+    AddPiece(s, ws, xi, last && alpha > 1 ? (alpha - 1) * tgamma(1 - 1 / alpha) / PETSC_PI : 0,
+             last ? 1 / sqrt(2 * PETSC_PI) : 0, after);
+  }
+}
+
 void FPStep_SDE(const FPStepper *s, FPWorkspace *ws, const double *before, double *after)
 {
   const float    *normal = NULL;
@@ -115,13 +199,17 @@ void FPStep_SDE(const FPStepper *s, FPWorkspace *ws, const double *before, doubl
 
   FPProcessWeightDrift(s->process, FP_BLOCK, before, ws->b);
   if (s->channels || s->stable.has) FPQueueNext(ws, &ws->noise, &normal, &word);
+  if (s->channels) FPProcessWeightFactor(s->process, FP_BLOCK, before, ws->S);
+  if (s->stable.has) FPProcessStableScale(s->process, FP_BLOCK, before, ws->sigma);
+  if (s->pieces > 1) {
+    StepPieces(s, ws, normal, word, before, after);
+    return;
+  }
   if (s->channels) {
-    FPProcessWeightFactor(s->process, FP_BLOCK, before, ws->S);
     EulerMaruyama(s->weights, s->channels, s->dt, PetscSqrtReal(s->dt), normal, before, ws->b, ws->S, after);
   } else
     Descend(s->weights, 1, -s->dt, before, ws->b, after);
   if (!s->stable.has) return;
-  FPProcessStableScale(s->process, FP_BLOCK, before, ws->sigma);
   FPStableVector(&s->stable, s->dim, s->dt, normal + (ptrdiff_t)s->channels * FP_BLOCK, word, ws->jump);
   Jump(s->dim, ws->sigma, ws->jump, ws->rest, after);
 }

@@ -2,6 +2,8 @@
 #include "particlesimpl.h"
 #include <math.h>
 
+#define PIECES 3 /* of a step beside walls that stop jumps */
+
 /* FNV-1a of the process's name: processes with the same seed use unrelated streams. */
 static unsigned Hash(const char name[])
 {
@@ -78,6 +80,7 @@ static PetscErrorCode SetModel(FPStepper *s)
   s->targets  = (int)targets;
   s->weights  = (int)weights;
   s->channels = (int)channels;
+  s->pieces   = s->box && s->stable.has && s->stable.boundary == FP_BOUNDARY_CONFINED ? PIECES : 1;
   if (s->stable.has) FPStableNeeds(&s->stable, s->dim, &s->jump_normals, &s->jump_words);
   PetscFunctionReturn(0);
 }

@@ -82,15 +82,39 @@ static void Land(const FPStepper *s, const FPWorkspace *ws, int l, double *z)
     double *zi = &z[i * FP_BLOCK + l];
 
     if (s->stable.boundary == FP_BOUNDARY_CENSORED) *zi = ws->rest[i * FP_BLOCK + l];
-    *zi = s->stable.boundary == FP_BOUNDARY_CONFINED ? PetscClipInterval(*zi, box->lower[i], box->upper[i])
-                                                     : Mirror(*zi, box->lower[i], box->upper[i]);
+    *zi = Mirror(*zi, box->lower[i], box->upper[i]);
   }
+}
+
+/* Push z as far back as the path of the step was beyond a wall; -1: one is not finite. */
+FP_HOT static int Confine(int dim, const FPBox *box, const double *least, const double *most,
+                          const double *restrict before, double *restrict z)
+{
+  int    count = 0;
+  double sum   = 0;
+
+  for (int i = 0; i < dim; i++) {
+    const double low = box->lower[i], high = box->upper[i];
+
+#pragma omp simd reduction(+ : count, sum)
+    for (int l = 0; l < FP_BLOCK; l++) {
+      const int    k     = i * FP_BLOCK + l;
+      const double below = low - (before[k] + least[k]), above = before[k] + most[k] - high;
+      const double y = z[k] + (below > 0 ? below : 0) - (above > 0 ? above : 0);
+
+      count += (below > 0) | (above > 0);
+      z[k] = y < low ? low : y > high ? high : y;
+      sum += y;
+    }
+  }
+  return isfinite(sum) ? count : -1;
 }
 
 int FPWallsApply(const FPStepper *s, FPWorkspace *ws, const double *before, double *z)
 {
   int count = 0;
 
+  if (s->pieces > 1) return Confine(s->dim, s->box, ws->least, ws->most, before, z);
   if (!s->box || !Outside(s->dim, s->box->lower, s->box->upper, z)) return 0;
   if (s->stable.has && s->stable.boundary == FP_BOUNDARY_KILLED) return 0;
   if (s->sde && !s->stable.has) FPProcessDiffusion(s->process, FP_BLOCK, before, ws->D);

@@ -44,7 +44,11 @@ static size_t Layout(const FPStepper *s, size_t scratch, FPWorkspace *ws)
                        {&ws->tick, s->fractional ? s->dim : 0},
                        {&ws->jump, s->stable.has ? s->dim : 0},
                        {&ws->rest, s->stable.has ? s->dim : 0},
-                       {&ws->sigma, s->stable.has}};
+                       {&ws->sigma, s->stable.has},
+                       {&ws->piece[0], s->pieces > 1},
+                       {&ws->piece[1], s->pieces > 1},
+                       {&ws->least, s->pieces > 1 ? s->dim : 0},
+                       {&ws->most, s->pieces > 1 ? s->dim : 0}};
   FPQueue *queue[3] = {&ws->sample, &ws->noise, &ws->ticks};
 
   for (size_t i = 0; i < sizeof(doubles) / sizeof(doubles[0]); i++) {
@@ -80,10 +84,10 @@ PetscErrorCode FPWorkspaceCreate(const FPStepper *stepper, size_t scratch, FPWor
     ws->sample.normals = stepper->batch ? stepper->sampler.normals : 0;
     ws->sample.words   = stepper->batch ? stepper->sampler.words : 0;
   }
-  ws->noise.normals   = stepper->sde             ? stepper->channels + stepper->jump_normals
+  ws->noise.normals   = stepper->sde             ? stepper->pieces * (stepper->channels + stepper->jump_normals)
                         : stepper->amplitude > 0 ? stepper->weights
                                                  : 0;
-  ws->noise.words     = stepper->jump_words;
+  ws->noise.words     = stepper->pieces * stepper->jump_words + stepper->pieces - 1;
   ws->ticks.words     = stepper->fractional ? 2 : 0;
   ws->sample.capacity = QueueCapacity(&ws->sample);
   ws->ticks.capacity  = QueueCapacity(&ws->ticks);

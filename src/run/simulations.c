@@ -7,8 +7,8 @@
 #include <petsctime.h>
 
 /* Next to a wall the step bias goes like a power between 1/2 and 1: of wall_mass, half as much again as first order is
-   taken off, and as much is in the error. Measured: 0.55 of the first-order bias was left on ALD of a 2-chain, 0.4 to
-   0.8 where jumps end at the wall, 0.1 +- 0.1 where they are mirrored or do not happen, which is of first order. */
+   taken off, and as much is in the error. Measured: 0.55 of the first-order bias was left on ALD of a 2-chain. Where
+   processes jump it is of first order. */
 #define WALL_SHARE 0.5
 
 /* What an observable says of all groups, and of all but one: the same rows in the same order. */
@@ -285,7 +285,7 @@ static PetscErrorCode AddRows(FPRunObjects *run, PetscInt p, const char process[
 
   PetscFunctionBegin;
   PetscCall(FPProcessGetStable(run->process[p], &stable));
-  share_at_walls = stable.has && stable.boundary != FP_BOUNDARY_CONFINED ? 0 : WALL_SHARE;
+  share_at_walls = stable.has ? 0 : WALL_SHARE;
   PetscCall(FPParticlesCount(&run->particles, &particles));
   PetscCall(FPObservableGetName(run->observable[o], &name));
   for (PetscInt k = 0; k < coarse->all.n; k++) {
