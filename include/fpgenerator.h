@@ -171,6 +171,11 @@ PETSC_EXTERN PetscErrorCode FPGeneratorEvolve(FPGenerator gen, PetscBool backwar
 PETSC_EXTERN PetscErrorCode FPGeneratorEvolveAged(FPGenerator gen, PetscBool backward, const PetscReal initial[],
                                                   PetscInt count, const PetscReal ages[], const PetscReal lags[],
                                                   PetscReal out[], PetscReal error[]);
+/* Discrete, two coordinates: mean of ln |v'|/|v| per unit of time over the stationary law of the point and the
+   direction of a tangent vector v; error: of all but the grid, which takes as long again, NULL: not asked for. *reason:
+   why there is none, or NULL. */
+PETSC_EXTERN PetscErrorCode FPGeneratorGrowthRefused(FPGenerator gen, const char **reason);
+PETSC_EXTERN PetscErrorCode FPGeneratorGrowth(FPGenerator gen, PetscReal *growth, PetscReal *error);
 PETSC_EXTERN PetscErrorCode FPGeneratorDestroy(FPGenerator *gen);
 
 /* Selling's decomposition (2-D, 3-D; 1-D is trivial): D = sum_k lambda_k e_k e_k^T, lambda_k >= 0, integer e_k. D[d*d]

@@ -85,6 +85,23 @@ PETSC_INTERN PetscErrorCode FPHatAxisDestroy(FPHatAxis **hats);
 PETSC_INTERN PetscInt FPTransferOrder(const FPTransferOptions *options);
 #define FP_TAIL 8.7 /* standard deviations beyond which a normal law has 3e-18 of its mass */
 
+/* transferturn.c: a step as a rule of quadrature over batches: with probability weight to `at`, where noise N(0,
+   diag(normal^2)) is yet to come, while small differences are multiplied by J[2][2]. fineness: times as many nodes of
+   the rules. FPTurnsRefused(): why that is not known, or NULL; smooth: nor averaged over cells. The law is borrowed. */
+typedef struct {
+  PetscReal weight, at[2], J[4];
+} FPTurn;
+typedef struct {
+  PetscInt  n, room;
+  FPTurn   *turn; /* freed by the caller */
+  PetscReal normal[2];
+} FPTurnList;
+typedef struct _p_FPTurns  *FPTurns;
+PETSC_INTERN const char    *FPTurnsRefused(FPStepLaw law, PetscBool smooth);
+PETSC_INTERN PetscErrorCode FPTurnsCreate(FPStepLaw law, FPTurns *turns);
+PETSC_INTERN PetscErrorCode FPTurnsAt(FPTurns turns, const PetscReal z[], PetscReal fineness, FPTurnList *list);
+PETSC_INTERN PetscErrorCode FPTurnsDestroy(FPTurns *turns);
+
 /* transfer.c: P of one grid, as edges of rate P_ij/step, and its killing. Collocation has a mesh of its own, in the
    box, or on the interval of a law of finitely many maps. */
 PETSC_INTERN PetscErrorCode FPTransferSetMesh(FPGenerator gen);

@@ -8,29 +8,12 @@
    rows. Other networks: in one dimension any batch
    of the rows of a file, else a list of all batches, where they are few. `batch_law:
    gaussian`, and the ou model, whose noise is normal: the mean and covariance of the gradient. */
-#include "transfer.h"
-#include <gsl/gsl_integration.h>
+#include "transferlaw.h"
 
 #define MOST_PANELS 4000
-#define MOST_BATCHES 2000
 #define TAIL 9.0        /* of the chi law, beyond its middle */
 #define FIRST_PANEL 128 /* 1/that: width of the first */
 #define SPAN 5.0        /* widths of the normal law that one panel may sweep */
-
-typedef enum { LAW_MEAN, LAW_NORMAL, LAW_CHI, LAW_SIGNS, LAW_ROWS } LawKind;
-
-struct _p_FPStepLaw {
-  LawKind    kind;
-  FPModel    model;
-  FPTraining training;
-  PetscInt   dim, rows, inputs, targets, batches, nodes, order;
-  PetscBool  scalar, collocates, mapped;
-  PetscReal  metric, h, injected, coefficient[2], fineness;
-  PetscReal  s, A, sigma;   /* of one input and one target */
-  PetscReal *u, *share;     /* rows (x, y) of a file, [rows][inputs + targets] */
-  PetscReal *atom;          /* [rows] */
-  double    *node, *weight; /* Gauss-Legendre on (-1, 1), [nodes] */
-};
 
 PetscErrorCode FPMixtureAdd(FPMixture *m, PetscReal weight, const PetscReal at[], PetscReal sd)
 {

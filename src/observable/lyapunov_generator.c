@@ -425,7 +425,7 @@ PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool 
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(FPGeneratorGetStep(gen, &step));
   if (step > 0) {
-    PetscCall(FPLyapunovTransfer(gen, &exponent, &error));
+    PetscCall(FPLyapunovTransfer(gen, finest, &exponent, &error));
     PetscCall(FPQuantitiesAdd(q, exponent, error, "1/time", "exponent_orbit"));
     PetscFunctionReturn(0);
   }

@@ -4,7 +4,7 @@
    injected noise moves both ends alike, and walls mirror them. logmean.c has the expectation over the batch, exact
    but for batches of very many rows; gradient descent has 1 - h V''. Where the law of the stretch
    has no density its logarithm is singular at points of the line: between the ends of a cell it is then taken as
-   linear, order h^2; else the order is that of the operator. */
+   linear, order h^2; else the order is that of the operator. In the plane vectors turn too: transfertangent.c. */
 #include "lyapunovimpl.h"
 #include <math.h>
 
@@ -88,11 +88,15 @@ PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason)
   PetscBool                 smooth;
 
   PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  if (dim > 1) {
+    if (!*reason) PetscCall(FPGeneratorGrowthRefused(gen, reason));
+    PetscFunctionReturn(0);
+  }
   PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(IsSmooth(process, &smooth));
   PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   PetscCall(FPProcessGetModel(process, &model));
   PetscCall(FPModelGetData(model, &data));
   PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
@@ -102,12 +106,10 @@ PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason)
   if (data && algorithm != FP_GD && !strcmp(options->transfer.batch_law, "gaussian"))
     *reason = "the normal law of a batch says where a step leads, not how it stretches";
   if (algorithm == FP_SVAG) *reason = "two batches of opposite signs stretch by no known law; particles have it";
-  if (dim > 1)
-    *reason = "directions of tangent vectors in the plane need a grid of three dimensions; particles have it";
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscReal *exponent, PetscReal *error)
+PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscBool finest, PetscReal *exponent, PetscReal *error)
 {
   const PetscInt  *cells, *node;
   const PetscReal *z, *measure, *volume, *pi;
@@ -120,6 +122,11 @@ PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscReal *exponent, PetscRea
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  if (dim > 1) {
+    *error = 0;
+    PetscCall(FPGeneratorGrowth(gen, exponent, finest ? error : NULL));
+    PetscFunctionReturn(0);
+  }
   PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(FPGeneratorGetStep(gen, &s.h));

@@ -26,7 +26,8 @@ PETSC_INTERN PetscErrorCode FPLyapunovPoint(FPProcess process, const PetscReal p
                                             PetscReal *error, const char **reason);
 /* lyapunov_generator.c */
 PETSC_INTERN PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q);
-/* lyapunov_transfer.c: on one grid of one dimension; *reason is left where there is none to refuse. */
+/* lyapunov_transfer.c: on one grid; *reason is left where there is none to refuse. */
 PETSC_INTERN PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason);
-PETSC_INTERN PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscReal *exponent, PetscReal *error);
+PETSC_INTERN PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscBool finest, PetscReal *exponent,
+                                               PetscReal *error);
 #endif

@@ -1,0 +1,297 @@
+/* transferturn.c: how one step moves a point of the plane and a small difference beside it, by the same batch: z' = at
+   + N(0, diag(normal^2)), v' = J v, as a rule of quadrature over batches. With one input and one target the gradient is
+   g = metric u G, u = dM/dz, G = M X - Y, X and Y the means of x^2 and x y, so J = (1 - h decay) I - h metric (X u u^T
+   + G W), W the second derivative of M. Gaussian inputs: X is a Gamma variable, and given X, or where inputs are signs,
+   G is normal. Both have a Gauss rule, with the more nodes the longer steps in their direction are beside the injected
+   noise, over which all that follows is smooth. Batches of rows are listed one by one. Gradient descent has J = I - h
+   H, and so has ou, whose noise is everywhere the same. Source: G. H. Golub and J. H. Welsch, Math. Comp. 23 (1969). */
+#include "transferlaw.h"
+#include <petscblaslapack.h>
+
+#define DERIVATIVE 1e-5 /* step of central differences, in weights */
+#define LEAST 6         /* nodes of a rule */
+#define GROWTH 4        /* more of them for each time that steps are longer than the injected noise */
+#define SIZES 24        /* rules of LEAST, LEAST + 4, ... nodes */
+#define NOTHING 1e-13   /* probability of a batch that is left out */
+#define FIELDS 6        /* of a row: gradient and its Jacobian */
+
+typedef struct {
+  PetscInt   n;
+  PetscReal *node, *weight;
+} Rule;
+
+struct _p_FPTurns {
+  FPStepLaw law;
+  FPMixture mixture;
+  Rule      normal[SIZES], gamma[SIZES]; /* of N(0, 1), and of the Gamma variable of shape B/2 */
+  PetscReal fineness;                    /* as asked for last */
+};
+
+/* What a step from one point is made of, where there is one input and one target */
+typedef struct {
+  PetscReal rest[2], u[2], W[4], M, step, keep, length; /* step: h metric; keep: 1 - h decay; length: of step u */
+} Scalar;
+
+/* Gauss's rule of the probability law whose orthonormal polynomials obey x p_k = off_{k+1} p_{k+1} + diagonal_k p_k +
+   off_k p_{k-1}; both arrays are lost. */
+static PetscErrorCode RuleCreate(PetscInt n, PetscReal diagonal[], PetscReal off[], Rule *rule)
+{
+  PetscBLASInt size = (PetscBLASInt)n, info;
+  PetscReal   *Z, *work;
+
+  PetscFunctionBegin;
+  rule->n = n;
+  PetscCall(PetscMalloc2(n, &rule->node, n, &rule->weight));
+  PetscCall(PetscMalloc2(n * n, &Z, 2 * n, &work));
+  LAPACKsteqr_("I", &size, diagonal, off + 1, Z, &size, work, &info);
+  PetscCheck(!info, PETSC_COMM_SELF, PETSC_ERR_LIB, "LAPACK steqr: %d", (int)info);
+  for (PetscInt k = 0; k < n; k++) {
+    rule->node[k]   = diagonal[k];
+    rule->weight[k] = PetscSqr(Z[k * n]);
+  }
+  PetscCall(PetscFree2(Z, work));
+  PetscFunctionReturn(0);
+}
+
+/* For steps that are `length` times as long as the injected noise; shape 0: N(0, 1), else the Gamma variable. */
+static PetscErrorCode GetRule(FPTurns t, PetscReal length, PetscReal shape, const Rule **out)
+{
+  const PetscReal wanted = t->fineness * (LEAST + GROWTH * length);
+  const PetscInt  size   = (PetscInt)PetscClipInterval(PetscCeilReal((wanted - LEAST) / 4), 0, SIZES - 1);
+  const PetscInt  n      = LEAST + 4 * size;
+  Rule           *rule   = shape > 0 ? &t->gamma[size] : &t->normal[size];
+  PetscReal      *diagonal, *off;
+
+  PetscFunctionBegin;
+  *out = rule;
+  if (rule->n) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc2(n, &diagonal, n, &off));
+  for (PetscInt k = 0; k < n; k++) {
+    diagonal[k] = shape > 0 ? 2 * k + shape : 0;
+    off[k]      = PetscSqrtReal(shape > 0 ? k * (k + shape - 1) : k);
+  }
+  PetscCall(RuleCreate(n, diagonal, off, rule));
+  PetscCall(PetscFree2(diagonal, off));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode Add(FPTurnList *list, PetscReal weight, const PetscReal at[], const PetscReal J[])
+{
+  PetscFunctionBegin;
+  if (weight < NOTHING) PetscFunctionReturn(0);
+  if (list->n == list->room) {
+    list->room = PetscMax(64, 2 * list->room);
+    PetscCall(PetscRealloc(sizeof(FPTurn) * (size_t)list->room, &list->turn));
+  }
+  list->turn[list->n] = (FPTurn){.weight = weight, .at = {at[0], at[1]}, .J = {J[0], J[1], J[2], J[3]}};
+  list->n++;
+  PetscFunctionReturn(0);
+}
+
+static void SetScalar(FPStepLaw law, const PetscReal z[], Scalar *s)
+{
+  s->step = law->h * law->metric;
+  s->keep = 1 - law->h * law->training.weight_decay;
+  FPModelMap(law->model, 1, z, &s->M);
+  FPModelJacobian(law->model, 1, z, s->u);
+  s->length = s->step * hypot(s->u[0], s->u[1]);
+  for (int a = 0; a < 2; a++) {
+    PetscReal at[2] = {z[0], z[1]}, up[2], down[2];
+
+    s->rest[a] = s->keep * z[a];
+    at[a]      = z[a] + DERIVATIVE;
+    FPModelJacobian(law->model, 1, at, up);
+    at[a] = z[a] - DERIVATIVE;
+    FPModelJacobian(law->model, 1, at, down);
+    for (int b = 0; b < 2; b++) s->W[2 * b + a] = (up[b] - down[b]) / (2 * DERIVATIVE);
+  }
+}
+
+/* A batch with the means X and G */
+static PetscErrorCode AddScalar(const Scalar *s, PetscReal weight, PetscReal X, PetscReal G, FPTurnList *list)
+{
+  PetscReal at[2], J[4];
+
+  PetscFunctionBegin;
+  for (int a = 0; a < 2; a++) {
+    at[a] = s->rest[a] - s->step * G * s->u[a];
+    for (int b = 0; b < 2; b++)
+      J[2 * a + b] = (a == b ? s->keep : 0) - s->step * (X * s->u[a] * s->u[b] + G * s->W[2 * a + b]);
+  }
+  PetscCall(Add(list, weight, at, J));
+  PetscFunctionReturn(0);
+}
+
+/* G is normal, given X. */
+static PetscErrorCode AddGivenSquare(FPTurns t, const Scalar *s, PetscReal weight, PetscReal X, FPTurnList *list)
+{
+  const FPStepLaw law  = t->law;
+  const PetscReal mean = (s->M - law->A) * X, sd = law->sigma * PetscSqrtReal(X / law->training.batch_size);
+  const Rule     *rule;
+
+  PetscFunctionBegin;
+  if (sd == 0) {
+    PetscCall(AddScalar(s, weight, X, mean, list));
+    PetscFunctionReturn(0);
+  }
+  PetscCall(
+      GetRule(t, s->length * law->sigma * PetscSqrtReal(law->s / law->training.batch_size) / law->injected, 0, &rule));
+  for (PetscInt k = 0; k < rule->n; k++)
+    PetscCall(AddScalar(s, weight * rule->weight[k], X, mean + sd * rule->node[k], list));
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddGamma(FPTurns t, const Scalar *s, FPTurnList *list)
+{
+  const FPStepLaw law = t->law;
+  const PetscReal B   = law->training.batch_size;
+  const Rule     *rule;
+
+  PetscFunctionBegin;
+  PetscCall(GetRule(t, s->length * PetscAbsReal(s->M - law->A) * law->s * PetscSqrtReal(2 / B) / law->injected, B / 2,
+                    &rule));
+  for (PetscInt k = 0; k < rule->n; k++)
+    PetscCall(AddGivenSquare(t, s, rule->weight[k], 2 * law->s * rule->node[k] / B, list));
+  PetscFunctionReturn(0);
+}
+
+/* field[FIELDS][rows]: gradient of each row without decay, and its Jacobian */
+static void RowFields(FPStepLaw law, const PetscReal z[], PetscReal field[])
+{
+  const PetscInt n = law->rows, wide = law->inputs + law->targets;
+
+  for (PetscInt i = 0; i < n; i++) {
+    const PetscReal *x    = law->u + (size_t)i * wide;
+    PetscReal        g[2] = {0, 0};
+
+    FPModelSampleGradient(law->model, 1, z, x, x + law->inputs, g);
+    for (int a = 0; a < 2; a++) {
+      PetscReal at[2] = {z[0], z[1]}, up[2] = {0, 0}, down[2] = {0, 0};
+
+      field[a * n + i] = g[a];
+      at[a]            = z[a] + DERIVATIVE;
+      FPModelSampleGradient(law->model, 1, at, x, x + law->inputs, up);
+      at[a] = z[a] - DERIVATIVE;
+      FPModelSampleGradient(law->model, 1, at, x, x + law->inputs, down);
+      for (int b = 0; b < 2; b++) field[(2 + 2 * b + a) * n + i] = (up[b] - down[b]) / (2 * DERIVATIVE);
+    }
+  }
+}
+
+static PetscErrorCode AddRows(FPTurns t, const PetscReal z[], FPTurnList *list)
+{
+  const FPStepLaw law  = t->law;
+  const PetscReal keep = 1 - law->h * law->training.weight_decay;
+  PetscReal      *value[FIELDS], *weight[FIELDS], *field;
+  PetscInt        count = 0;
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc1(FIELDS * law->rows, &field));
+  RowFields(law, z, field);
+  for (PetscInt f = 0; f < FIELDS; f++) {
+    const FPBatch batch = {.n           = law->rows,
+                           .batch       = law->training.batch_size,
+                           .batches     = 1,
+                           .order       = law->order,
+                           .atom        = field + f * law->rows,
+                           .share       = law->share,
+                           .coefficient = {1, 0}};
+
+    PetscCall(FPBatchLaw(&batch, &count, &value[f], &weight[f]));
+  }
+  for (PetscInt k = 0; k < count; k++) {
+    const PetscReal at[2] = {keep * z[0] - law->h * value[0][k], keep * z[1] - law->h * value[1][k]};
+    const PetscReal J[4]  = {keep - law->h * value[2][k], -law->h * value[3][k], -law->h * value[4][k],
+                             keep - law->h * value[5][k]};
+
+    PetscCall(Add(list, weight[0][k], at, J));
+  }
+  for (PetscInt f = 0; f < FIELDS; f++) PetscCall(PetscFree2(value[f], weight[f]));
+  PetscCall(PetscFree(field));
+  PetscFunctionReturn(0);
+}
+
+/* One normal law, or a point, whose differences are those of the mean gradient */
+static PetscErrorCode AddMean(FPTurns t, const PetscReal z[], FPTurnList *list)
+{
+  const FPStepLaw  law = t->law;
+  const FPMixture *m   = &t->mixture;
+  PetscReal        H[4], J[4], length;
+  const Rule      *rule;
+
+  PetscFunctionBegin;
+  PetscCall(FPStepLawAt(law, z, &t->mixture));
+  FPModelHessian(law->model, 1, z, H);
+  for (int k = 0; k < 4; k++) J[k] = (k % 3 ? 0 : 1) - law->h * H[k];
+  for (int a = 0; a < 2; a++) list->normal[a] = m->normal[a];
+  length = m->sd[0] * hypot(m->along[0], m->along[1]);
+  PetscCall(GetRule(t, length / PetscMin(m->normal[0], m->normal[1]), 0, &rule));
+  for (PetscInt k = 0; k < (length > 0 ? rule->n : 1); k++) {
+    const PetscReal move  = length > 0 ? rule->node[k] * m->sd[0] : 0;
+    const PetscReal at[2] = {m->at[0][0] + move * m->along[0], m->at[1][0] + move * m->along[1]};
+
+    PetscCall(Add(list, length > 0 ? rule->weight[k] : 1, at, J));
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPTurnsCreate(FPStepLaw law, FPTurns *turns)
+{
+  PetscFunctionBegin;
+  PetscCheck(law->dim == 2, PETSC_COMM_SELF, PETSC_ERR_SUP, "tangent vectors turn in the plane");
+  PetscCall(PetscNew(turns));
+  (*turns)->law = law;
+  PetscFunctionReturn(0);
+}
+
+const char *FPTurnsRefused(FPStepLaw law, PetscBool smooth)
+{
+  FPData data;
+
+  (void)FPModelGetData(law->model, &data);
+  if (law->batches > 1) return "two batches of opposite signs turn and stretch by too many laws; particles have it";
+  if (law->kind == LAW_NORMAL && data) return "the normal law of a batch says where a step leads, not how it stretches";
+  if (law->kind == LAW_ROWS && FPBatchCount(law->rows, law->training.batch_size, 1) > MOST_BATCHES)
+    return "the batches of rows are too many to list, each with its turn of the plane: up to 2000 are; particles have "
+           "it";
+  if (smooth && data && (law->kind == LAW_ROWS || law->kind == LAW_MEAN || law->sigma == 0))
+    return "where a step turns and stretches by finitely many matrices the logarithm is singular, which is known to "
+           "order 2: transfer_order: 2";
+  return NULL;
+}
+
+PetscErrorCode FPTurnsAt(FPTurns t, const PetscReal z[], PetscReal fineness, FPTurnList *list)
+{
+  const FPStepLaw law = t->law;
+  Scalar          s;
+
+  PetscFunctionBegin;
+  t->fineness     = fineness;
+  list->n         = 0;
+  list->normal[0] = list->normal[1] = law->injected;
+  if (law->kind == LAW_MEAN || law->kind == LAW_NORMAL) {
+    PetscCall(AddMean(t, z, list));
+  } else if (law->kind == LAW_ROWS) {
+    PetscCall(AddRows(t, z, list));
+  } else {
+    SetScalar(law, z, &s);
+    if (law->kind == LAW_SIGNS)
+      PetscCall(AddGivenSquare(t, &s, 1, law->s, list));
+    else
+      PetscCall(AddGamma(t, &s, list));
+  }
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPTurnsDestroy(FPTurns *turns)
+{
+  PetscFunctionBegin;
+  if (!*turns) PetscFunctionReturn(0);
+  for (PetscInt k = 0; k < SIZES; k++) {
+    PetscCall(PetscFree2((*turns)->normal[k].node, (*turns)->normal[k].weight));
+    PetscCall(PetscFree2((*turns)->gamma[k].node, (*turns)->gamma[k].weight));
+  }
+  PetscCall(FPMixtureFree(&(*turns)->mixture));
+  PetscCall(PetscFree(*turns));
+  PetscFunctionReturn(0);
+}
