@@ -121,7 +121,7 @@ static void test_signs(void **state)
   MeetParticles(keys, exact, 3e-4);
 }
 
-/* One step in ten meets a wall, which mirrors the vector too: without that it would be -0.48. */
+/* One step in ten meets a wall, which mirrors the vector too: without that it would be -0.36. */
 static void test_walls(void **state)
 {
   const char *keys = SIGNS "mesh_lower=-1.3,-1.2 mesh_upper=1.4,1.5 mesh_cells=28,28";
@@ -141,7 +141,7 @@ static void test_gaussian(void **state)
 {
   const char *keys = "data_type=gaussian data_teacher=0.8 data_label_noise=0.4 data_second_moment=1.1 model_type=chain "
                      "model_depth=2 training_learning_rate=0.17 training_batch_size=5 training_weight_decay=0.08 "
-                     "training_temperature=0.08 mesh_lower=-2.5,-2.6 mesh_upper=2.6,2.5 mesh_cells=24,24";
+                     "training_temperature=0.12 mesh_lower=-2.5,-2.6 mesh_upper=2.6,2.5 mesh_cells=30,30";
   double      value, error;
   json_t     *run;
 
