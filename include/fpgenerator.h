@@ -78,7 +78,8 @@ PETSC_EXTERN PetscErrorCode FPGeneratorGetStep(FPGenerator gen, PetscReal *step)
 /* Discrete: probability that a step from unknown k leaves the box, before walls mirror it; else NULL. */
 PETSC_EXTERN PetscErrorCode FPGeneratorGetBeyond(FPGenerator gen, const PetscReal **beyond);
 PETSC_EXTERN PetscErrorCode FPGeneratorGetProcess(FPGenerator gen, FPProcess *process);
-/* What it was created with, to build another chain of the process on the same grid. */
+/* In this and the next getters of several things, NULL stands for what is not wanted.
+   What it was created with, to build another chain of the process on the same grid. */
 PETSC_EXTERN PetscErrorCode FPGeneratorGetSetting(FPGenerator gen, FPMesh *mesh, PetscInt *level,
                                                   const FPGeneratorOptions **options);
 PETSC_EXTERN PetscErrorCode FPGeneratorGetGrid(FPGenerator gen, PetscInt *dim, const PetscInt **cells,

@@ -205,8 +205,7 @@ static PetscErrorCode Modes(PetscInt dim, PetscReal alpha, PetscInt cells)
 static PetscErrorCode Chain(PetscReal alpha, PetscInt cells, PetscBool disc)
 {
   const double     begin = Seconds();
-  const PetscReal *rate, *frequency, *residual;
-  PetscInt         count;
+  const PetscReal *rate;
   Scene            s;
   FPRegion         ball = NULL;
   FPGeneratorInfo  info;
@@ -224,7 +223,7 @@ static PetscErrorCode Chain(PetscReal alpha, PetscInt cells, PetscBool disc)
   else
     (void)SceneGrid(&s, 0);
   PetscCall(FPGeneratorSolve(s.gen, 5));
-  PetscCall(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetModes(s.gen, NULL, &rate, NULL, NULL));
   PetscCall(FPGeneratorGetInfo(s.gen, &info));
   (void)getrusage(RUSAGE_SELF, &usage);
   printf("%s alpha %.1f n %7d  six pairs of the generator, first %.9g, %.1f s, peak %.0f MiB\n",
@@ -239,12 +238,10 @@ static PetscErrorCode Chain(PetscReal alpha, PetscInt cells, PetscBool disc)
    as preconditioner. */
 static PetscErrorCode Drift(PetscReal alpha, PetscInt dim, PetscInt cells)
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal       *x;
-  PetscInt         n, iterations;
-  Scene            s;
-  double           seconds;
+  PetscReal *x;
+  PetscInt   n, iterations;
+  Scene      s;
+  double     seconds;
 
   PetscFunctionBegin;
   SceneOpen(&s, "levy",
@@ -255,7 +252,7 @@ static PetscErrorCode Drift(PetscReal alpha, PetscInt dim, PetscInt cells)
                      : "model_drift=1.3 model_diffusion=0 mesh_lower=-9 mesh_upper=11",
             (int)cells, dim == 2 ? "," : "", dim == 2 ? 1 : 0, dim == 2 ? (int)cells : 0);
   (void)SceneGrid(&s, 0);
-  PetscCall(FPGeneratorGetNodes(s.gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(s.gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(PetscMalloc1(n, &x));
   for (PetscInt k = 0; k < n; k++) x[k] = 1 + 0.3 * sin(7.0 * k / n);
   seconds = Seconds();

@@ -40,22 +40,20 @@ static inline void LabOpen(Lab *lab, const char process[], const char keys[])
 
 static inline void LabSolve(Lab *lab, PetscInt pairs)
 {
-  PetscInt         dim, inputs, targets;
-  const PetscInt  *cells;
-  const PetscReal *rate, *frequency, *residual;
-  PetscBool        has;
-  FPGeneratorInfo  info;
+  PetscInt        dim;
+  PetscBool       has;
+  FPGeneratorInfo info;
 
-  must(FPModelGetSizes(lab->model, &dim, &inputs, &targets));
+  must(FPModelGetSizes(lab->model, &dim, NULL, NULL));
   must(FPMeshCreate(lab->config, dim, &lab->mesh, &has));
   must(FPGeneratorOptionsRead(lab->config, &lab->generating));
   must(FPMeshGetLevels(lab->mesh, &lab->levels));
   for (PetscInt l = 0; l < lab->levels; l++) {
     must(FPGeneratorCreate(lab->process, lab->mesh, l, &lab->generating, NULL, &lab->gen[l]));
-    must(FPGeneratorGetGrid(lab->gen[l], &dim, &cells, &lab->ratio[l]));
+    must(FPGeneratorGetGrid(lab->gen[l], &dim, NULL, &lab->ratio[l]));
     must(FPGeneratorSolve(lab->gen[l], pairs));
   }
-  must(FPGeneratorGetModes(lab->gen[0], &lab->modes, &rate, &frequency, &residual));
+  must(FPGeneratorGetModes(lab->gen[0], &lab->modes, NULL, NULL, NULL));
   must(FPGeneratorGetInfo(lab->gen[0], &info));
   lab->order        = info.order; /* as a run decides */
   lab->grids.levels = lab->levels;
@@ -76,13 +74,12 @@ static inline void LabClose(Lab *lab)
 /* Stationary mean of f on one grid. */
 static inline double LabMean(const Lab *lab, PetscInt l, LabFunction f, const double *parameter)
 {
-  PetscInt         n, dim, inputs, targets;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *pi;
+  PetscInt         n, dim;
+  const PetscReal *z, *pi;
   double           sum = 0;
 
-  must(FPModelGetSizes(lab->model, &dim, &inputs, &targets));
-  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, &z, &measure, &volume));
+  must(FPModelGetSizes(lab->model, &dim, NULL, NULL));
+  must(FPGeneratorGetNodes(lab->gen[l], &n, NULL, &z, NULL, NULL));
   must(FPGeneratorStationary(lab->gen[l], &pi));
   for (PetscInt k = 0; k < n; k++) {
     double point[FP_MAX_DIM];
@@ -96,19 +93,18 @@ static inline double LabMean(const Lab *lab, PetscInt l, LabFunction f, const do
 static inline double LabRate(const Lab *lab, PetscInt l, PetscInt k)
 {
   PetscInt         count;
-  const PetscReal *rate, *frequency, *residual;
+  const PetscReal *rate;
 
-  must(FPGeneratorGetModes(lab->gen[l], &count, &rate, &frequency, &residual));
+  must(FPGeneratorGetModes(lab->gen[l], &count, &rate, NULL, NULL));
   assert_true(k < count);
   return rate[k];
 }
 
 static inline double LabResidual(const Lab *lab, PetscInt l, PetscInt k)
 {
-  PetscInt         count;
-  const PetscReal *rate, *frequency, *residual;
+  const PetscReal *residual;
 
-  must(FPGeneratorGetModes(lab->gen[l], &count, &rate, &frequency, &residual));
+  must(FPGeneratorGetModes(lab->gen[l], NULL, NULL, NULL, &residual));
   return residual[k];
 }
 
@@ -116,20 +112,19 @@ static inline double LabResidual(const Lab *lab, PetscInt l, PetscInt k)
  */
 static inline PetscInt LabFind(const Lab *lab, PetscInt l, LabFunction f, const double *parameter, double *correlation)
 {
-  PetscInt         n, dim, inputs, targets, best = 0;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *pi;
+  PetscInt         n, dim, best = 0;
+  const PetscReal *z, *pi;
   const double     mean = LabMean(lab, l, f, parameter);
 
-  must(FPModelGetSizes(lab->model, &dim, &inputs, &targets));
-  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, &z, &measure, &volume));
+  must(FPModelGetSizes(lab->model, &dim, NULL, NULL));
+  must(FPGeneratorGetNodes(lab->gen[l], &n, NULL, &z, NULL, NULL));
   must(FPGeneratorStationary(lab->gen[l], &pi));
   *correlation = 0;
   for (PetscInt m = 1; m < lab->modes; m++) {
-    const PetscReal *right, *left;
+    const PetscReal *right;
     double           fr = 0, ff = 0, rr = 0, c;
 
-    must(FPGeneratorGetMode(lab->gen[l], m, &right, &left));
+    must(FPGeneratorGetMode(lab->gen[l], m, &right, NULL));
     for (PetscInt k = 0; k < n; k++) {
       double point[FP_MAX_DIM], value;
 
@@ -153,21 +148,20 @@ static inline PetscInt LabFind(const Lab *lab, PetscInt l, LabFunction f, const 
 static inline double LabShare(const Lab *lab, PetscInt l, LabFunction f, const double *parameter, double spread,
                               double rate)
 {
-  PetscInt         n, dim, inputs, targets;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *pi;
+  PetscInt         n, dim;
+  const PetscReal *z, *pi;
   const double     mean  = LabMean(lab, l, f, parameter);
   double           share = 0, ff = 0;
 
-  must(FPModelGetSizes(lab->model, &dim, &inputs, &targets));
-  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, &z, &measure, &volume));
+  must(FPModelGetSizes(lab->model, &dim, NULL, NULL));
+  must(FPGeneratorGetNodes(lab->gen[l], &n, NULL, &z, NULL, NULL));
   must(FPGeneratorStationary(lab->gen[l], &pi));
   for (PetscInt m = 1; m < lab->modes; m++) {
-    const PetscReal *right, *left;
+    const PetscReal *right;
     double           fr = 0, rr = 0;
 
     if (fabs(LabRate(lab, l, m) - rate) > spread) continue;
-    must(FPGeneratorGetMode(lab->gen[l], m, &right, &left));
+    must(FPGeneratorGetMode(lab->gen[l], m, &right, NULL));
     ff = 0;
     for (PetscInt k = 0; k < n; k++) {
       double point[FP_MAX_DIM], value;

@@ -39,7 +39,6 @@ static inline void SceneSet(FPConfig config, const char keys[])
 static inline void SceneOpen(Scene *s, const char process[], const char format[], ...)
 {
   char      keys[4096];
-  PetscInt  inputs, targets;
   PetscBool has;
   va_list   args;
 
@@ -51,7 +50,7 @@ static inline void SceneOpen(Scene *s, const char process[], const char format[]
   SceneSet(s->config, keys);
   must(FPDataCreate(s->config, &s->data));
   must(FPModelCreate(s->config, s->data, &s->model));
-  must(FPModelGetSizes(s->model, &s->dim, &inputs, &targets));
+  must(FPModelGetSizes(s->model, &s->dim, NULL, NULL));
   must(FPProcessCreate(s->config, process, s->model, &s->process));
   must(FPMeshCreate(s->config, s->dim, &s->mesh, &has));
   assert_true(has);

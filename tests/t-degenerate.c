@@ -324,13 +324,13 @@ static void test_invariant(void **state)
 /* Is mode m of grid l odd under w -> -w? The box and the grids are symmetric, so a node's mirror image is a node. */
 static PetscBool Odd(const Lab *lab, PetscInt l, PetscInt m)
 {
-  PetscInt         n, dim, total;
+  PetscInt         n, total;
   const PetscInt  *node, *cells;
-  PetscReal        ratio, sum = 0, *image;
-  const PetscReal *z, *measure, *volume, *right, *left;
+  PetscReal        sum = 0, *image;
+  const PetscReal *right, *left;
 
-  must(FPGeneratorGetGrid(lab->gen[l], &dim, &cells, &ratio));
-  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, &z, &measure, &volume));
+  must(FPGeneratorGetGrid(lab->gen[l], NULL, &cells, NULL));
+  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, NULL, NULL, NULL));
   must(FPGeneratorGetMode(lab->gen[l], m, &right, &left));
   total = cells[0] * cells[1];
   must(PetscCalloc1(total, &image));

@@ -65,11 +65,10 @@ static void OpenOU(Lab *lab, double alpha, double R, int cells)
 static double Quantile(const Lab *lab, PetscInt l, double below, double inside, double q)
 {
   PetscInt         n, k = 1;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *pi;
+  const PetscReal *z, *volume, *pi;
   double           F[4], value = 0, sum = below;
 
-  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, &z, &measure, &volume));
+  must(FPGeneratorGetNodes(lab->gen[l], &n, NULL, &z, NULL, &volume));
   must(FPGeneratorStationary(lab->gen[l], &pi));
   sum += inside * pi[0];
   while (sum + inside * pi[k] < q) sum += inside * pi[k++];
@@ -91,12 +90,11 @@ static double Quantile(const Lab *lab, PetscInt l, double below, double inside, 
 /* Density at x, by a cubic through four cells. */
 static double Density(const Lab *lab, PetscInt l, double inside, double x)
 {
-  PetscInt         n, k = 1;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *pi;
+  PetscInt         k = 1;
+  const PetscReal *z, *volume, *pi;
   double           value = 0;
 
-  must(FPGeneratorGetNodes(lab->gen[l], &n, &node, &z, &measure, &volume));
+  must(FPGeneratorGetNodes(lab->gen[l], NULL, NULL, &z, NULL, &volume));
   must(FPGeneratorStationary(lab->gen[l], &pi));
   while (z[k + 1] < x) k++;
   for (int i = -1; i < 3; i++) {

@@ -1,9 +1,8 @@
 /* t-levy.c: generators of processes with stable noise against laws that are known: stable Ornstein-Uhlenbeck processes,
    exits from intervals and discs, alpha = 2 against the Gaussian generator, rare exits, solvers. */
-#include "scene.h"
+#include "reported.h"
 #include "../src/generator/generatorimpl.h"
 #include "../src/process/processimpl.h"
-#include "../src/run/runimpl.h"
 #include <math.h>
 
 /* Process p of a scene gets stable noise in place of its own; T: its Gaussian noise. scale 0: of the gradient noise. */
@@ -34,19 +33,18 @@ static void OpenLine(Scene *s, double theta, double center, double lower, double
 
 static const PetscReal *Nodes(FPGenerator gen, PetscInt *n, const PetscReal **volume)
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure;
+  const PetscReal *z;
 
-  must(FPGeneratorGetNodes(gen, n, &node, &z, &measure, volume));
+  must(FPGeneratorGetNodes(gen, n, NULL, &z, NULL, volume));
   return z;
 }
 
 static double Rate(FPGenerator gen, PetscInt k)
 {
   PetscInt         count;
-  const PetscReal *rate, *frequency, *residual;
+  const PetscReal *rate;
 
-  must(FPGeneratorGetModes(gen, &count, &rate, &frequency, &residual));
+  must(FPGeneratorGetModes(gen, &count, &rate, NULL, NULL));
   assert_true(k < count);
   return rate[k];
 }
@@ -193,7 +191,7 @@ static void test_interval(void **state)
    still known to what the solver does. */
 static void test_fine_line(void **state)
 {
-  const PetscReal *rate, *frequency, *residual;
+  const PetscReal *rate, *residual;
   PetscInt         count;
   Scene            s;
 
@@ -201,7 +199,7 @@ static void test_fine_line(void **state)
   OpenLine(&s, 0, 0, -1, 1, 8192);
   MakeStable(&s, 1.9, 1, PETSC_FALSE, FP_BOUNDARY_KILLED, 0);
   must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
-  must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+  must(FPGeneratorGetModes(s.gen, &count, &rate, NULL, &residual));
   assert_true(count >= 3);
   print_message("  8192 nodes, alpha 1.9: rate off by %.1e, residual %.1e\n", rate[0] - 2.2440593594001, residual[0]);
   check(fabs(rate[0] - 2.2440593594001) < 3e-8 + residual[0], "rate %.12g, residual %g", rate[0], residual[0]);
@@ -232,18 +230,9 @@ static void AskExit(Scene *s, int count, const char *const name[], double value[
   must(FPGeneratorSolve(s->gen, 1));
   must(FPRunRefinement(s->gen, &grids));
   for (int k = 0; k < count; k++) {
-    const FPQuantity *finest;
-    PetscReal         v[SCENE_LEVELS], solver = 0;
+    PetscReal v[SCENE_LEVELS];
 
-    for (int l = 0; l < SCENE_LEVELS; l++) {
-      PetscReal error;
-
-      v[l]   = SceneValue(&q[l], name[k], &error);
-      solver = PetscMax(solver, error);
-    }
-    must(FPQuantitiesFind(&q[0], name[k], &finest));
-    FPBoundGrids(&grids, v, solver, FPSmoothnessOf(name[k]), &value[k], &bound[k]);
-    bound[k] += finest->rough * fabs(value[k] - v[0]);
+    Reported(q, &grids, name[k], v, &value[k], &bound[k]);
   }
   for (int l = 0; l < SCENE_LEVELS; l++) must(FPQuantitiesFree(&q[l]));
 }

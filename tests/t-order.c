@@ -1,8 +1,7 @@
 /* t-order.c: order of convergence of what the generator answers, and whether the bounds it reports hold and are useful:
    cases with closed forms, cases with an independent solver, and cases against much finer grids. SHOW=1 in the
    environment prints the numbers. */
-#include "scene.h"
-#include "../src/run/runimpl.h"
+#include "reported.h"
 #include <math.h>
 #include <stdlib.h>
 #include <gsl/gsl_eigen.h>
@@ -23,23 +22,6 @@ static struct {
   PetscReal exact, error, bound, doubt, order;
 } Table[ROOM];
 static int rows;
-
-/* Value and bound as a run reports them. */
-static void Reported(const FPQuantities q[], const FPRefinement *grids, const char name[], PetscReal v[],
-                     PetscReal *value, PetscReal *bound)
-{
-  const FPQuantity *item;
-  PetscReal         solver = 0;
-
-  for (int l = 0; l < SCENE_LEVELS; l++) {
-    PetscReal error;
-
-    v[l]   = SceneValue(&q[l], name, &error);
-    solver = PetscMax(solver, error);
-  }
-  must(FPQuantitiesFind(&q[0], name, &item));
-  FPBoundGrids(grids, item, v, solver, value, bound);
-}
 
 static void AskLevels(Scene *s, FPQuantities q[], FPRefinement *grids)
 {

@@ -31,13 +31,11 @@ static double OnGrids(const char observable[], const char process[], const char 
   must(FPObservableRead(o, s.config, s.model, s.mesh, PETSC_TRUE));
   must(FPObservableSetScene(o, &scene));
   for (PetscInt l = 0; l < LEVELS; l++) {
-    FPQuantities    q = {0};
-    const PetscInt *cells;
-    PetscInt        dim;
-    PetscReal       own;
+    FPQuantities q = {0};
+    PetscReal    own;
 
     must(FPGeneratorSolve(SceneGrid(&s, l), 2));
-    must(FPGeneratorGetGrid(s.gen, &dim, &cells, &ratio[l]));
+    must(FPGeneratorGetGrid(s.gen, NULL, NULL, &ratio[l]));
     must(FPObservableGenerator(o, s.gen, PETSC_FALSE, &q));
     v[l]   = SceneValue(&q, quantity, &own);
     solver = PetscMax(solver, own);
@@ -364,7 +362,7 @@ static void AddBatch(const double x[], const double y[], const int row[3], const
 #define DRAWS 600
 static void check_draws(FPBatchSharpness *b, const double w[2], double curvature, double square)
 {
-  double at[2 * FP_BLOCK], sum[2] = {0, 0}, spread[2] = {0, 0};
+  double         at[2 * FP_BLOCK], sum[2] = {0, 0}, spread[2] = {0, 0};
   const unsigned key[2] = {77, 5};
   FPMove         move   = {.dim = 2, .key = key};
 

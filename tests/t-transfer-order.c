@@ -116,13 +116,11 @@ static double At(FPGenerator gen, PetscInt n, double z, const PetscReal f[])
 /* Mean time to leave [0.3, 1.4] from 0.71, by collocation on that interval with absorbing walls */
 static double ExitReference(const char degree[])
 {
-  Lab              lab;
-  char             keys[512];
-  PetscInt         n;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal       *time;
-  double           value;
+  Lab        lab;
+  char       keys[512];
+  PetscInt   n;
+  PetscReal *time;
+  double     value;
 
   snprintf(keys, sizeof(keys),
            BALANCED "training_temperature 0.21 mesh_lower 0.3 mesh_upper 1.4 mesh_faces absorbing mesh_refine 1 "
@@ -131,7 +129,7 @@ static double ExitReference(const char degree[])
            degree);
   LabOpen(&lab, "sgd", keys);
   LabSolve(&lab, 1);
-  must(FPGeneratorGetNodes(lab.gen[0], &n, &node, &z, &measure, &volume));
+  must(FPGeneratorGetNodes(lab.gen[0], &n, NULL, NULL, NULL, NULL));
   must(PetscMalloc1(n, &time));
   for (PetscInt k = 0; k < n; k++) time[k] = 1;
   must(FPGeneratorInvert(lab.gen[0], PETSC_TRUE, 0, time, time));
@@ -175,8 +173,7 @@ static void test_cubics(void **state)
   Lab              lab;
   FPGeneratorInfo  info;
   PetscInt         n;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
+  const PetscReal *z;
   PetscReal       *f, *Pf;
 
   (void)state;
@@ -185,7 +182,7 @@ static void test_cubics(void **state)
   must(FPGeneratorGetInfo(lab.gen[0], &info));
   check(info.interpolates && info.most_negative_rate < -1e-6, "most negative rate %g", info.most_negative_rate);
   check(info.worst_row_sum < 1e-13, "row sum %g", info.worst_row_sum);
-  must(FPGeneratorGetNodes(lab.gen[0], &n, &node, &z, &measure, &volume));
+  must(FPGeneratorGetNodes(lab.gen[0], &n, NULL, &z, NULL, NULL));
   must(PetscMalloc2(n, &f, n, &Pf));
   for (PetscInt k = 0; k < n; k++) f[k] = z[k] * z[k] * z[k];
   must(FPGeneratorApply(lab.gen[0], PETSC_TRUE, f, Pf));
@@ -261,11 +258,9 @@ static void test_two_points(void **state)
   double       a[4] = {0}, ac = 0, c = 0, cc = 0, mean;
   const FPBox *box;
 
-  const FPGeneratorOptions *options;
-  FPGeneratorInfo           info;
-  FPMesh                    mesh;
-  PetscInt                  level;
-  Lab                       lab;
+  FPGeneratorInfo info;
+  FPMesh          mesh;
+  Lab             lab;
 
   (void)state;
   WriteRows(file, 2, row);
@@ -287,7 +282,7 @@ static void test_two_points(void **state)
   LabSolve(&lab, 3);
   must(FPGeneratorGetInfo(lab.gen[0], &info));
   check(info.finite, "not known as finitely many maps");
-  must(FPGeneratorGetSetting(lab.gen[0], &mesh, &level, &options));
+  must(FPGeneratorGetSetting(lab.gen[0], &mesh, NULL, NULL));
   must(FPMeshGetBox(mesh, &box));
   check(fabs(box->lower[0] + 0.375) < 1e-12 && fabs(box->upper[0] - 0.9 / 1.1) < 1e-12, "interval [%.15g, %.15g]",
         box->lower[0], box->upper[0]);
@@ -311,10 +306,8 @@ static void test_two_points_deep(void **state)
     char         file[] = "/tmp/dlnfp-rows-XXXXXX", keys[512];
     const FPBox *box;
 
-    const FPGeneratorOptions *options;
-    FPMesh                    mesh;
-    PetscInt                  level;
-    Lab                       lab;
+    FPMesh mesh;
+    Lab    lab;
 
     WriteRows(file, 2, row);
     snprintf(keys, sizeof(keys),
@@ -324,7 +317,7 @@ static void test_two_points_deep(void **state)
              file, k ? 3 : 1);
     LabOpen(&lab, "sgd", keys);
     LabSolve(&lab, 2);
-    must(FPGeneratorGetSetting(lab.gen[0], &mesh, &level, &options));
+    must(FPGeneratorGetSetting(lab.gen[0], &mesh, NULL, NULL));
     must(FPMeshGetBox(mesh, &box));
     check(fabs(box->lower[0] - sqrt(0.35 / 0.8)) < 1e-13 && fabs(box->upper[0] - sqrt(0.9 / 1.1)) < 1e-13,
           "interval [%.15g, %.15g]", box->lower[0], box->upper[0]);
@@ -351,8 +344,7 @@ static void test_lattice(void **state)
   WriteRows(file, 12, row);
   for (int order = 2; order <= 4; order += 2) {
     PetscInt         n;
-    const PetscInt  *node;
-    const PetscReal *z, *measure, *volume;
+    const PetscReal *z;
     PetscReal       *f, *Pf;
     double           worst = 0;
     Lab              lab;
@@ -364,7 +356,7 @@ static void test_lattice(void **state)
              file, order);
     LabOpen(&lab, "sgd", keys);
     LabSolve(&lab, 1);
-    must(FPGeneratorGetNodes(lab.gen[0], &n, &node, &z, &measure, &volume));
+    must(FPGeneratorGetNodes(lab.gen[0], &n, NULL, &z, NULL, NULL));
     must(PetscMalloc2(n, &f, n, &Pf));
     for (PetscInt k = 0; k < n; k++) f[k] = z[k] * z[k] * z[k];
     must(FPGeneratorApply(lab.gen[0], PETSC_TRUE, f, Pf));
@@ -405,8 +397,7 @@ static void test_plane(void **state)
   for (int c = 0; c < 3; c++) {
     char             keys[512];
     PetscInt         n;
-    const PetscInt  *node;
-    const PetscReal *z, *measure, *volume, *pi;
+    const PetscReal *z, *pi;
     PetscReal       *f, *Pf;
     Scene            scene;
 
@@ -417,7 +408,7 @@ static void test_plane(void **state)
              cells[c], cells[c]);
     SceneOpen(&scene, "sgd", "%s", keys);
     must(FPGeneratorSolve(SceneGrid(&scene, 0), 2));
-    must(FPGeneratorGetNodes(scene.gen, &n, &node, &z, &measure, &volume));
+    must(FPGeneratorGetNodes(scene.gen, &n, NULL, &z, NULL, NULL));
     must(FPGeneratorStationary(scene.gen, &pi));
     must(PetscMalloc2(n, &f, n, &Pf));
     for (PetscInt k = 0; k < n; k++) f[k] = z[k] * z[k] * z[n + k];
@@ -435,10 +426,9 @@ static void test_plane(void **state)
             f[k] + eta * Pf[k], exact);
     }
     {
-      PetscInt         count;
-      const PetscReal *rate, *frequency, *residual;
+      const PetscReal *rate;
 
-      must(FPGeneratorGetModes(scene.gen, &count, &rate, &frequency, &residual));
+      must(FPGeneratorGetModes(scene.gen, NULL, &rate, NULL, NULL));
       value[0][c] = rate[1];
     }
     must(PetscFree2(f, Pf));
@@ -474,8 +464,7 @@ static void test_symmetric(void **state)
   char                file[] = "/tmp/dlnfp-rows-XXXXXX";
   FILE               *f;
   PetscInt            n, checked = 0;
-  const PetscInt     *node;
-  const PetscReal    *z, *measure, *volume;
+  const PetscReal    *z;
   PetscReal          *cubic, *P;
   Scene               s;
 
@@ -490,7 +479,7 @@ static void test_symmetric(void **state)
             "mesh_upper=2.8,2.9 mesh_cells=24,24 transfer_order=4",
             file);
   must(FPGeneratorSolve(SceneGrid(&s, 0), 1));
-  must(FPGeneratorGetNodes(s.gen, &n, &node, &z, &measure, &volume));
+  must(FPGeneratorGetNodes(s.gen, &n, NULL, &z, NULL, NULL));
   must(PetscMalloc2(n, &cubic, n, &P));
   for (PetscInt k = 0; k < n; k++) cubic[k] = z[k] * z[k] * z[n + k];
   must(FPGeneratorApply(s.gen, PETSC_TRUE, cubic, P));
@@ -529,8 +518,7 @@ static void test_blocks(void **state)
                                      {0.08699165829719, 2.515280944226},
                                      {0.1736099988449, 2.58191562059},
                                      {0.2598659783371, 2.648710063256}};
-  const PetscReal    *rate, *frequency, *residual;
-  PetscInt            count;
+  const PetscReal    *rate;
   PetscReal           mu[4], gap;
   Scene               s;
 
@@ -547,13 +535,13 @@ static void test_blocks(void **state)
       check(fabs(got - exact[m][k]) < 3e-7, "block %d, rate %d: %.12g, exact %.12g", (int)m, k, got, exact[m][k]);
     }
   }
-  must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+  must(FPGeneratorGetModes(s.gen, NULL, &rate, NULL, NULL));
   gap = rate[1];
   SceneClose(&s);
   SceneOpen(&s, "sgd", CHAIN "model_coordinates=balanced mesh_lower=%.17g mesh_upper=%.17g mesh_cells=160 mesh_map=log",
             sqrt(0.1), sqrt(2.2));
   must(FPGeneratorSolve(SceneGrid(&s, 0), 2));
-  must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+  must(FPGeneratorGetModes(s.gen, NULL, &rate, NULL, NULL));
   check(fabs(rate[1] - gap) < 1e-8, "block 0: %.12g, balanced weights: %.12g", gap, rate[1]);
   SceneClose(&s);
 }
@@ -567,8 +555,7 @@ static void test_blocks_in_plane(void **state)
 
   (void)state;
   for (int k = 0; k < 3; k++) {
-    const PetscReal *rate, *frequency, *residual;
-    PetscInt         count;
+    const PetscReal *rate;
     Scene            s;
 
     SceneOpen(&s, "sgd",
@@ -576,7 +563,7 @@ static void test_blocks_in_plane(void **state)
                     "mesh_cells=28,28",
               0.001 + 0.0005 * k);
     must(FPGeneratorSolve(SceneGrid(&s, 0), 3));
-    must(FPGeneratorGetModes(s.gen, &count, &rate, &frequency, &residual));
+    must(FPGeneratorGetModes(s.gen, NULL, &rate, NULL, NULL));
     for (int m = 0; m < 3; m++) v[m][k] = rate[m + 1];
     SceneClose(&s);
   }

@@ -231,12 +231,12 @@ static PetscErrorCode New(FPGenerator gen, PetscBool backward, const PetscReal i
 PetscErrorCode FPGeneratorEvolveAged(FPGenerator gen, PetscBool backward, const PetscReal initial[], PetscInt count,
                                      const PetscReal ages[], const PetscReal lags[], PetscReal out[], PetscReal error[])
 {
-  PetscReal beta, scale, *since;
+  PetscReal beta, *since;
   PetscBool aged = PETSC_FALSE;
   Ageing    a;
 
   PetscFunctionBegin;
-  PetscCall(FPProcessGetClock(gen->process, &beta, &scale));
+  PetscCall(FPProcessGetClock(gen->process, &beta, NULL));
   PetscCall(PetscMalloc1(count, &since));
   for (PetscInt q = 0; q < count; q++) {
     since[q] = beta < 1 && lags[q] > 0 ? ages[q] : 0; /* the ordinary clock knows no age */

@@ -367,18 +367,18 @@ PetscErrorCode FPGeneratorGetProcess(FPGenerator gen, FPProcess *process)
 PetscErrorCode FPGeneratorGetSetting(FPGenerator gen, FPMesh *mesh, PetscInt *level, const FPGeneratorOptions **options)
 {
   PetscFunctionBegin;
-  *mesh    = gen->mesh;
-  *level   = gen->level;
-  *options = &gen->options;
+  if (mesh) *mesh = gen->mesh;
+  if (level) *level = gen->level;
+  if (options) *options = &gen->options;
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode FPGeneratorGetGrid(FPGenerator gen, PetscInt *dim, const PetscInt **cells, PetscReal *ratio)
 {
   PetscFunctionBegin;
-  *dim   = gen->dim;
-  *cells = gen->cells;
-  *ratio = gen->ratio;
+  if (dim) *dim = gen->dim;
+  if (cells) *cells = gen->cells;
+  if (ratio) *ratio = gen->ratio;
   PetscFunctionReturn(0);
 }
 
@@ -386,11 +386,11 @@ PetscErrorCode FPGeneratorGetNodes(FPGenerator gen, PetscInt *n, const PetscInt 
                                    const PetscReal **measure, const PetscReal **volume)
 {
   PetscFunctionBegin;
-  *n       = gen->n;
-  *node    = gen->node;
-  *z       = gen->z;
-  *measure = gen->measure;
-  *volume  = gen->volume;
+  if (n) *n = gen->n;
+  if (node) *node = gen->node;
+  if (z) *z = gen->z;
+  if (measure) *measure = gen->measure;
+  if (volume) *volume = gen->volume;
   PetscFunctionReturn(0);
 }
 
@@ -404,9 +404,9 @@ PetscErrorCode FPGeneratorGetUnknowns(FPGenerator gen, const PetscInt **unknown)
 PetscErrorCode FPGeneratorGetEdges(FPGenerator gen, PetscInt *n, const FPEdge **edge, const PetscReal **kill)
 {
   PetscFunctionBegin;
-  *n    = gen->edges;
-  *edge = gen->edge;
-  *kill = gen->kill;
+  if (n) *n = gen->edges;
+  if (edge) *edge = gen->edge;
+  if (kill) *kill = gen->kill;
   PetscFunctionReturn(0);
 }
 

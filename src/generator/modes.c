@@ -182,18 +182,18 @@ PetscErrorCode FPGeneratorGetModes(FPGenerator gen, PetscInt *count, const Petsc
                                    const PetscReal **frequency, const PetscReal **residual)
 {
   PetscFunctionBegin;
-  *count     = gen->modes;
-  *rate      = gen->rate;
-  *frequency = gen->frequency;
-  *residual  = gen->residual;
+  if (count) *count = gen->modes;
+  if (rate) *rate = gen->rate;
+  if (frequency) *frequency = gen->frequency;
+  if (residual) *residual = gen->residual;
   PetscFunctionReturn(0);
 }
 
 PetscErrorCode FPGeneratorGetMode(FPGenerator gen, PetscInt k, const PetscReal **right, const PetscReal **left)
 {
   PetscFunctionBegin;
-  *right = gen->right + (size_t)k * gen->n;
-  *left  = gen->left + (size_t)k * gen->n;
+  if (right) *right = gen->right + (size_t)k * gen->n;
+  if (left) *left = gen->left + (size_t)k * gen->n;
   PetscFunctionReturn(0);
 }
 

@@ -211,18 +211,17 @@ static PetscErrorCode AddDefects(const Autocorrelation *s, FPGenerator gen, cons
 static PetscErrorCode AddFunction(const Autocorrelation *s, FPGenerator gen, PetscInt n, const PetscReal f[],
                                   const FPMarkovRange *range, const char name[], FPQuantities *q)
 {
-  const PetscReal *rate, *frequency, *residual;
-  PetscReal       *g, tau = 0, rounding, beta, scale, step;
-  PetscInt         modes;
+  const PetscReal *rate;
+  PetscReal       *g, tau = 0, rounding, beta, step;
   FPGeneratorInfo  info;
   FPProcess        process;
   Course           c;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPGeneratorGetModes(gen, &modes, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetModes(gen, NULL, &rate, NULL, NULL));
   PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPProcessGetClock(process, &beta, &scale));
+  PetscCall(FPProcessGetClock(process, &beta, NULL));
   PetscCall(CourseCreate(s, gen, n, f, (PetscBool)(range != NULL), (PetscBool)(beta < 1), &c));
   for (PetscInt t = 0; t < s->course.times.n; t++)
     PetscCall(FPQuantitiesAdd(q, Covariance(&c, t) / c.variance, c.solver[t] * c.size / c.variance + 1e-13, "1",
@@ -246,19 +245,17 @@ static PetscErrorCode AddFunction(const Autocorrelation *s, FPGenerator gen, Pet
 static PetscErrorCode Generator_Autocorrelation(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
 {
   Autocorrelation *s = (Autocorrelation *)obs->data;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *pi, *kill;
-  const FPEdge    *edge;
+  const PetscReal *z, *pi, *kill;
   PetscReal       *F, *w, killed = 0;
-  PetscInt         n, edges;
+  PetscInt         n;
   FPProcess        process;
   const char      *process_name;
 
   PetscFunctionBegin;
   PetscCall(SetUp(obs));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   PetscCall(FPGeneratorStationary(gen, &pi));
-  PetscCall(FPGeneratorGetEdges(gen, &edges, &edge, &kill));
+  PetscCall(FPGeneratorGetEdges(gen, NULL, NULL, &kill));
   for (PetscInt k = 0; k < n; k++) killed += kill[k];
   if (killed > 0) {
     PetscCall(FPGeneratorGetProcess(gen, &process));
@@ -456,13 +453,13 @@ static PetscErrorCode Begin_Autocorrelation(FPObservable obs, FPProcess process,
 {
   Autocorrelation *s = (Autocorrelation *)obs->data;
   FPTraining       training;
-  PetscReal        last, beta, scale;
+  PetscReal        last, beta;
   PetscInt         room;
 
   PetscFunctionBegin;
   PetscCall(SetUp(obs));
   PetscCall(FPProcessGetTraining(process, &training));
-  PetscCall(FPProcessGetClock(process, &beta, &scale));
+  PetscCall(FPProcessGetClock(process, &beta, NULL));
   s->turn               = 0;
   s->fractional         = (PetscBool)(beta < 1);
   last                  = (s->marked ? 2 : 1) * s->course.t[s->course.times.n - 1];

@@ -98,17 +98,16 @@ static PetscErrorCode AddCell(const FPBins *bins, PetscInt node, const PetscInt 
 
 PetscErrorCode FPBinsShares(const FPBins *bins, FPGenerator gen, PetscInt **first, PetscInt **bin, PetscReal **share)
 {
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *center[3], *width[3];
-  PetscInt         dim, n;
-  FPGeneratorInfo  info;
-  Shares           s = {0};
+  const PetscInt *cells, *node;
+  PetscReal      *center[3], *width[3];
+  PetscInt        dim, n;
+  FPGeneratorInfo info;
+  Shares          s = {0};
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, NULL, NULL, NULL));
   for (PetscInt a = 0; a < dim; a++) {
     PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
     PetscCall(FPGeneratorAxis(gen, a, center[a], width[a]));
@@ -132,13 +131,11 @@ PetscErrorCode FPBinsShares(const FPBins *bins, FPGenerator gen, PetscInt **firs
 PetscErrorCode FPBinsAggregate(const FPBins *bins, FPGenerator gen, PetscInt components, const PetscReal field[],
                                PetscReal binned[])
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  PetscInt         n, *first, *bin;
-  PetscReal       *share;
+  PetscInt   n, *first, *bin;
+  PetscReal *share;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(FPBinsShares(bins, gen, &first, &bin, &share));
   PetscCall(PetscArrayzero(binned, components * bins->total));
   for (PetscInt k = 0; k < n; k++)

@@ -118,22 +118,21 @@ static PetscBool StartsOnLine(const FPCourse *course, PetscInt dim, PetscInt n, 
 
 PetscErrorCode FPCourseLaw(const FPCourse *course, FPGenerator gen, PetscReal law[], PetscReal *missing)
 {
-  const PetscInt           *cells, *node;
-  const PetscReal          *z, *measure, *volume;
-  const FPGeneratorOptions *options;
-  const FPBox              *box;
-  PetscReal                 ratio, *share[3], sum = 0;
-  PetscInt                  dim, n, level;
-  FPMesh                    mesh;
-  FPGeneratorInfo           info;
-  PetscBool                 on_line;
+  const PetscInt  *cells, *node;
+  const PetscReal *z;
+  const FPBox     *box;
+  PetscReal       *share[3], sum = 0;
+  PetscInt         dim, n;
+  FPMesh           mesh;
+  FPGeneratorInfo  info;
+  PetscBool        on_line;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, NULL, NULL));
   PetscCall(FPMeshGetBox(mesh, &box));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, NULL, NULL));
   on_line = (PetscBool)(info.along >= 0 && StartsOnLine(course, dim, n, z, info.along));
   for (PetscInt a = 0; a < dim; a++) {
     PetscCall(PetscCalloc1(cells[a], &share[a]));
@@ -163,8 +162,6 @@ PetscErrorCode FPCourseMover(FPGenerator gen, FPGenerator *mover)
   const FPGeneratorOptions *same;
   FPGeneratorOptions        options;
   FPGeneratorInfo           info[2];
-  const PetscInt           *cells;
-  PetscReal                 ratio;
   FPProcess                 process;
   FPMesh                    mesh;
   PetscInt                  level, dim;
@@ -177,7 +174,7 @@ PetscErrorCode FPCourseMover(FPGenerator gen, FPGenerator *mover)
   PetscCall(FPProcessHasPotential(process, &potential));
   PetscCall(FPGeneratorGetStep(gen, &step));
   if (step > 0) PetscFunctionReturn(0);
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
   PetscCall(FPGeneratorGetInfo(gen, &info[0]));
   if (!potential && dim > 1 && !info[0].degenerate) PetscFunctionReturn(0);
   PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &same));

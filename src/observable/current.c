@@ -13,13 +13,12 @@
 static PetscErrorCode CurrentOfUnknowns(FPGenerator gen, const PetscReal J[], PetscReal out[])
 {
   const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio;
+  const PetscReal *volume;
   PetscInt         dim, n, lattice = 1;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, NULL, NULL, &volume));
   for (PetscInt a = 0; a < dim; a++) lattice *= cells[a];
   for (PetscInt a = 0; a < dim; a++)
     for (PetscInt k = 0; k < n; k++) out[a * n + k] = J[a * lattice + node[k]] * volume[k];
@@ -28,15 +27,13 @@ static PetscErrorCode CurrentOfUnknowns(FPGenerator gen, const PetscReal J[], Pe
 
 static PetscErrorCode AddRotation(FPGenerator gen, const PetscReal Jv[], FPQuantities *q)
 {
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
+  const PetscReal *z;
   const PetscInt   first = q->n;
-  PetscReal        ratio;
   PetscInt         dim, n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   for (PetscInt i = 0; i < dim; i++)
     for (PetscInt j = i + 1; j < dim; j++) {
       PetscReal sum = 0;
@@ -53,11 +50,9 @@ static PetscErrorCode PatternOf(FPCurrent *c, FPGenerator gen, const char name[]
                                 PetscBool *own)
 {
   const PetscInt *cells;
-  PetscReal       ratio;
-  PetscInt        dim;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(gen, NULL, &cells, NULL));
   if (!c->pattern[0] && !reversible) PetscCall(PetscStrncpy(c->pattern, name, sizeof(c->pattern)));
   *own   = (PetscBool)(c->pattern[0] && !strcmp(c->pattern, name));
   *level = -1;
@@ -104,14 +99,13 @@ static PetscErrorCode AddBinned(FPObservable obs, FPGenerator gen, const PetscRe
 {
   const FPBins    *bins = &obs->scene.bins;
   const PetscInt   d    = bins->dim;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
+  const PetscReal *z;
   FPProcess        process;
   PetscReal       *D, *p, *Dp, sigma;
   PetscInt         n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(PetscMalloc3(d * d * n, &D, bins->total, &p, d * d * bins->total, &Dp));
   FPProcessDiffusion(process, (int)n, z, D);
@@ -183,13 +177,12 @@ static PetscErrorCode WriteFields(FPObservable obs, FPGenerator gen, const Petsc
                                   const PetscReal curl[])
 {
   const PetscInt *cells;
-  PetscReal       ratio;
   PetscInt        dim, shape[3], corners[3], lattice = 1;
   FPProcess       process;
   const char     *name;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetName(process, &name));
   for (PetscInt a = 0; a < dim; a++) {
@@ -303,9 +296,9 @@ static PetscErrorCode AddChecks(FPObservable obs, FPGenerator gen, const FPCurre
 
 static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
 {
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume, *pi;
-  PetscReal        ratio, *J, *psi, *curl, *Jv, *Jb;
+  const PetscInt  *cells;
+  const PetscReal *pi;
+  PetscReal       *J, *psi, *curl, *Jv, *Jb;
   PetscInt         dim, n, lattice = 1, corners = 1, first = q->n;
   FPCurrentNumbers numbers;
   FPProcess        process;
@@ -318,8 +311,8 @@ static PetscErrorCode Generator_Current(FPObservable obs, FPGenerator gen, Petsc
   if (!has) PetscFunctionReturn(0);
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetStable(process, &stable));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(FPGeneratorStationary(gen, &pi));
   for (PetscInt a = 0; a < dim; a++) {
     lattice *= cells[a];

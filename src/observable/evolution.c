@@ -203,15 +203,14 @@ static PetscErrorCode AddBinned(const Evolution *s, PetscInt k, const PetscReal 
 static PetscErrorCode AddEntropies(const Evolution *s, FPGenerator gen, PetscInt k, const PetscReal p[], PetscReal V,
                                    PetscReal error, FPQuantities *q)
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *pi;
+  const PetscReal *measure, *pi;
   const PetscInt   first = q->n;
   const char      *t     = s->course.times.value[k];
   PetscReal        kl    = 0, S;
   PetscInt         n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, &measure, NULL));
   PetscCall(FPGeneratorStationary(gen, &pi));
   S = Entropy(n, p, measure);
   for (PetscInt l = 0; l < n; l++)
@@ -287,13 +286,13 @@ static PetscErrorCode AddReasons(FPObservable obs, const char engine[], PetscBoo
 
 static PetscErrorCode AddAllTimes(const Evolution *s, FPGenerator gen, const PetscReal law[], FPQuantities *q)
 {
-  const PetscInt  *node, times = s->course.times.n;
-  const PetscReal *z, *measure, *volume;
+  const PetscInt   times = s->course.times.n;
+  const PetscReal *z;
   PetscReal       *p, *error, *F, *w;
   PetscInt         n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   PetscCall(PetscMalloc4((size_t)times * n, &p, times, &error, (size_t)s->rows * n, &F, (size_t)s->weights * n, &w));
   PetscCall(FPCourseEvolve(&s->course, gen, law, p, error));
   Functions(s, (int)n, z, w, F);
@@ -304,21 +303,19 @@ static PetscErrorCode AddAllTimes(const Evolution *s, FPGenerator gen, const Pet
 
 static PetscErrorCode Generator_Evolution(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
 {
-  Evolution       *s = (Evolution *)obs->data;
-  FPGeneratorInfo  info;
-  FPProcess        process;
-  const char      *name;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal       *law, missing;
-  PetscInt         n;
+  Evolution      *s = (Evolution *)obs->data;
+  FPGeneratorInfo info;
+  FPProcess       process;
+  const char     *name;
+  PetscReal      *law, missing;
+  PetscInt        n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetName(process, &name));
   PetscCall(SetUp(obs, process));
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(PetscMalloc1(n, &law));
   PetscCall(FPCourseLaw(&s->course, gen, law, &missing));
   if (missing < FP_COURSE_MISSING) {

@@ -255,12 +255,11 @@ static PetscErrorCode CheckCells(const FPExit *e, FPConfig config, FPMesh mesh)
 
 static PetscErrorCode Read_Exit(FPObservable obs, FPConfig config, FPModel model, FPMesh mesh, PetscBool wanted)
 {
-  FPExit  *e = (FPExit *)obs->data;
-  PetscInt inputs, targets;
+  FPExit *e = (FPExit *)obs->data;
 
   PetscFunctionBegin;
   e->model = model;
-  PetscCall(FPModelGetSizes(model, &e->dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(model, &e->dim, NULL, NULL));
   PetscCall(ReadTimes(e));
   PetscCall(FPRegionCreate(config, "exit", PETSC_FALSE, model, &e->region));
   PetscCall(FPRegionCreate(config, "exit", PETSC_TRUE, model, &e->second));

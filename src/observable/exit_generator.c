@@ -35,14 +35,12 @@ static void Remember(FPExit *e, FPProcess process, const PetscReal rate[], Petsc
 static PetscErrorCode AddTimes(FPGenerator killed, const FPExitStencil *s, const FPExitSlowMode *slow,
                                PetscBool infinite, PetscReal T[], PetscReal *start, FPQuantities *q)
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  FPGeneratorInfo  info;
-  PetscReal       *one, mean, square, rounding, step, residual;
-  PetscInt         n;
+  FPGeneratorInfo info;
+  PetscReal      *one, mean, square, rounding, step, residual;
+  PetscInt        n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(killed, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(killed, &n, NULL, NULL, NULL, NULL));
   PetscCall(FPGeneratorGetInfo(killed, &info));
   PetscCall(PetscMalloc1(n, &one));
   for (PetscInt k = 0; k < n; k++) one[k] = 1;
@@ -68,14 +66,14 @@ static PetscErrorCode AddTimes(FPGenerator killed, const FPExitStencil *s, const
 static PetscErrorCode AddRates(FPExit *e, FPProcess process, FPMesh mesh, FPGenerator killed, PetscBool *rare,
                                FPQuantities *q)
 {
-  const PetscReal   *rate, *frequency, *residual;
+  const PetscReal   *rate, *residual;
   const FPExitLimit *limit;
   FPGeneratorInfo    info;
   PetscReal          rounding;
   PetscInt           count;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetModes(killed, &count, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetModes(killed, &count, &rate, NULL, &residual));
   PetscCall(FPGeneratorGetInfo(killed, &info));
   rounding = 4 * PETSC_MACHINE_EPSILON * info.largest_rate;
   PetscCall(FPQuantitiesAdd(q, rate[0], PetscMax(residual[0], rounding), "1/time", "rate"));
@@ -90,13 +88,12 @@ static PetscErrorCode AddRates(FPExit *e, FPProcess process, FPMesh mesh, FPGene
 static PetscErrorCode TooRare(FPObservable obs, FPProcess process, FPGenerator killed, PetscBool finest,
                               PetscBool *rare)
 {
-  const PetscReal *rate, *frequency, *residual;
+  const PetscReal *rate;
   const char      *name;
   FPGeneratorInfo  info;
-  PetscInt         count;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetModes(killed, &count, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetModes(killed, NULL, &rate, NULL, NULL));
   PetscCall(FPGeneratorGetInfo(killed, &info));
   *rare = (PetscBool)(rate[0] < RAREST * info.largest_rate);
   if (!*rare || !finest || !obs->scene.results) PetscFunctionReturn(0);
@@ -138,20 +135,19 @@ static PetscErrorCode CreateMover(const FPExit *e, FPGenerator killed, FPGenerat
 static PetscErrorCode FindSlowMode(FPGenerator killed, FPGenerator mover, PetscBool rare, const FPExitStencil *s,
                                    FPExitSlowMode *slow)
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *rate, *frequency, *residual, *right, *left;
+  const PetscReal *rate, *right, *left;
   PetscReal        mass = 0, product = 0;
-  PetscInt         n, count;
+  PetscInt         n;
 
   PetscFunctionBegin;
   *slow = (FPExitSlowMode){.weight = 0, .rate = 1, .better = 1};
   if (killed == mover || !rare) PetscFunctionReturn(0);
-  PetscCall(FPGeneratorGetModes(killed, &count, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetModes(killed, NULL, &rate, NULL, NULL));
   slow->better = rate[0];
   PetscCall(FPGeneratorSolve(mover, 1));
-  PetscCall(FPGeneratorGetModes(mover, &count, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetModes(mover, NULL, &rate, NULL, NULL));
   slow->rate = rate[0];
-  PetscCall(FPGeneratorGetNodes(mover, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(mover, &n, NULL, NULL, NULL, NULL));
   PetscCall(FPGeneratorGetMode(mover, 0, &right, &left));
   for (PetscInt k = 0; k < n; k++) {
     mass += left[k];
@@ -191,21 +187,19 @@ typedef struct {
 
 static PetscErrorCode LookAround(const FPExit *e, FPGenerator killed, const FPStable *stable, Boundary *boundary)
 {
-  const PetscInt           *cells;
-  const FPBox              *box;
-  PetscReal                 ratio;
-  PetscInt                  dim, level;
-  FPMesh                    mesh;
-  FPProcess                 process;
-  const FPGeneratorOptions *options;
-  PetscReal                 normal[3][2] = {{0}}, h[3], nearest[3] = {1, 1, 1};
+  const PetscInt *cells;
+  const FPBox    *box;
+  PetscInt        dim;
+  FPMesh          mesh;
+  FPProcess       process;
+  PetscReal       normal[3][2] = {{0}}, h[3], nearest[3] = {1, 1, 1};
 
   PetscFunctionBegin;
   *boundary = (Boundary){0};
   PetscCall(FPGeneratorGetProcess(killed, &process));
-  PetscCall(FPGeneratorGetSetting(killed, &mesh, &level, &options));
+  PetscCall(FPGeneratorGetSetting(killed, &mesh, NULL, NULL));
   PetscCall(FPMeshGetBox(mesh, &box));
-  PetscCall(FPGeneratorGetGrid(killed, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(killed, &dim, &cells, NULL));
   for (PetscInt a = 0; a < dim; a++) h[a] = (box->upper[a] - box->lower[a]) / cells[a];
   for (PetscInt c = 0; c < 2 * dim; c++) {
     const PetscInt a = c / 2;
@@ -270,28 +264,26 @@ static PetscErrorCode AddFractions(const FPExit *e, FPGenerator killed, const FP
 static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator killed, FPGenerator mover,
                                  PetscBool finest, FPQuantities *q)
 {
-  FPExit                   *e = (FPExit *)obs->data;
-  const FPGeneratorOptions *options;
-  const PetscInt           *node;
-  const PetscReal          *z, *measure, *volume, *law;
-  FPProcess                 process;
-  FPMesh                    mesh;
-  FPExitStencil             s;
-  FPExitSlowMode            slow;
-  FPStable                  stable;
-  PetscReal                *T, mean = 0, beta, scale;
-  PetscInt                  level, n, first = q->n;
-  PetscBool                 rare = PETSC_FALSE;
+  FPExit          *e = (FPExit *)obs->data;
+  const PetscReal *law;
+  FPProcess        process;
+  FPMesh           mesh;
+  FPExitStencil    s;
+  FPExitSlowMode   slow;
+  FPStable         stable;
+  PetscReal       *T, mean  = 0, beta;
+  PetscInt         n, first = q->n;
+  PetscBool        rare = PETSC_FALSE;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
-  PetscCall(FPGeneratorGetNodes(mover, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, NULL, NULL));
+  PetscCall(FPGeneratorGetNodes(mover, &n, NULL, NULL, NULL, NULL));
   PetscCall(PetscMalloc1(n, &T));
   PetscCall(AddRates(e, process, mesh, killed, &rare, q));
   PetscCall(FPExitBuildStencil(e, mover, mesh, &s));
   PetscCall(FindSlowMode(killed, mover, rare, &s, &slow));
-  PetscCall(FPProcessGetClock(process, &beta, &scale));
+  PetscCall(FPProcessGetClock(process, &beta, NULL));
   PetscCall(FPProcessGetStable(process, &stable));
   PetscCall(AddTimes(mover, &s, &slow, (PetscBool)(beta < 1), T, &mean, q));
   PetscCall(FPExitAddSurvival(e, mover, &s, &slow, mean, q));

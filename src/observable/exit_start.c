@@ -49,12 +49,12 @@ static PetscBool TryStencil(PetscInt dim, const PetscInt cells[], const PetscRea
 PetscErrorCode FPExitBuildStencil(const FPExit *e, FPGenerator gen, FPMesh mesh, FPExitStencil *s)
 {
   const PetscInt *cells, *unknown, order[] = {0, 1, -1, 2, -2};
-  PetscReal       ratio, xi[3];
+  PetscReal       xi[3];
   PetscInt        dim, tries = 1;
   PetscBool       found = PETSC_FALSE;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
   PetscCall(FPGeneratorGetUnknowns(gen, &unknown));
   for (PetscInt a = 0; a < dim; a++) {
     FPMeshUnmap(mesh, a, e->z[a], &xi[a]);
@@ -76,13 +76,11 @@ PetscErrorCode FPExitBuildStencil(const FPExit *e, FPGenerator gen, FPMesh mesh,
    off there, by the maximum principle. */
 PetscErrorCode FPExitSolve(FPGenerator killed, const PetscReal rhs[], PetscReal x[], PetscReal *residual)
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal       *rest;
-  PetscInt         n;
+  PetscReal *rest;
+  PetscInt   n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(killed, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(killed, &n, NULL, NULL, NULL, NULL));
   PetscCall(FPGeneratorInvert(killed, PETSC_TRUE, 0, rhs, x));
   PetscCall(PetscMalloc1(n, &rest));
   PetscCall(FPGeneratorApply(killed, PETSC_TRUE, x, rest));

@@ -61,13 +61,11 @@ static PetscReal Relaxation(FPGenerator gen, PetscReal rate, PetscReal t)
 static PetscErrorCode SurvivalAt(FPGenerator gen, const FPExitStencil *s, const FPExitSlowMode *slow, PetscInt count,
                                  const PetscReal times[], PetscReal survival[], PetscReal error[])
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal       *one, *out;
-  PetscInt         n;
+  PetscReal *one, *out;
+  PetscInt   n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(PetscMalloc2(n, &one, (size_t)n * (size_t)count, &out));
   for (PetscInt k = 0; k < n; k++) one[k] = 1;
   PetscCall(FPGeneratorEvolve(gen, PETSC_TRUE, one, count, times, out, error));

@@ -36,15 +36,14 @@ static PetscReal NegativeShare(const FPExit *e, PetscInt dim, const PetscInt cel
 PetscErrorCode FPExitAddNegative(const FPExit *e, FPGenerator gen, const FPExitStencil *s, FPQuantities *q)
 {
   const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume, *kill;
-  const FPEdge    *edge;
-  PetscReal        ratio, *source, *spent, *center[3], *width[3], out = 0, negative = 0;
-  PetscInt         dim, n, edges;
+  const PetscReal *kill;
+  PetscReal       *source, *spent, *center[3], *width[3], out = 0, negative = 0;
+  PetscInt         dim, n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(FPGeneratorGetEdges(gen, &edges, &edge, &kill));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, NULL, NULL, NULL));
+  PetscCall(FPGeneratorGetEdges(gen, NULL, NULL, &kill));
   PetscCall(PetscCalloc2(n, &source, n, &spent));
   for (PetscInt a = 0; a < dim; a++) {
     PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
@@ -67,15 +66,13 @@ PetscErrorCode FPExitAddNegative(const FPExit *e, FPGenerator gen, const FPExitS
 PetscErrorCode FPExitAddLanding(const FPExit *e, FPGenerator gen, const FPExitStencil *s, PetscReal mean,
                                 FPQuantities *q)
 {
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *rate, *above, residual;
-  PetscInt         dim, n;
-  PetscBool        has;
+  PetscReal *rate, *above, residual;
+  PetscInt   dim, n;
+  PetscBool  has;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(PetscMalloc2(n, &rate, n, &above));
   for (PetscInt a = 0; a < dim; a++) {
     PetscCall(FPGeneratorKillsAbove(gen, a, e->z[a], rate, &has));
@@ -93,7 +90,7 @@ static PetscErrorCode FarRates(const FPExit *e, FPGenerator gen, FPGenerator kil
                                PetscReal distance, PetscReal rate[])
 {
   const PetscInt  *node, *own, *cells;
-  const PetscReal *z, *x, *measure, *volume;
+  const PetscReal *z, *x, *volume;
   PetscReal       *inside, *product, *lattice, *sigma, ratio, h, beyond[2] = {0, 0};
   FPProcess        process;
   FPStable         stable;
@@ -104,8 +101,8 @@ static PetscErrorCode FarRates(const FPExit *e, FPGenerator gen, FPGenerator kil
   PetscCall(FPProcessGetStable(process, &stable));
   PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
   for (PetscInt a = 0; a < dim; a++) total *= cells[a];
-  PetscCall(FPGeneratorGetNodes(killed, &m, &own, &x, &measure, &volume));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(killed, &m, &own, &x, NULL, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, NULL, &volume));
   PetscCall(PetscMalloc4(n, &inside, n, &product, total, &lattice, m, &sigma));
   h = PetscPowReal(volume[0], 1.0 / dim);
   FPExitDistance(e->region, walls, (int)n, z, inside);
@@ -133,18 +130,16 @@ static PetscErrorCode FarRates(const FPExit *e, FPGenerator gen, FPGenerator kil
 PetscErrorCode FPExitAddOvershoots(FPObservable obs, FPGenerator gen, FPGenerator killed, const FPExitStencil *s,
                                    PetscReal mean, FPQuantities *q)
 {
-  const FPExit    *e = (const FPExit *)obs->data;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  const FPBox     *walls;
-  FPProcess        process;
-  PetscReal       *rate, *share, residual;
-  PetscInt         n;
+  const FPExit *e = (const FPExit *)obs->data;
+  const FPBox  *walls;
+  FPProcess     process;
+  PetscReal    *rate, *share, residual;
+  PetscInt      n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPExitWalls(process, obs->scene.mesh, &walls));
-  PetscCall(FPGeneratorGetNodes(killed, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(killed, &n, NULL, NULL, NULL, NULL));
   PetscCall(PetscMalloc2(n, &rate, n, &share));
   for (PetscInt k = 0; k < e->overshoot.n && (e->dim == 1 || !walls); k++) {
     PetscCall(FarRates(e, gen, killed, walls, e->overshoot.value[k], rate));
@@ -165,25 +160,24 @@ PetscErrorCode FPExitAddCommittor(const FPExit *e, FPGenerator gen, FPGenerator 
   FPRegion                  region;
   FPMesh                    mesh;
   FPExitStencil             s;
-  const FPEdge             *edge;
-  const PetscReal          *z, *measure, *volume, *kill, *alone;
+  const PetscReal          *kill, *alone;
   const PetscInt           *node, *cells;
-  PetscReal                *first, *second, *committor, ratio, residual;
-  PetscInt                  n, m, edges, level, dim, lattice = 1;
+  PetscReal                *first, *second, *committor, residual;
+  PetscInt                  n, m, level, dim, lattice = 1;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
   for (PetscInt a = 0; a < dim; a++) lattice *= cells[a];
   PetscCall(FPRegionCreateDifference(e->region, e->second, &region));
   PetscCall(FPGeneratorCreateKilled(process, mesh, level, options, e->z, region, &between));
   PetscCall(PetscCalloc1(lattice, &first));
-  PetscCall(FPGeneratorGetNodes(killed, &m, &node, &z, &measure, &volume));
-  PetscCall(FPGeneratorGetEdges(killed, &edges, &edge, &alone));
+  PetscCall(FPGeneratorGetNodes(killed, &m, &node, NULL, NULL, NULL));
+  PetscCall(FPGeneratorGetEdges(killed, NULL, NULL, &alone));
   for (PetscInt k = 0; k < m; k++) first[node[k]] = alone[k];
-  PetscCall(FPGeneratorGetNodes(between, &n, &node, &z, &measure, &volume));
-  PetscCall(FPGeneratorGetEdges(between, &edges, &edge, &kill));
+  PetscCall(FPGeneratorGetNodes(between, &n, &node, NULL, NULL, NULL));
+  PetscCall(FPGeneratorGetEdges(between, NULL, NULL, &kill));
   PetscCall(PetscMalloc2(n, &second, n, &committor));
   for (PetscInt k = 0; k < n; k++) second[k] = PetscMax(0, kill[k] - first[node[k]]);
   PetscCall(FPExitSolve(between, second, committor, &residual));

@@ -5,8 +5,8 @@ PetscErrorCode FPFieldOfCells(FPObservable obs, FPGenerator gen, const char name
                               PetscBool per_volume, const char long_name[], const char unit[])
 {
   const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *field;
+  const PetscReal *volume;
+  PetscReal       *field;
   PetscInt         dim, n, shape[3], total = 1;
   const char      *process_name;
   FPProcess        process;
@@ -14,8 +14,8 @@ PetscErrorCode FPFieldOfCells(FPObservable obs, FPGenerator gen, const char name
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetName(process, &process_name));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, NULL, NULL, &volume));
   for (PetscInt a = 0; a < dim; a++) {
     total *= cells[a];
     shape[dim - 1 - a] = cells[a];

@@ -18,16 +18,14 @@ typedef struct {
 
 static PetscErrorCode TableCreate(FPGenerator gen, Table *t)
 {
-  const FPGeneratorOptions *options;
-  const PetscInt           *node;
-  const PetscReal          *z, *measure, *volume, *pi;
-  PetscReal                 ratio;
-  PetscInt                  level, n, lattice = 1;
+  const PetscInt  *node;
+  const PetscReal *volume, *pi;
+  PetscInt         n, lattice = 1;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetSetting(gen, &t->mesh, &level, &options));
-  PetscCall(FPGeneratorGetGrid(gen, &t->dim, &t->cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetSetting(gen, &t->mesh, NULL, NULL));
+  PetscCall(FPGeneratorGetGrid(gen, &t->dim, &t->cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, NULL, NULL, &volume));
   PetscCall(FPGeneratorStationary(gen, &pi));
   for (PetscInt a = 0; a < t->dim; a++) lattice *= t->cells[a];
   PetscCall(PetscMalloc1(lattice, &t->log));
@@ -107,14 +105,13 @@ static PetscErrorCode AddConditional(const FPFlat *f, const Table *t, PetscReal 
 /* Moments of the law of the chain along the subspace; x of its node k. */
 static PetscErrorCode AddLaw(const FPFlat *f, FPGenerator along, FPQuantities *q)
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *pi;
+  const PetscReal *z, *pi;
   PetscReal        m[FP_FLAT_MOST + FP_FLAT_MOST * (FP_FLAT_MOST + 1) / 2 + 1] = {0};
   FPGeneratorInfo  info;
   PetscInt         n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(along, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(along, &n, NULL, &z, NULL, NULL));
   PetscCall(FPGeneratorGetInfo(along, &info));
   PetscCall(FPGeneratorStationary(along, &pi));
   for (PetscInt k = 0; k < n; k++) {
@@ -145,15 +142,13 @@ static PetscInt CountBelow(PetscInt n, const PetscReal diagonal[], const PetscRe
    that law is nothing, such as the one of a flat top far above the minima. */
 static PetscErrorCode LineGap(FPGenerator along, PetscReal *gap)
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *kill;
-  const FPEdge    *edge;
-  PetscReal       *diagonal, *square, low = 0, high = 0;
-  PetscInt         n, edges;
+  const FPEdge *edge;
+  PetscReal    *diagonal, *square, low = 0, high = 0;
+  PetscInt      n, edges;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(along, &n, &node, &z, &measure, &volume));
-  PetscCall(FPGeneratorGetEdges(along, &edges, &edge, &kill));
+  PetscCall(FPGeneratorGetNodes(along, &n, NULL, NULL, NULL, NULL));
+  PetscCall(FPGeneratorGetEdges(along, &edges, &edge, NULL));
   PetscCall(PetscCalloc2(n, &diagonal, n, &square));
   for (PetscInt s = 0; s < edges; s++) {
     PetscCheck(PetscAbsInt(edge[s].i - edge[s].j) == 1, PETSC_COMM_SELF, PETSC_ERR_PLIB,
@@ -178,13 +173,12 @@ static PetscErrorCode LineGap(FPGenerator along, PetscReal *gap)
 
 static PetscErrorCode AddGap(const FPFlat *f, FPGenerator along, FPQuantities *q)
 {
-  const PetscReal *rate, *frequency, *residual;
+  const PetscReal *rate, *residual;
   FPGeneratorInfo  info;
-  PetscInt         modes;
   PetscReal        gap, error;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetModes(along, &modes, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetModes(along, NULL, &rate, NULL, &residual));
   PetscCall(FPGeneratorGetInfo(along, &info));
   gap   = rate[1] - rate[0];
   error = residual[0] + residual[1];
@@ -210,11 +204,9 @@ static PetscErrorCode AddTimes(FPObservable obs, FPGenerator along, PetscBool fi
   FPObservable             mixing;
   FPQuantities             answers = {0};
   const PetscInt          *cells;
-  PetscReal                ratio;
-  PetscInt                 dim;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(along, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(along, NULL, &cells, NULL));
   PetscCall(FPMeshGetBox(scene.mesh, &box));
   PetscCall(FPBinsCreate(box, &scene.bins));
   PetscCall(FPObservableCreate(f->config, "mixing", &mixing));
@@ -245,13 +237,12 @@ static PetscErrorCode AddTimes(FPObservable obs, FPGenerator along, PetscBool fi
 static PetscErrorCode WriteLine(FPObservable obs, const Table *t, FPGenerator along, const char name[])
 {
   const FPFlat    *f = (const FPFlat *)obs->data;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *pi;
+  const PetscReal *z, *volume, *pi;
   PetscReal       *field, mass = 0;
   PetscInt         n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(along, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(along, &n, NULL, &z, NULL, &volume));
   PetscCall(FPGeneratorStationary(along, &pi));
   PetscCall(PetscMalloc1(3 * n, &field));
   for (PetscInt k = 0; k < n; k++) {
@@ -297,7 +288,6 @@ PetscErrorCode FPFlatGenerator(FPObservable obs, FPGenerator gen, PetscBool fine
   FPGeneratorInfo           info;
   FPProcess                 process, section;
   FPGenerator               along;
-  FPMesh                    mesh;
   PetscInt                  level;
   const char               *name;
 
@@ -312,7 +302,7 @@ PetscErrorCode FPFlatGenerator(FPObservable obs, FPGenerator gen, PetscBool fine
                                    f->reason[0] ? f->reason : "D is rank-deficient: the law has no density"));
     PetscFunctionReturn(0);
   }
-  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  PetscCall(FPGeneratorGetSetting(gen, NULL, &level, &options));
   PetscCall(FPProcessCreateSection(process, f->along, f->z, f->basis, &section));
   PetscCall(FPGeneratorCreate(section, f->mesh, level, options, NULL, &along));
   PetscCall(FPGeneratorSolve(along, 1));

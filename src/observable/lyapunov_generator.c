@@ -199,14 +199,13 @@ static PetscErrorCode LiftCreate(FPProcess process, FPGenerator gen, const FPBox
                                  Lift *s)
 {
   const PetscInt   all = (degree + 1) * (degree + 2) / 2, lower = (degree - LOWER + 1) * (degree - LOWER + 2) / 2;
-  const PetscInt  *node;
-  const PetscReal *measure, *volume, *pi;
+  const PetscReal *volume, *pi;
   double           most = 0, total = 0;
 
   PetscFunctionBegin;
   s->gen = gen;
   PetscCall(FPGeneratorStationary(gen, &pi));
-  PetscCall(FPGeneratorGetNodes(gen, &s->n, &node, &s->z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &s->n, NULL, &s->z, NULL, &volume));
   PetscCall(PetscMalloc6(s->n, &s->pi, all * s->n, &s->phi, all * s->n, &s->gradient[0], all * s->n, &s->gradient[1],
                          s->n, &s->angle, 2 * s->n, &s->cross));
   for (PetscInt k = 0; k < s->n; k++) most = PetscMax(most, pi[k] / volume[k]);
@@ -313,12 +312,12 @@ static PetscErrorCode TwoDimensions(FPProcess process, FPGenerator gen, const FP
 {
   Lift            s = {0};
   FPDirections    d = {0};
-  PetscInt        dim, degree;
+  PetscInt        degree;
   const PetscInt *cells;
   PetscReal       ratio, e, v[2] = {0, 0}, low = 0;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(gen, NULL, &cells, &ratio));
   Resolution(cells, ratio, &degree, &d.modes);
   PetscCall(LiftCreate(process, gen, box, degree, t, &s));
   PetscCall(SetDirections(&s, &d));
@@ -341,12 +340,9 @@ static PetscErrorCode TwoDimensions(FPProcess process, FPGenerator gen, const FP
    one dimension where the scale is constant. */
 static PetscErrorCode RefuseJumps(FPGenerator gen, const char **reason)
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
+  const PetscReal *z;
   PetscReal       *sigma;
   PetscInt         n, dim;
-  const PetscInt  *cells;
-  PetscReal        ratio;
   FPProcess        process;
   FPStable         stable;
   PetscBool        same = PETSC_TRUE;
@@ -355,8 +351,8 @@ static PetscErrorCode RefuseJumps(FPGenerator gen, const char **reason)
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetStable(process, &stable));
   if (!stable.has) PetscFunctionReturn(0);
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   PetscCall(PetscMalloc1(n, &sigma));
   FPProcessStableScale(process, (int)n, z, sigma);
   for (PetscInt k = 0; k < n; k++) same = (PetscBool)(same && sigma[k] == sigma[0]);
@@ -370,19 +366,16 @@ static PetscErrorCode RefuseJumps(FPGenerator gen, const char **reason)
 /* Why there is none on this grid, or NULL. */
 static PetscErrorCode Refuse(FPObservable obs, FPGenerator gen, const char **reason)
 {
-  const FPBox     *box;
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio;
-  PetscInt         dim, n, weights;
-  PetscBool        mapped;
-  FPGeneratorInfo  info;
-  PetscReal        step;
+  const FPBox    *box;
+  PetscInt        dim, weights;
+  PetscBool       mapped;
+  FPGeneratorInfo info;
+  PetscReal       step;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, NULL, NULL, NULL, NULL, NULL));
   PetscCall(FPModelGetParent(obs->scene.model, &mapped, &weights));
   PetscCall(FPMeshGetBox(obs->scene.mesh, &box));
   *reason = NULL;
@@ -401,10 +394,9 @@ static PetscErrorCode Refuse(FPObservable obs, FPGenerator gen, const char **rea
 
 PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
 {
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume, *pi;
+  const PetscReal *z, *pi;
   const char      *reason = NULL, *name;
-  PetscReal        ratio, step, exponent = 0, error = 0;
+  PetscReal        step, exponent = 0, error = 0;
   PetscInt         dim, n;
   const FPBox     *box;
   FPProcess        process;
@@ -420,8 +412,8 @@ PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool 
                                    "unsupported", reason));
     PetscFunctionReturn(0);
   }
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(FPGeneratorGetStep(gen, &step));
   if (step > 0) {

@@ -77,9 +77,7 @@ PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason)
 {
   const FPGeneratorOptions *options;
   const PetscInt           *cells;
-  PetscReal                 ratio;
-  PetscInt                  dim, level;
-  FPMesh                    mesh;
+  PetscInt                  dim;
   FPProcess                 process;
   FPModel                   model;
   FPData                    data;
@@ -88,7 +86,7 @@ PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason)
   PetscBool                 smooth;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
   if (dim > 1) {
     if (!*reason) PetscCall(FPGeneratorGrowthRefused(gen, reason));
     PetscFunctionReturn(0);
@@ -96,7 +94,7 @@ PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason)
   PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(IsSmooth(process, &smooth));
-  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  PetscCall(FPGeneratorGetSetting(gen, NULL, NULL, &options));
   PetscCall(FPProcessGetModel(process, &model));
   PetscCall(FPModelGetData(model, &data));
   PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
@@ -111,9 +109,7 @@ PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason)
 
 PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscBool finest, PetscReal *exponent, PetscReal *error)
 {
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume, *pi;
-  PetscReal        ratio;
+  const PetscReal *z, *pi;
   PetscInt         dim, n;
   FPProcess        process;
   Stretch          s = {.law = {.lattice = LATTICE}};
@@ -121,13 +117,13 @@ PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscBool finest, PetscReal *
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
   if (dim > 1) {
     *error = 0;
     PetscCall(FPGeneratorGrowth(gen, exponent, finest ? error : NULL));
     PetscFunctionReturn(0);
   }
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(FPGeneratorGetStep(gen, &s.h));
   PetscCall(FPProcessGetModel(process, &s.model));

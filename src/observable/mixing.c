@@ -98,18 +98,17 @@ static void ExtremePoint(const Mixing *s, const FPGround *ground, FPMesh mesh, c
    grids, so that what starts there converges. */
 static PetscErrorCode FindExtremes(Mixing *s, FPGenerator gen, const FPGround *ground)
 {
-  const FPGeneratorOptions *options;
-  const PetscReal          *right, *left;
-  FPProcess                 process;
-  FPMesh                    mesh;
-  PetscInt                  level, cell[2] = {0, 0};
+  const PetscReal *right;
+  FPProcess        process;
+  FPMesh           mesh;
+  PetscInt         level, cell[2] = {0, 0};
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   if (process == s->searched) PetscFunctionReturn(0);
   s->searched = process;
-  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
-  PetscCall(FPGeneratorGetMode(gen, 1, &right, &left));
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, NULL));
+  PetscCall(FPGeneratorGetMode(gen, 1, &right, NULL));
   for (PetscInt k = 1; k < ground->n; k++) {
     if (right[k] > right[cell[0]]) cell[0] = k;
     if (right[k] < right[cell[1]]) cell[1] = k;
@@ -143,8 +142,7 @@ static PetscErrorCode Starts(const Mixing *s, PetscInt *count, const PetscReal *
  */
 static PetscErrorCode PointLaw(const Mixing *s, FPGenerator gen, const PetscReal point[], PetscReal law[])
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
+  const PetscReal *z;
   PetscReal        missing, least = PETSC_MAX_REAL;
   PetscInt         n, nearest     = 0;
   FPCourse         course = s->course;
@@ -154,7 +152,7 @@ static PetscErrorCode PointLaw(const Mixing *s, FPGenerator gen, const PetscReal
   PetscCall(PetscArraycpy(course.z, point, s->dim));
   PetscCall(FPCourseLaw(&course, gen, law, &missing));
   if (missing < 1 - FP_COURSE_MISSING) PetscFunctionReturn(0);
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   for (PetscInt k = 0; k < n; k++) {
     PetscReal distance = 0;
 
@@ -246,14 +244,13 @@ static PetscErrorCode AddStart(const Mixing *s, FPGenerator gen, FPGenerator mov
 /* Points of the stationary law for the particles of a process. */
 static PetscErrorCode KeepReference(FPObservable obs, FPGenerator gen, const PetscReal pi[])
 {
-  Mixing         *s = (Mixing *)obs->data;
-  const PetscInt *cells;
-  PetscReal       ratio, *points;
-  PetscInt        dim, count;
+  Mixing    *s = (Mixing *)obs->data;
+  PetscReal *points;
+  PetscInt   dim, count;
 
   PetscFunctionBegin;
   PetscCall(FPParticlesCount(&obs->scene.particles, &count));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
   PetscCall(PetscMalloc1((size_t)count * dim, &points));
   PetscCall(FPGeneratorDraw(gen, pi, count, obs->scene.particles.seed + 2, points));
   PetscCall(PetscRealloc((size_t)(s->laws + 1) * sizeof(FPProcess), &s->owner));
@@ -271,16 +268,15 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
   FPProcess        process;
   FPGround         ground;
   const char      *name;
-  const PetscReal *pi, *rate, *frequency, *residual;
+  const PetscReal *pi, *rate, *residual;
   PetscReal       *law, missing, gap;
-  PetscInt         modes;
 
   PetscFunctionBegin;
   PetscCall(SetUp(obs));
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetName(process, &name));
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPGeneratorGetModes(gen, &modes, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetModes(gen, NULL, &rate, NULL, &residual));
   PetscCall(FPGeneratorStationary(gen, &pi));
   if (finest && obs->scene.use_particles) PetscCall(KeepReference(obs, gen, pi));
   gap = rate[1] - rate[0];

@@ -92,14 +92,14 @@ static PetscErrorCode Generator_Msd(FPObservable obs, FPGenerator gen, PetscBool
   FPGenerator      mover = NULL; /* in the stationary law slow modes matter, which gen knows best */
   FPProcess        process;
   const char      *name;
-  const PetscInt  *node, times = s->course.times.n;
-  const PetscReal *z, *measure, *volume, *pi;
+  const PetscInt   times = s->course.times.n;
+  const PetscReal *z, *pi;
   PetscReal       *law, *square, *msd, *error, missing = 0;
   PetscInt         n;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetSizes(obs->scene.model, &s->dim, NULL, NULL));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(PetscCalloc4(n, &law, n, &square, times, &msd, times, &error));
   if (s->course.started)
@@ -183,14 +183,14 @@ static PetscErrorCode Begin_Msd(FPObservable obs, FPProcess process, PetscReal d
 {
   Msd            *s    = (Msd *)obs->data;
   const PetscReal last = s->course.t[s->course.times.n - 1];
-  PetscReal       beta, scale;
+  PetscReal       beta;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetSizes(obs->scene.model, &s->dim, NULL, NULL));
   s->process = process;
   s->dt      = dt;
   s->steps   = PetscMax(1, (PetscInt)PetscCeilReal(last / dt - 1e-6));
-  PetscCall(FPProcessGetClock(process, &beta, &scale));
+  PetscCall(FPProcessGetClock(process, &beta, NULL));
   observer->accumulator = 2 * (size_t)s->course.times.n;
   observer->scratch     = (size_t)(s->dim * FP_BLOCK);
   observer->every       = 1;

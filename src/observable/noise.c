@@ -44,13 +44,13 @@ static PetscErrorCode Read_Noise(FPObservable obs, FPConfig config, FPModel mode
 {
   FPNoiseCourse *noise = (FPNoiseCourse *)obs->data;
   const char    *where;
-  PetscInt       dim, inputs, targets;
+  PetscInt       dim;
 
   PetscFunctionBegin;
   if (noise->course.times.n > 0 || noise->course.start.n > 0)
     PetscCall(FPCourseRead(&noise->course, obs->name, config, model, mesh, PETSC_TRUE, wanted));
   if (!wanted) PetscFunctionReturn(0);
-  PetscCall(FPModelGetSizes(model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(model, &dim, NULL, NULL));
   PetscCall(FPConfigWhere(config, "noise_at", &where));
   FPInputCheck(noise->at.n % dim == 0,
                "%s has %" PetscInt_FMT " numbers; accepted are multiples of the %" PetscInt_FMT " coordinates", where,
@@ -63,10 +63,10 @@ static PetscErrorCode GetPoints(FPObservable obs, PetscInt *count, Point **point
   FPNoiseCourse         *noise = (FPNoiseCourse *)obs->data;
   FPModel                model = obs->scene.model;
   const FPCriticalPoint *critical;
-  PetscInt               dim, inputs, targets;
+  PetscInt               dim;
 
   PetscFunctionBegin;
-  PetscCall(FPModelGetSizes(model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(model, &dim, NULL, NULL));
   *count = noise->at.n / dim;
   if (*count > 0) {
     PetscCall(PetscMalloc1(*count, points));

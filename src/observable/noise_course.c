@@ -209,13 +209,13 @@ static PetscErrorCode AddRows(const FPNoiseCourse *s, PetscInt k, const PetscRea
 
 static PetscErrorCode AddTimes(const FPNoiseCourse *s, FPGenerator gen, const PetscReal law[], FPQuantities *q)
 {
-  const PetscInt  *node, times = s->course.times.n;
-  const PetscReal *z, *measure, *volume;
+  const PetscInt   times = s->course.times.n;
+  const PetscReal *z;
   PetscReal       *p, *error, *F, point[3 * FP_BLOCK], part[(MODES + 2 * FP_MAX_MAP) * FP_BLOCK];
   PetscInt         n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   PetscCall(PetscMalloc3((size_t)times * n, &p, times, &error, (size_t)s->rows * n, &F));
   PetscCall(FPCourseEvolve(&s->course, gen, law, p, error));
   for (PetscInt k = 0; k < n; k += FP_BLOCK) {
@@ -242,8 +242,6 @@ static PetscErrorCode AddTimes(const FPNoiseCourse *s, FPGenerator gen, const Pe
 PetscErrorCode FPNoiseCourseGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
 {
   const FPNoiseCourse *s = (const FPNoiseCourse *)obs->data;
-  const PetscInt      *node;
-  const PetscReal     *z, *measure, *volume;
   PetscReal           *law, missing;
   PetscInt             n;
   FPProcess            process;
@@ -253,7 +251,7 @@ PetscErrorCode FPNoiseCourseGenerator(FPObservable obs, FPGenerator gen, PetscBo
   if (s->course.times.n == 0) PetscFunctionReturn(0);
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(SetUp(obs, process));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(PetscMalloc1(n, &law));
   PetscCall(FPCourseLaw(&s->course, gen, law, &missing));
   if (missing < FP_COURSE_MISSING)

@@ -162,13 +162,13 @@ static PetscErrorCode AddLaw(const char suffix[], PetscInt n, const PetscReal p[
 static PetscErrorCode AddRows(const Sharpness *s, FPGenerator gen, const PetscReal law[], PetscBool batches,
                               FPQuantities *q)
 {
-  const PetscInt  *node, times = s->course.times.n;
-  const PetscReal *z, *measure, *volume;
+  const PetscInt   times = s->course.times.n;
+  const PetscReal *z;
   PetscReal       *p, *error, *F[3] = {NULL}, *all;
   PetscInt         n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
   PetscCall(PetscMalloc3((size_t)times * n, &p, times, &error, 3 * n, &all));
   for (int f = 0; f < (batches ? 3 : 1); f++) F[f] = all + (size_t)f * n;
   PetscCall(OnNodes(s, n, z, F));
@@ -205,8 +205,7 @@ static PetscErrorCode Generator_Sharpness(FPObservable obs, FPGenerator gen, Pet
 {
   Sharpness       *s      = (Sharpness *)obs->data;
   const char      *reason = NULL;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume, *pi;
+  const PetscReal *pi;
   PetscReal       *law, missing = 0;
   PetscInt         n;
   PetscBool        batches;
@@ -216,7 +215,7 @@ static PetscErrorCode Generator_Sharpness(FPObservable obs, FPGenerator gen, Pet
   PetscCall(SetUp(obs));
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPBatchSharpnessSetUp(s->full ? s->full : s->model, process, &s->batch));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(PetscMalloc1(n, &law));
   PetscCall(PetscArraycpy(law, pi, n));
@@ -290,11 +289,11 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
 static PetscErrorCode LastSteps(const Sharpness *s, FPProcess process, PetscInt *steps)
 {
   FPAlgorithm algorithm;
-  PetscReal   beta, scale;
+  PetscReal   beta;
 
   PetscFunctionBegin;
   PetscCall(FPProcessGetAlgorithm(process, &algorithm, NULL));
-  PetscCall(FPProcessGetClock(process, &beta, &scale));
+  PetscCall(FPProcessGetClock(process, &beta, NULL));
   *steps = algorithm == FP_SDE || beta < 1 ? 1 : PetscClipInterval(WORK / (s->weights * s->weights), 1, STEPS);
   PetscFunctionReturn(0);
 }

@@ -74,20 +74,18 @@ static PetscErrorCode AddBlocks(const FPSpectrum *s, FPGenerator gen, FPQuantiti
 
 static PetscErrorCode WriteModes(FPObservable obs, FPGenerator gen, PetscInt modes)
 {
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal       *scaled;
-  PetscInt         n;
+  PetscReal *scaled;
+  PetscInt   n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(PetscMalloc1(n, &scaled));
   for (PetscInt m = 1; m < modes; m++) {
-    const PetscReal *right, *left;
+    const PetscReal *right;
     PetscReal        largest = 0;
     char             label[FP_NAME];
 
-    PetscCall(FPGeneratorGetMode(gen, m, &right, &left));
+    PetscCall(FPGeneratorGetMode(gen, m, &right, NULL));
     for (PetscInt k = 0; k < n; k++) largest = PetscMax(largest, PetscAbsReal(right[k]));
     for (PetscInt k = 0; k < n; k++) scaled[k] = right[k] / largest;
     PetscCall(PetscSNPrintf(label, sizeof(label), "eigenfunction_%d", (int)m));

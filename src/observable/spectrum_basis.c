@@ -9,13 +9,11 @@
    across axis `along`, and beyond its ends. */
 static void Spread(FPGenerator gen, PetscInt along, const PetscReal f[], PetscReal norm, PetscReal out[])
 {
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio;
-  PetscInt         dim, n, stride = 1, lattice = 1, first;
+  const PetscInt *cells, *node;
+  PetscInt        dim, n, stride = 1, lattice = 1, first;
 
-  (void)FPGeneratorGetGrid(gen, &dim, &cells, &ratio);
-  (void)FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume);
+  (void)FPGeneratorGetGrid(gen, &dim, &cells, NULL);
+  (void)FPGeneratorGetNodes(gen, &n, &node, NULL, NULL, NULL);
   for (PetscInt k = 0; k < n && along < 0; k++) out[node[k]] = f[k] / norm;
   if (along < 0) return;
   for (PetscInt a = 0; a < dim; a++) {
@@ -30,28 +28,24 @@ static void Spread(FPGenerator gen, PetscInt along, const PetscReal f[], PetscRe
 /* Keep the eigenfunctions, of variance 1 under the stationary law, as a basis for particles. */
 PetscErrorCode FPSpectrumKeepBasis(FPSpectrum *s, FPGenerator gen, PetscInt modes)
 {
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume, *pi, *rate, *frequency, *residual;
-  PetscReal        ratio;
-  PetscInt         dim, n, count;
+  const PetscInt  *cells;
+  const PetscReal *z, *pi, *rate, *frequency;
+  PetscInt         dim, n;
   FPGeneratorInfo  info;
   FPProcess        process;
   const char      *name;
-  PetscInt         level;
   FPModeBasis     *b = &s->basis[s->known];
-
-  const FPGeneratorOptions *options;
 
   PetscFunctionBegin;
   if (s->known == 16) PetscFunctionReturn(0);
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
-  PetscCall(FPGeneratorGetModes(gen, &count, &rate, &frequency, &residual));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, NULL, NULL));
+  PetscCall(FPGeneratorGetModes(gen, NULL, &rate, &frequency, NULL));
   PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorStationary(gen, &pi));
-  PetscCall(FPGeneratorGetSetting(gen, &b->mesh, &level, &options));
+  PetscCall(FPGeneratorGetSetting(gen, &b->mesh, NULL, NULL));
   PetscCall(PetscStrncpy(b->process, name, sizeof(b->process)));
   b->modes = modes - 1;
   PetscCall(PetscMalloc2(modes, &b->rate, modes, &b->frequency));
@@ -62,10 +56,10 @@ PetscErrorCode FPSpectrumKeepBasis(FPSpectrum *s, FPGenerator gen, PetscInt mode
   for (PetscInt a = 0; a < dim; a++) b->lattice *= b->cells[a] = cells[a];
   PetscCall(PetscCalloc1((size_t)b->modes * b->lattice, &b->function));
   for (PetscInt m = 0; m < b->modes; m++) {
-    const PetscReal *right, *left;
+    const PetscReal *right;
     PetscReal        norm = 0;
 
-    PetscCall(FPGeneratorGetMode(gen, m + 1, &right, &left));
+    PetscCall(FPGeneratorGetMode(gen, m + 1, &right, NULL));
     for (PetscInt k = 0; k < n; k++) norm += pi[k] * right[k] * right[k];
     Spread(gen, info.along, right, PetscSqrtReal(norm), b->function + (size_t)m * b->lattice);
   }

@@ -94,11 +94,10 @@ PetscErrorCode FPSpectrumParticlesBegin(FPObservable obs, FPProcess process, Pet
 {
   FPSpectrum *s = (FPSpectrum *)obs->data;
   const char *name;
-  PetscInt    inputs, targets;
 
   PetscFunctionBegin;
   PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPModelGetSizes(obs->scene.model, &s->dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(obs->scene.model, &s->dim, NULL, NULL));
   PetscCall(FPSpectrumChooseBasis(s, obs->scene.mesh, name));
   PetscCall(SetReference(s, name));
   PetscCall(DefaultLag(s, obs->scene.model, &s->tau));

@@ -99,13 +99,13 @@ static PetscErrorCode AddMoments(const FPStationary *s, const PetscReal m[], Pet
   const PetscInt   d    = s->dim;
   const PetscReal *mean = m + MOMENTS, *second = mean + d, *M = second + d * (d + 1) / 2, *M2 = M + s->nm,
                   *judged = M2 + s->nm;
-  PetscInt  at            = 0, inputs, targets, dim;
+  PetscInt  at            = 0, inputs;
   PetscReal square[FP_MAX_DIM];
   FPData    data;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetData(s->model, &data));
-  PetscCall(FPModelGetSizes(s->model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(s->model, NULL, &inputs, NULL));
   for (PetscInt i = 0, diagonal = 0; i < d; diagonal += d - i, i++) {
     square[i] = second[diagonal];
     PetscCall(FPQuantitiesAdd(q, mean[i], mixing * (PetscSqrtReal(square[i]) + mixing * Scale(s, i)), "weight",
@@ -148,14 +148,14 @@ static PetscReal LayerShare(const FPStationary *s, PetscInt a, PetscReal centre,
 static PetscErrorCode GeneratorMoments(const FPStationary *s, FPGenerator gen, const PetscReal pi[], PetscReal m[])
 {
   const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *center[3], *width[3], *M, *loss, *w, *judged;
+  const PetscReal *z;
+  PetscReal       *center[3], *width[3], *M, *loss, *w, *judged;
   const PetscReal *weights;
   PetscInt         dim, n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, NULL, NULL));
   PetscCall(PetscMalloc4(s->nm * n, &M, n, &loss, s->weights * n, &w, s->judges.rows * n, &judged));
   for (PetscInt a = 0; a < dim; a++) {
     PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
@@ -197,13 +197,13 @@ static PetscErrorCode CutCells(const FPStationary *s, FPGenerator gen, const Pet
                                PetscReal *doubt)
 {
   const PetscInt  *cells, *node, *unknown;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *center[3], *width[3];
+  const PetscReal *volume;
+  PetscReal       *center[3], *width[3];
   PetscInt         dim, n, stride = 1;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, NULL, NULL, &volume));
   PetscCall(FPGeneratorGetUnknowns(gen, &unknown));
   for (PetscInt a = 0; a < dim; stride *= cells[a++]) {
     PetscCall(PetscMalloc2(cells[a], &center[a], cells[a], &width[a]));
@@ -234,18 +234,17 @@ static PetscErrorCode CutCells(const FPStationary *s, FPGenerator gen, const Pet
 static PetscErrorCode EndCells(const FPStationary *s, FPGenerator gen, const PetscReal pi[], PetscReal *mass,
                                PetscReal *doubt)
 {
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, step, *center, *width, moved = 0;
-  PetscInt         dim, n, stride = 1;
-  FPGeneratorInfo  info;
+  const PetscInt *cells, *node;
+  PetscReal       step, *center, *width, moved = 0;
+  PetscInt        dim, n, stride = 1;
+  FPGeneratorInfo info;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetStep(gen, &step));
   PetscCall(FPGeneratorGetInfo(gen, &info));
   if (step == 0) PetscFunctionReturn(0);
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, NULL, NULL, NULL));
   for (PetscInt a = 0; a < dim; stride *= cells[a++]) {
     PetscCall(PetscMalloc2(cells[a], &center, cells[a], &width));
     PetscCall(FPGeneratorAxis(gen, a, center, width));

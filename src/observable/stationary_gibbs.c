@@ -87,13 +87,12 @@ void FPStationaryBinned(const FPBins *bins, const PetscReal p[], const PetscReal
 static PetscErrorCode SignChanges(FPGenerator gen, const PetscReal p[], const PetscReal q[], PetscReal *missed)
 {
   const PetscInt  *cells, *node, *unknown;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio;
+  const PetscReal *volume;
   PetscInt         dim, n;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, NULL, NULL, &volume));
   PetscCall(FPGeneratorGetUnknowns(gen, &unknown));
   *missed = 0;
   for (PetscInt k = 0; k < n; k++) {
@@ -133,13 +132,12 @@ static void GibbsOnCells(const FPStationary *s, PetscInt n, const double weights
 PetscErrorCode FPStationaryDistances(const FPStationary *s, FPGenerator gen, const PetscReal pi[], FPQuantities *q)
 {
   FPGeneratorInfo  info;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
+  const PetscReal *z, *measure;
   PetscReal       *log_gibbs, *w, *gibbs, *binned, *log_binned, kl, tv, missed = 0;
   PetscInt         n, first;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, &measure, NULL));
   PetscCall(
       PetscMalloc5(n, &log_gibbs, s->weights * n, &w, n, &gibbs, s->bins.total, &binned, s->bins.total, &log_binned));
   GibbsOnCells(s, n, FPWeightsOf(s->model, s->mapped, (int)n, z, w), measure, gibbs, log_gibbs);
@@ -167,14 +165,13 @@ PetscErrorCode FPStationaryDistances(const FPStationary *s, FPGenerator gen, con
 PetscErrorCode FPStationaryTransport(const FPStationary *s, FPGenerator gen, const PetscReal pi[], FPQuantities *q)
 {
   FPGeneratorInfo  info;
-  const PetscInt  *node;
-  const PetscReal *z, *measure, *volume;
+  const PetscReal *z, *measure;
   PetscReal       *log_gibbs, *w, *gibbs, *M, *line, distance, bias;
   PetscInt         n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, &z, &measure, NULL));
   PetscCall(PetscMalloc4(n, &log_gibbs, s->weights * n, &w, n, &gibbs, s->nm * n, &M));
   PetscCall(PetscCalloc1(s->nm * FP_LINE, &line));
   const double *weights = FPWeightsOf(s->model, s->mapped, (int)n, z, w);

@@ -75,15 +75,14 @@ PetscErrorCode FPStepsVisit(FPGenerator gen, const PetscReal pi[], void (*visit)
                             void *context)
 {
   const FPEdge    *edge;
-  const PetscInt  *node;
-  const PetscReal *kill, *z, *measure, *volume;
+  const PetscReal *kill;
   PetscReal        step, *stay;
   PetscInt         edges, n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetStep(gen, &step));
   PetscCall(FPGeneratorGetEdges(gen, &edges, &edge, &kill));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(PetscMalloc1(n, &stay));
   for (PetscInt k = 0; k < n; k++) stay[k] = 1 - step * kill[k];
   for (PetscInt e = 0; e < edges; e++) {

@@ -8,12 +8,10 @@
 
 PetscErrorCode FPGroundCreate(FPGenerator gen, FPGround *ground)
 {
-  const PetscReal *z, *measure;
-  PetscReal        ratio;
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &ground->dim, &ground->cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &ground->n, &ground->node, &z, &measure, &ground->volume));
+  PetscCall(FPGeneratorGetGrid(gen, &ground->dim, &ground->cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &ground->n, &ground->node, NULL, NULL, &ground->volume));
   PetscCall(FPGeneratorStationary(gen, &ground->pi));
   PetscCall(FPGeneratorGetUnknowns(gen, &ground->unknown));
   PetscCall(PetscMalloc1(ground->n, &ground->d));
@@ -96,7 +94,7 @@ PetscErrorCode FPGroundTime(FPGenerator mover, const FPGround *ground, const Pet
                             PetscReal *time, PetscReal *error)
 {
   const PetscInt n = ground->n;
-  PetscReal     *p, *from, T = scale, offset = 0, t[STEPS], from_there[STEPS], tv[STEPS], solver[STEPS], beta, pace;
+  PetscReal     *p, *from, T = scale, offset = 0, t[STEPS], from_there[STEPS], tv[STEPS], solver[STEPS], beta;
   FPProcess      process;
 
   PetscFunctionBegin;
@@ -105,7 +103,7 @@ PetscErrorCode FPGroundTime(FPGenerator mover, const FPGround *ground, const Pet
   PetscCall(PetscMalloc2((size_t)STEPS * n, &p, n, &from));
   PetscCall(PetscArraycpy(from, law, n));
   PetscCall(FPGeneratorGetProcess(mover, &process));
-  PetscCall(FPProcessGetClock(process, &beta, &pace));
+  PetscCall(FPProcessGetClock(process, &beta, NULL));
   for (PetscInt round = 0; round < ROUNDS && *time < 0; round++) {
     PetscInt k = 0;
 

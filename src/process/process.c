@@ -187,8 +187,8 @@ PetscErrorCode FPProcessGetAxes(FPProcess process, const char **drift, const cha
 PetscErrorCode FPProcessGetClock(FPProcess process, PetscReal *beta, PetscReal *scale)
 {
   PetscFunctionBegin;
-  *beta  = process->beta;
-  *scale = PetscPowReal(process->clock_scale, 1 - process->beta);
+  if (beta) *beta = process->beta;
+  if (scale) *scale = PetscPowReal(process->clock_scale, 1 - process->beta);
   PetscFunctionReturn(0);
 }
 

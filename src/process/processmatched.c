@@ -137,10 +137,10 @@ PetscErrorCode FPProcessMatchedTemperature(FPConfig config, FPProcess process, c
                "%s: the noise of that process is no multiple of C; accepted are ald, ald2, sgd", where);
   if (reference->noise.gain > 0.0) {
     PetscReal away[FP_MAX_DIM], scale;
-    PetscInt  dim, inputs, targets;
+    PetscInt  dim;
 
     PetscCall(FPProcessMeanCovariance(process->model, point->z, &mean));
-    PetscCall(FPModelGetSizes(process->model, &dim, &inputs, &targets));
+    PetscCall(FPModelGetSizes(process->model, &dim, NULL, NULL));
     for (PetscInt i = 0; i < dim; i++) away[i] = point->z[i] + 1.0;
     PetscCall(FPProcessMeanCovariance(process->model, away, &scale));
     if (mean < 1e-20 * scale) mean = 0.0; /* the rounding of a covariance that vanishes at the point */

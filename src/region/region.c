@@ -152,11 +152,11 @@ PetscErrorCode FPPointRead(FPConfig config, const char key[], const FPStrings *w
   const FPCriticalPoint *point;
   char                   names[FP_TEXT];
   const char            *where;
-  PetscInt               dim, inputs, targets;
+  PetscInt               dim;
   PetscReal              number;
 
   PetscFunctionBegin;
-  PetscCall(FPModelGetSizes(model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(model, &dim, NULL, NULL));
   PetscCall(FPConfigWhere(config, key, &where));
   if (words->n != 1 || IsNumber(words->value[0], &number)) {
     FPInputCheck(words->n == dim, "%s: %" PetscInt_FMT " entries make no point of %" PetscInt_FMT " coordinates", where,
@@ -235,11 +235,10 @@ PetscErrorCode FPRegionCreate(FPConfig config, const char section[], PetscBool s
 {
   const FPParameter *table  = second ? SecondParameters : Parameters;
   FPRegionReader     reader = {.config = config, .model = model, .section = section, .suffix = second ? "_b" : ""};
-  PetscInt           inputs, targets;
 
   PetscFunctionBegin;
   *region = NULL;
-  PetscCall(FPModelGetSizes(model, &reader.dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(model, &reader.dim, NULL, NULL));
   PetscCall(FPConfigRead(config, section, table, &reader.keys));
   if (reader.keys.region.n > 0) {
     PetscCall(PetscNew(region));

@@ -13,18 +13,16 @@ static PetscErrorCode KilledRate(FPRunObjects *run, PetscInt p, PetscInt level, 
                                  PetscReal *rate, PetscReal *error)
 {
   FPGenerator      gen;
-  const PetscReal *mu, *decay, *frequency, *residual;
-  const PetscInt  *cells;
-  PetscInt         dim, modes;
+  const PetscReal *mu, *residual;
   PetscReal        step;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorCreate(run->process[p], open, level, &run->generating, NULL, &gen));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, ratio));
+  PetscCall(FPGeneratorGetGrid(gen, NULL, NULL, ratio));
   PetscCall(FPGeneratorSolve(gen, 1));
   PetscCall(FPGeneratorGetMultipliers(gen, &mu));
   PetscCall(FPGeneratorGetStep(gen, &step));
-  PetscCall(FPGeneratorGetModes(gen, &modes, &decay, &frequency, &residual));
+  PetscCall(FPGeneratorGetModes(gen, NULL, NULL, NULL, &residual));
   *rate  = 1 - mu[0];
   *error = step * residual[0] + PETSC_MACHINE_EPSILON;
   PetscCall(FPGeneratorDestroy(&gen));
@@ -57,8 +55,7 @@ static PetscErrorCode AddRate(FPRunObjects *run, PetscInt p, FPGenerator gen, Pe
 
 PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen)
 {
-  const PetscReal *beyond, *pi, *mu, *z, *measure, *volume;
-  const PetscInt  *node;
+  const PetscReal *beyond, *pi, *mu;
   const char      *process;
   PetscInt         n;
   PetscReal        rate = 0, gone;
@@ -67,7 +64,7 @@ PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen
   PetscCall(FPGeneratorGetBeyond(gen, &beyond));
   if (!beyond) PetscFunctionReturn(0);
   PetscCall(FPProcessGetName(run->process[p], &process));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(FPGeneratorStationary(gen, &pi));
   PetscCall(FPGeneratorGetMultipliers(gen, &mu));
   for (PetscInt k = 0; k < n; k++) rate += pi[k] * beyond[k];

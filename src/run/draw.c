@@ -134,17 +134,15 @@ typedef struct {
 
 static PetscErrorCode UrnCreate(FPGenerator gen, PetscInt seed, Urn *urn)
 {
-  const PetscInt  *cells, *node;
-  const PetscReal *z, *measure, *volume;
-  PetscReal        ratio, *share;
-  PetscInt         n;
+  PetscReal *share;
+  PetscInt   n;
 
   PetscFunctionBegin;
   urn->gen = gen;
   urn->rng = gsl_rng_alloc(gsl_rng_mt19937);
   gsl_rng_set(urn->rng, (unsigned long)seed);
-  PetscCall(FPGeneratorGetGrid(gen, &urn->dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &urn->dim, NULL, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
   PetscCall(PetscMalloc1(n, &share));
   PetscCall(Probabilities(gen, n, share));
   urn->table = gsl_ran_discrete_preproc((size_t)n, share);
@@ -201,10 +199,9 @@ static PetscErrorCode DrawCells(FPRunObjects *run, PetscInt p, FPSample *sample)
   sample->engine    = FPGeneratorEngine(run->generator[p]);
   if (sampling->region) sample->acceptance = (PetscReal)found / (PetscReal)draws;
   if (sampling->quasi) {
-    const PetscReal *rate, *frequency, *residual;
-    PetscInt         modes;
+    const PetscReal *rate;
 
-    PetscCall(FPGeneratorGetModes(run->generator[p], &modes, &rate, &frequency, &residual));
+    PetscCall(FPGeneratorGetModes(run->generator[p], NULL, &rate, NULL, NULL));
     sample->rate = rate[0];
   }
   PetscFunctionReturn(0);

@@ -64,17 +64,15 @@ PetscErrorCode FPRunIsDiscrete(const FPRunObjects *run, PetscInt p, PetscBool *d
 /* Of finitely many maps: the smallest interval that they do not leave */
 static PetscErrorCode AddInterval(FPRunObjects *run, const char process[], FPGenerator gen)
 {
-  const FPGeneratorOptions *options;
-  const FPBox              *box;
-  PetscInt                  level;
-  FPMesh                    mesh;
-  FPGeneratorInfo           info;
-  PetscReal                 error;
+  const FPBox    *box;
+  FPMesh          mesh;
+  FPGeneratorInfo info;
+  PetscReal       error;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
   if (!info.finite) PetscFunctionReturn(0);
-  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, NULL, NULL));
   PetscCall(FPMeshGetBox(mesh, &box));
   error = INTERVAL * (box->upper[0] - box->lower[0]);
   PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "interval_lower",
@@ -154,17 +152,15 @@ static PetscErrorCode AskLevel(FPRunObjects *run, PetscInt p, FPGenerator gen, P
 /* Axes of a grid that is not the run's */
 static PetscErrorCode AddOwnAxes(FPRunObjects *run, const char process[], FPGenerator gen)
 {
-  const FPGeneratorOptions *options;
-  const PetscInt           *cells;
-  PetscInt                  level, dim;
-  PetscReal                 ratio;
-  FPMesh                    mesh;
-  char                      grid[2 * FP_NAME], name[FP_NAME];
+  const PetscInt *cells;
+  PetscInt        dim;
+  FPMesh          mesh;
+  char            grid[2 * FP_NAME], name[FP_NAME];
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, &options));
+  PetscCall(FPGeneratorGetSetting(gen, &mesh, NULL, NULL));
   if (mesh == run->mesh) PetscFunctionReturn(0);
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
   PetscCall(PetscSNPrintf(grid, sizeof(grid), "%s/%s", process, FPGeneratorEngine(gen)));
   for (PetscInt a = 0; a < dim; a++) {
     PetscReal *center, *width;
@@ -204,11 +200,9 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   PetscCall(PetscSNPrintf(label, sizeof(label), "%s: %s", discrete ? "transfer" : "generator", name));
   FPProgressBegin(label, grids.levels);
   for (PetscInt l = grids.levels - 1; l >= 0; l--) {
-    const PetscInt *cells;
-    PetscInt        dim;
 
     PetscCall(FPGeneratorCreate(run->process[p], run->mesh, l, &run->generating, NULL, &gen));
-    PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &grids.ratio[l]));
+    PetscCall(FPGeneratorGetGrid(gen, NULL, NULL, &grids.ratio[l]));
     PetscCall(FPGeneratorSolve(gen, pairs));
     PetscCall(AskLevel(run, p, gen, (PetscBool)(l == 0), answers[l].q));
     if (l > 0) PetscCall(FPGeneratorDestroy(&gen));

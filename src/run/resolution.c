@@ -9,7 +9,7 @@
 PetscErrorCode FPRunWidthsPerCell(FPRunObjects *run, PetscInt p, PetscReal *ratio)
 {
   const FPCriticalPoint *points;
-  PetscInt               count, dim, inputs, targets, weights, cells[FP_MAX_AXES];
+  PetscInt               count, dim, weights, cells[FP_MAX_AXES];
   PetscReal              D[FP_MAX_AXES * FP_MAX_AXES], trace = 0, sharpness, spacing;
   PetscBool              mapped, discrete;
 
@@ -18,7 +18,7 @@ PetscErrorCode FPRunWidthsPerCell(FPRunObjects *run, PetscInt p, PetscReal *rati
   PetscCall(FPRunIsDiscrete(run, p, &discrete));
   if (discrete && !strcmp(run->generating.transfer.scheme, "chebyshev")) PetscFunctionReturn(0); /* no cells */
   PetscCall(FPModelGetParent(run->model, &mapped, &weights));
-  PetscCall(FPModelGetSizes(run->model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(run->model, &dim, NULL, NULL));
   PetscCall(FPModelGetCriticalPoints(run->model, &count, &points));
   if (mapped || count == 0 || points[0].index > 0) PetscFunctionReturn(0);
   FPProcessDiffusion(run->process[p], 1, points[0].z, D);
@@ -46,16 +46,15 @@ PetscErrorCode FPRunWidthsPerCell(FPRunObjects *run, PetscInt p, PetscReal *rati
 static PetscErrorCode Resolution(FPGenerator gen, PetscReal *resolution)
 {
   const PetscInt  *cells, *node, *unknown;
-  const PetscReal *z, *measure, *volume, *p;
+  const PetscReal *p;
   PetscInt         dim, n;
   FPGeneratorInfo  info;
-  PetscReal        ratio;
 
   PetscFunctionBegin;
   *resolution = 0;
   PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetNodes(gen, &n, &node, &z, &measure, &volume));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, &node, NULL, NULL, NULL));
   PetscCall(FPGeneratorStationary(gen, &p));
   PetscCall(FPGeneratorGetUnknowns(gen, &unknown));
   for (PetscInt a = 0, stride = 1; a < dim; stride *= cells[a++]) {
@@ -78,16 +77,13 @@ static PetscErrorCode Resolution(FPGenerator gen, PetscReal *resolution)
 /* Are the edges of all nodes the same few? Then D is constant, or at least decomposed in one way. */
 static PetscErrorCode OneStencil(FPGenerator gen, PetscBool *one)
 {
-  const FPEdge    *edge;
-  const PetscReal *kill;
-  const PetscInt  *cells;
-  PetscReal        ratio;
-  PetscInt         edges, dim, count = 0;
-  short            seen[FP_MAX_OFFSETS][3];
+  const FPEdge *edge;
+  PetscInt      edges, dim, count = 0;
+  short         seen[FP_MAX_OFFSETS][3];
 
   PetscFunctionBegin;
-  PetscCall(FPGeneratorGetGrid(gen, &dim, &cells, &ratio));
-  PetscCall(FPGeneratorGetEdges(gen, &edges, &edge, &kill));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
+  PetscCall(FPGeneratorGetEdges(gen, &edges, &edge, NULL));
   *one = PETSC_TRUE;
   for (PetscInt s = 0; s < edges; s++) {
     const short *e = edge[s].offset;

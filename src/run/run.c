@@ -253,7 +253,7 @@ static PetscErrorCode CheckBox(FPRunObjects *run)
 
 static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
 {
-  PetscInt  dim, inputs, targets;
+  PetscInt  dim;
   PetscBool has;
 
   PetscFunctionBegin;
@@ -266,7 +266,7 @@ static PetscErrorCode ReadParts(FPConfig config, FPRunObjects *run)
   PetscCall(HasEngine(&run->options.engines, "particles", &run->use_particles));
   PetscCall(FPDataCreate(config, &run->data));
   PetscCall(FPModelCreate(config, run->data, &run->model));
-  PetscCall(FPModelGetSizes(run->model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(run->model, &dim, NULL, NULL));
   for (PetscInt p = 0; p < run->options.processes.n; p++) {
     PetscCall(FPProcessCreate(config, run->options.processes.value[p], run->model, &run->process[p]));
     run->processes++;
@@ -491,11 +491,11 @@ PetscErrorCode FPRunListCriticalPoints(FPConfig config, FILE *out)
 {
   FPRunObjects           run;
   const FPCriticalPoint *points;
-  PetscInt               count, dim, inputs, targets;
+  PetscInt               count, dim;
 
   PetscFunctionBegin;
   PetscCall(FPRunOpen(config, &run));
-  PetscCall(FPModelGetSizes(run.model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(run.model, &dim, NULL, NULL));
   PetscCall(FPModelGetCriticalPoints(run.model, &count, &points));
   fprintf(out, "%-12s %5s %4s  %-12s coordinates; Hessian eigenvalues\n", "name", "index", "flat", "V");
   for (PetscInt k = 0; k < count; k++) {

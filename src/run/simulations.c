@@ -84,13 +84,13 @@ static PetscErrorCode Doubt(const Estimates *estimates, const char name[], Petsc
 PetscErrorCode FPRunStartPoints(FPRunObjects *run, PetscInt p, PetscReal **start)
 {
   FPGenerator      gen = run->generator[p];
-  PetscInt         count, dim, inputs, targets;
+  PetscInt         count, dim;
   const PetscReal *pi;
 
   PetscFunctionBegin;
   *start = NULL;
   for (PetscInt k = 0; k < run->processes && !gen; k++) gen = run->generator[k];
-  PetscCall(FPModelGetSizes(run->model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(run->model, &dim, NULL, NULL));
   PetscCall(FPParticlesCount(&run->particles, &count));
   if (!gen && run->mesh) PetscFunctionReturn(0);
   PetscCall(PetscMalloc1((size_t)count * dim, start));
@@ -210,7 +210,7 @@ static PetscReal StepDoubt(const FPQuantity *item, const FPQuantity *bias, Petsc
 /* Largest Hessian of the potential, by its Frobenius norm, over the starting points; 0: they are not known. */
 static PetscErrorCode LargestCurvature(const FPRunObjects *run, const PetscReal start[], PetscReal *curvature)
 {
-  PetscInt  count, dim, inputs, targets, weights;
+  PetscInt  count, dim, weights;
   PetscReal w[FP_MAX_DIM], *H;
   PetscBool mapped;
 
@@ -218,7 +218,7 @@ static PetscErrorCode LargestCurvature(const FPRunObjects *run, const PetscReal 
   *curvature = 0;
   if (!start) PetscFunctionReturn(0);
   PetscCall(FPParticlesCount(&run->particles, &count));
-  PetscCall(FPModelGetSizes(run->model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(run->model, &dim, NULL, NULL));
   PetscCall(FPModelGetParent(run->model, &mapped, &weights));
   H = FPScratchTake((size_t)(weights * weights));
   for (PetscInt k = 0; k < count; k++) {
@@ -236,11 +236,11 @@ static PetscErrorCode LargestCurvature(const FPRunObjects *run, const PetscReal 
 static PetscErrorCode Sharpness(FPModel model, PetscReal *sharpness)
 {
   const FPCriticalPoint *points;
-  PetscInt               count, dim, inputs, targets;
+  PetscInt               count, dim;
 
   PetscFunctionBegin;
   PetscCall(FPModelGetCriticalPoints(model, &count, &points));
-  PetscCall(FPModelGetSizes(model, &dim, &inputs, &targets));
+  PetscCall(FPModelGetSizes(model, &dim, NULL, NULL));
   *sharpness = count > 0 ? PetscMax(points[0].eigenvalue[dim - 1], 0) : 1;
   PetscFunctionReturn(0);
 }

@@ -33,10 +33,10 @@ static PetscErrorCode Mapped(const FPRunObjects *run, PETSC_UNUSED PetscInt p, P
 
 static PetscErrorCode Fractional(const FPRunObjects *run, PetscInt p, PetscBool *applies)
 {
-  PetscReal beta, scale;
+  PetscReal beta;
 
   PetscFunctionBegin;
-  PetscCall(FPProcessGetClock(run->process[p], &beta, &scale));
+  PetscCall(FPProcessGetClock(run->process[p], &beta, NULL));
   *applies = (PetscBool)(beta < 1);
   PetscFunctionReturn(0);
 }
