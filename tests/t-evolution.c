@@ -498,6 +498,62 @@ static void test_mixing_plane(void **state)
 }
 
 /* From a point: (z0 (1 - exp(-a t)))^2 + S (1 - exp(-2 a t)); in the stationary law 2 S (1 - exp(-a t)), S = 1/4. */
+/* In the plane every number on coarse cells lies within its bound of what finer ones say: with a slowest mode that
+   turns, whose phase and so whose worst starts are of no grid's choice; and beside a saddle, with noise that varies. */
+static void test_finer(void **state)
+{
+  static const char *const keys[] = {
+      "model_type=ou model_drift=1.1,0.8,-0.5,0.7 model_center=0.1,-0.07 model_diffusion=0.03,0.009,0.009,0.024 "
+      "mesh_lower=-1.5,-1.6 mesh_upper=1.65,1.55 observables=mixing,autocorrelation ",
+      "data_type=gaussian data_teacher=0.87 data_second_moment=1.1 data_label_noise=0.43 model_type=chain "
+      "model_depth=2 "
+      "training_learning_rate=0.06 training_batch_size=3 training_temperature=0.03 mesh_lower=-1.9,-2.1 "
+      "mesh_upper=2,1.95 evolution_times=0.6,2.3 evolution_start=0.31,0.22 msd_times=0.5,2 exit_times=0.6,2.3 "
+      "exit_region=box exit_center=0.06,-0.13 exit_radius=0.71,0.58 exit_start=0.13,-0.08 exit_region_b=half_space "
+      "exit_normal_b=-0.6,-0.8 exit_offset_b=-0.63 observables=exit,evolution,msd,sharpness sharpness_times=0.6,2.1 "
+      "sharpness_start=0.31,0.22 "};
+  int numbers = 0;
+
+  (void)state;
+  for (size_t c = 0; c < sizeof(keys) / sizeof(keys[0]); c++) {
+    const char *const cells[] = {"36,32", "52,48"};
+    json_t           *coarse, *fine, *root[2], *row;
+    size_t            i;
+
+    for (int k = 0; k < 2; k++)
+      root[k] = Run("%s mesh_cells=%s processes=ald engines=generator training_learning_rate=0.06 "
+                    "mixing_times=0.7,3.1 mixing_start=1.6,1.5 autocorrelation_times=0.4,1.7",
+                    keys[c], cells[k]);
+    coarse = root[0];
+    fine   = root[1];
+    json_array_foreach(json_object_get(coarse, "results"), i, row)
+    {
+      const char  *observable = json_string_value(json_object_get(row, "observable"));
+      const char  *quantity   = json_string_value(json_object_get(row, "quantity"));
+      const double value      = json_number_value(json_object_get(row, "value"));
+      const double bound      = json_number_value(json_object_get(row, "error"));
+      double       error, truth;
+
+      if (!json_object_get(row, "value") || strcmp(json_string_value(json_object_get(row, "engine")), "generator"))
+        continue;
+      truth = Value(fine, "ald", "generator", observable, quantity, &error);
+      check(fabs(value - truth) <= bound + error, "%s %s: %g +- %g, on finer cells %g +- %g", observable, quantity,
+            value, bound, truth, error);
+      numbers++;
+    }
+    if (c == 0) { /* that start is next to the corner where the slowest mode is largest */
+      double       error[2];
+      const double start = Value(fine, "ald", "generator", "mixing", "tv[t=3.1]", &error[0]);
+      const double worst = Value(fine, "ald", "generator", "mixing", "tv_worst[t=3.1]", &error[1]);
+
+      check(worst >= start - error[0] - error[1], "tv %g from the worst start, %g from another", worst, start);
+    }
+    json_decref(coarse);
+    json_decref(fine);
+  }
+  check(numbers > 50, "%d numbers", numbers);
+}
+
 static void test_msd(void **state)
 {
   static const char *const times[] = {"0.2", "0.63", "2"};
@@ -644,6 +700,7 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_wasserstein),
                                      cmocka_unit_test(test_mixing),
                                      cmocka_unit_test(test_mixing_plane),
+                                     cmocka_unit_test(test_finer),
                                      cmocka_unit_test(test_msd),
                                      cmocka_unit_test(test_autocorrelation_ou),
                                      cmocka_unit_test(test_autocorrelation_depth1),

@@ -94,26 +94,47 @@ static void ExtremePoint(const Mixing *s, const FPGround *ground, FPMesh mesh, c
   }
 }
 
+/* The slowest mode of a generator; of a conjugate pair, whose phase is arbitrary, its real part with the phase such
+   that it is largest where the modulus is. */
+static PetscErrorCode SlowestMode(FPGenerator gen, PetscInt n, PetscReal f[])
+{
+  const PetscReal *real, *imaginary, *frequency;
+  PetscInt         modes, top = 0;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetModes(gen, &modes, NULL, &frequency, NULL));
+  PetscCall(FPGeneratorGetMode(gen, 1, &real, NULL));
+  PetscCall(PetscArraycpy(f, real, n));
+  if (frequency[1] == 0 || modes < 3 || frequency[2] != frequency[1]) PetscFunctionReturn(0);
+  PetscCall(FPGeneratorGetMode(gen, 2, &imaginary, NULL));
+  for (PetscInt k = 1; k < n; k++)
+    if (hypot(real[k], imaginary[k]) > hypot(real[top], imaginary[top])) top = k;
+  for (PetscInt k = 0; k < n; k++) f[k] = real[k] * real[top] + imaginary[k] * imaginary[top];
+  PetscFunctionReturn(0);
+}
+
 /* The two points where the slowest mode is most extreme, from the first, coarsest grid of the process: the same on all
    grids, so that what starts there converges. */
 static PetscErrorCode FindExtremes(Mixing *s, FPGenerator gen, const FPGround *ground)
 {
-  const PetscReal *right;
-  FPProcess        process;
-  FPMesh           mesh;
-  PetscInt         level, cell[2] = {0, 0};
+  PetscReal *f;
+  FPProcess  process;
+  FPMesh     mesh;
+  PetscInt   level, cell[2] = {0, 0};
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
   if (process == s->searched) PetscFunctionReturn(0);
   s->searched = process;
   PetscCall(FPGeneratorGetSetting(gen, &mesh, &level, NULL));
-  PetscCall(FPGeneratorGetMode(gen, 1, &right, NULL));
+  PetscCall(PetscMalloc1(ground->n, &f));
+  PetscCall(SlowestMode(gen, ground->n, f));
   for (PetscInt k = 1; k < ground->n; k++) {
-    if (right[k] > right[cell[0]]) cell[0] = k;
-    if (right[k] < right[cell[1]]) cell[1] = k;
+    if (f[k] > f[cell[0]]) cell[0] = k;
+    if (f[k] < f[cell[1]]) cell[1] = k;
   }
-  for (PetscInt c = 0; c < 2; c++) ExtremePoint(s, ground, mesh, right, cell[c], s->extreme[c]);
+  for (PetscInt c = 0; c < 2; c++) ExtremePoint(s, ground, mesh, f, cell[c], s->extreme[c]);
+  PetscCall(PetscFree(f));
   PetscFunctionReturn(0);
 }
 
