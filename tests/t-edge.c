@@ -1,6 +1,6 @@
 /* t-edge.c: gradient descent at and beyond the edge of stability: cycles, multipliers, period doubling and exponents of
    the cubic map of the balanced 2-chain, u' = (1 + hp) u - u^3 with u = sqrt(h) w, h = eta E x^2; and the flows that
-   stand for its time average. */
+   stand for its time average, one of them from a table. */
 #include "ask.h"
 #include <math.h>
 
@@ -445,12 +445,94 @@ static void test_complementarity(void **state)
   (void)remove(path);
 }
 
+/* g of the balanced chain, w^{L-1} (w^L - p) s, and its slope */
+static void Gradient(int L, double s, double p, long double w, long double *g, long double *H)
+{
+  const long double power = powl(w, L - 2);
+
+  *g = s * power * w * (power * w * w - p);
+  *H = s * power * ((2 * L - 1) * power * w * w - (L - 1) * p);
+}
+
+/* Drift of rod_flow by bisection for the square of d in long double, where F grows with it */
+static double Rod(int L, double s, double p, double eta, double m)
+{
+  long double low = 0, high = 16, b = 0;
+
+  for (int k = 0; k < 120; k++) {
+    const long double x = k ? (low + high) / 2 : 0, d = sqrtl(x);
+    long double       g[2], H[2], S, slope;
+
+    if (d < 1e-6L) { /* d^2 is too small to count in b */
+      long double near[2], unused;
+
+      Gradient(L, s, p, m, &g[0], &H[0]);
+      Gradient(L, s, p, m + 1e-6L, &unused, &near[0]);
+      Gradient(L, s, p, m - 1e-6L, &unused, &near[1]);
+      S     = H[0];
+      slope = (near[0] - near[1]) / 2e-6L;
+      b     = -g[0];
+    } else {
+      Gradient(L, s, p, m + d, &g[0], &H[0]);
+      Gradient(L, s, p, m - d, &g[1], &H[1]);
+      S     = (g[0] - g[1]) / (2 * d);
+      slope = (H[0] - H[1]) / (2 * d);
+      b     = -(g[0] + g[1]) / 2;
+    }
+    if (S + eta * slope * b > 2 / eta)
+      low = x;
+    else if (k == 0)
+      return (double)b;
+    else
+      high = x;
+  }
+  return (double)b;
+}
+
+/* The drift that particles take from a table, and beyond it, against the equation of the rod itself: for depth 2 in
+   closed form, as d^2 is a quotient there. */
+static void test_table(void **state)
+{
+  const double s = 0.83, p = 1.7;
+
+  (void)state;
+  for (int L = 2; L < 5; L++) {
+    const double eta = 1.3 / (s * p);
+    double       z[FP_BLOCK], b[FP_BLOCK], worst = 0;
+    int          rods = 0;
+    Scene        scene;
+
+    SceneOpen(&scene, "rod_flow", CHAIN "mesh_lower=0.1 mesh_upper=2 mesh_cells=16", p, s, L, "balanced", eta, "0.5",
+              0);
+    for (int block = 0; block < 400; block++) {
+      for (int l = 0; l < FP_BLOCK; l++) {
+        const double u = fmod(0.5 + 0.6180339887498949 * (block * FP_BLOCK + l), 1); /* some beyond the table */
+
+        z[l] = L == 2 ? 9 * u - 4.5 : 0.3 + 1.3 * u;
+      }
+      FPProcessDrift(scene.process, FP_BLOCK, z, b);
+      for (int l = 0; l < (L == 2 ? FP_BLOCK : 2); l++) {
+        const double m = z[l], F = 2 / eta - s * (3 * m * m - p) + 6 * eta * s * s * m * m * (m * m - p);
+        const double x     = F < 0 ? F / (s - 18 * eta * s * s * m * m) : 0;
+        const double exact = L == 2 ? -s * m * (m * m + 3 * x - p) : Rod(L, s, p, eta, m);
+
+        rods += L > 2 || x > 0;
+        worst = fmax(worst, fabs(b[l] - exact) / (1 + fabs(exact)));
+      }
+    }
+    print_message("  depth %d: off by %.1e, %d rods\n", L, worst, rods);
+    check(worst < 2e-12 && rods > 500, "depth %d: off by %g", L, worst);
+    SceneClose(&scene);
+  }
+}
+
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_cycle), cmocka_unit_test(test_doubling), cmocka_unit_test(test_chaos),
       cmocka_unit_test(test_flows), cmocka_unit_test(test_onset),    cmocka_unit_test(test_edge),
-      cmocka_unit_test(test_two),   cmocka_unit_test(test_coupled),  cmocka_unit_test(test_complementarity)};
+      cmocka_unit_test(test_two),   cmocka_unit_test(test_coupled),  cmocka_unit_test(test_complementarity),
+      cmocka_unit_test(test_table)};
   int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

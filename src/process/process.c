@@ -240,6 +240,7 @@ PetscErrorCode FPProcessGetChannels(FPProcess process, PetscInt *channels)
 PetscErrorCode FPProcessDestroy(FPProcess *process)
 {
   PetscFunctionBegin;
+  if (*process && (*process)->drift.destroy) PetscCall((*process)->drift.destroy(*process));
   if (*process) PetscCall(PetscFree((*process)->curvature));
   if (*process) PetscCall(PetscFree((*process)->section));
   PetscCall(PetscFree(*process));

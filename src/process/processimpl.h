@@ -11,6 +11,8 @@ typedef struct {
   /* Covariance [d][d][n] of oscillations about w that the drift is averaged over; NULL: none */
   void (*oscillation)(FPProcess process, int n, const double *w, double *Sigma);
   const char *heated; /* what the type loses where T > 0, in words; NULL: nothing */
+  void       *data;   /* of the type, freed by destroy(); both may be NULL */
+  PetscErrorCode (*destroy)(FPProcess process);
 } FPDrift;
 
 typedef struct {
