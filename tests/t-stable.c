@@ -405,6 +405,10 @@ static void test_refused(void **state)
                 "mesh: {lower: [-1,-1], upper: [1,1], cells: [16,16], faces: [absorbing, reflecting, "
                 "reflecting, reflecting]}\nengines: [generator]\nmodel: {type: chain, depth: 2}\n",
                 "mesh_faces"},
+               {"{boundary: killed}",
+                "mesh: {lower: [-1,-1], upper: [1,1], cells: [16,16]}\nengines: [particles]\nobservables: "
+                "[stationary]\nparticles: {count: 64}\n",
+                "levy_boundary = killed"},
                {"{alpha: 1.2}", "model: {type: chain, depth: 2, coordinates: invariant}\n", "second moments"},
                {"{alpha: 1.2}", "model: {type: chain, depth: 2}\nengines: [particles]\n", "a box"},
                {"{alpha: 1.2}",

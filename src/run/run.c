@@ -139,6 +139,24 @@ static PetscErrorCode CheckGenerators(FPRunObjects *run)
 }
 
 /* Jumps end in a box, unless drift is linear: beyond it any other is so strong that no step would be small enough. */
+/* Walls that kill leave particles with nothing to say of what lives on. */
+static PetscErrorCode CheckKilled(const FPRunObjects *run, PetscInt p, const char process[])
+{
+  PetscFunctionBegin;
+  for (PetscInt o = 0; o < run->observables && !run->use_generator; o++) {
+    const char *reason, *name;
+
+    PetscCall(FPRunUnsupported(run, p, o, "particles", &reason));
+    PetscCall(FPObservableGetName(run->observable[o], &name));
+    FPInputCheck(
+        !reason,
+        "observables: %s contradicts %s_boundary = killed, as walls kill the particles of process %s; accepted "
+        "by particles alone is exit, and engines = generator",
+        name, process, process);
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode CheckJumps(FPRunObjects *run)
 {
   const char  *type, *coordinates, *name;
@@ -164,6 +182,7 @@ static PetscErrorCode CheckJumps(FPRunObjects *run)
                    "mesh_faces: absorbing faces contradict the boundary of process %s; accepted there is %s_boundary: "
                    "killed",
                    name, name);
+    if (stable.boundary == FP_BOUNDARY_KILLED) PetscCall(CheckKilled(run, p, name));
     FPInputCheck(!run->use_generator || dim <= 2,
                  "process %s: its jumps have generators in 1 and 2 dimensions, not in %" PetscInt_FMT
                  "; accepted is engines = particles",

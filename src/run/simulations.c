@@ -11,6 +11,16 @@
    processes jump it is of first order. */
 #define WALL_SHARE 0.5
 
+/* By how much more than first order extrapolation has to take off what walls make of a step. Of the current's
+   projection where jumps do not happen and alpha > 1, by the length of a step, dt^(1/alpha): on a 2-chain with
+   alpha 1.8 it was 1.3, 1.3, 0.9, 0.8, 0.5 (+- 0.15) too large at steps of 0.05 and its halves. */
+static PetscReal AtWalls(const FPStable *stable, const char name[])
+{
+  if (!strcmp(name, "wall_mass")) return stable->has ? 0 : WALL_SHARE;
+  if (!stable->has || stable->boundary != FP_BOUNDARY_CENSORED || stable->alpha <= 1) return 0;
+  return strncmp(name, "projection", 10) ? 0 : 1 / (PetscPowReal(2, 1 / stable->alpha) - 1) - 1;
+}
+
 /* What an observable says of all groups, and of all but one: the same rows in the same order. */
 typedef struct {
   FPQuantities all, left[FP_GROUPS];
@@ -281,16 +291,14 @@ static PetscErrorCode AddRows(FPRunObjects *run, PetscInt p, const char process[
   const char     *name;
   PetscInt        particles;
   FPStable        stable;
-  PetscReal       share_at_walls;
 
   PetscFunctionBegin;
   PetscCall(FPProcessGetStable(run->process[p], &stable));
-  share_at_walls = stable.has ? 0 : WALL_SHARE;
   PetscCall(FPParticlesCount(&run->particles, &particles));
   PetscCall(FPObservableGetName(run->observable[o], &name));
   for (PetscInt k = 0; k < coarse->all.n; k++) {
     const PetscBool wall  = (PetscBool)!strcmp(coarse->all.list[k].name, "wall_mass");
-    const PetscReal extra = wall ? share_at_walls : 0;
+    const PetscReal extra = AtWalls(&stable, coarse->all.list[k].name);
     FPQuantity      item  = fine ? Jackknife(2 + extra, fine, -1 - extra, coarse, k) : Jackknife(1, coarse, 0, NULL, k);
     FPQuantity      bias  = {.value = 0};
     PetscReal       doubt, left;
