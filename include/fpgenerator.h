@@ -159,6 +159,8 @@ PETSC_EXTERN PetscErrorCode FPGeneratorKillsAbove(FPGenerator gen, PetscInt axis
    rhs of stationary mean 0 or, of measures, sum 0. rhs and x may be the same. */
 PETSC_EXTERN PetscErrorCode FPGeneratorInvert(FPGenerator gen, PetscBool backward, PetscReal shift,
                                               const PetscReal rhs[], PetscReal x[]);
+/* Functions x[count][n] at once, overwritten; shift > 0, an SDE without jumps on one or two coordinates. */
+PETSC_EXTERN PetscErrorCode FPGeneratorInvertColumns(FPGenerator gen, PetscReal shift, PetscInt count, PetscReal x[]);
 /* Of a discrete algorithm: P^k between whole steps, with linear interpolation between two.
    out[t*n + k] = (exp(times[t] Q) initial)_k, or with Q^T for measures, with the Mittag-Leffler function in place of
    exp under a fractional clock; times ascending from 0 on. Shift-and-invert Krylov with one real pole: one

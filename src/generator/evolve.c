@@ -132,6 +132,32 @@ PetscErrorCode FPGeneratorInvert(FPGenerator gen, PetscBool backward, PetscReal 
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPGeneratorInvertColumns(FPGenerator gen, PetscReal shift, PetscInt count, PetscReal x[])
+{
+  const PetscInt n = gen->n;
+  PC             pc;
+  Mat            factor, b, y;
+  PetscReal     *work;
+
+  PetscFunctionBegin;
+  PetscCall(Factor(gen, shift));
+  PetscCall(KSPGetPC(gen->solver, &pc));
+  PetscCall(PCFactorGetMatrix(pc, &factor));
+  PetscCall(PetscMalloc1((size_t)n * count, &work));
+  for (PetscInt c = 0; c < count && gen->root; c++)
+    for (PetscInt k = 0; k < n; k++) x[(size_t)c * n + k] *= gen->root[k];
+  PetscCall(MatCreateSeqDense(PETSC_COMM_SELF, n, count, x, &b));
+  PetscCall(MatCreateSeqDense(PETSC_COMM_SELF, n, count, work, &y));
+  PetscCall(MatMatSolve(factor, b, y));
+  PetscCall(MatDestroy(&b));
+  PetscCall(MatDestroy(&y));
+  for (PetscInt c = 0; c < count; c++)
+    for (PetscInt k = 0; k < n; k++)
+      x[(size_t)c * n + k] = gen->root ? work[(size_t)c * n + k] / gen->root[k] : work[(size_t)c * n + k];
+  PetscCall(PetscFree(work));
+  PetscFunctionReturn(0);
+}
+
 /* C = a A B + c C, all m x m by columns. */
 static void Multiply(PetscInt m, PetscReal a, const PetscReal A[], const PetscReal B[], PetscReal c, PetscReal C[])
 {

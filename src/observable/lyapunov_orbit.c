@@ -7,7 +7,7 @@
    end-to-end matrix times the Cholesky factor of the covariance of its gradient, where that has no more columns than
    weights; else the Cholesky factor of the whole; injected noise is added to each weight). Walls mirror the coordinates
    of a discrete algorithm, and its tangent vector with them; of an SDE they move z along the co-normal and v not at
-   all, here and in lyapunov_generator.c: the backward equation has D n . grad = 0 there at every direction of v.
+   all, here and in lyapunov_plane.c: the backward equation has D n . grad = 0 there at every direction of v.
    Source: Benettin, Galgani, Giorgilli and Strelcyn, Meccanica 15 (1980); L. Arnold, Random Dynamical Systems (1998),
    chapters 3 and 6. */
 #include "lyapunovimpl.h"

@@ -10,6 +10,7 @@
 
 #define ANGLES 8   /* more than the 5 that polynomials of degree 2 in exp(2it) need */
 #define REACH 1e-2 /* of the differences, in weights; two extrapolations leave their sixth power */
+#define FIRST_MODES 32
 #define MOST_MODES 8192
 #define CONVERGED 1e-10
 #define ROUNDING 1e-9
@@ -60,10 +61,9 @@ static void Coefficients(FPProcess process, const PetscReal point[], FPAngle *a)
 PetscErrorCode FPLyapunovPoint(FPProcess process, const PetscReal point[], PetscReal *value, PetscReal *error,
                                const char **reason)
 {
-  double       D[4], still = 0;
-  FPAngle      a;
-  FPDirections d      = {.size = 1, .room = 1, .modes = 32, .still = &still};
-  PetscReal    before = 0;
+  double    D[4];
+  FPAngle   a;
+  PetscReal before = 0;
 
   PetscFunctionBegin;
   *reason = NULL;
@@ -73,14 +73,9 @@ PetscErrorCode FPLyapunovPoint(FPProcess process, const PetscReal point[], Petsc
   if (D[0] + D[3] > 1e-12 * PetscSqr(REACH) * cabs(a.spread.c[0]))
     *reason = "the gradient noise does not vanish there, so the process does not stay";
   if (*reason) PetscFunctionReturn(0);
-  for (int j = 0; j < 3; j++) {
-    d.turn[j]   = &a.turn.c[j];
-    d.spread[j] = &a.spread.c[j];
-    d.growth[j] = &a.growth.c[j];
-  }
-  for (; d.modes <= MOST_MODES && *error > CONVERGED; d.modes *= 2) {
-    PetscCall(FPDirectionsExponent(&d, value));
-    if (d.modes > 32) *error = PetscAbsReal(*value - before);
+  for (PetscInt modes = FIRST_MODES; modes <= MOST_MODES && *error > CONVERGED; modes *= 2) {
+    PetscCall(FPAngleExponent(&a, modes, value));
+    if (modes > FIRST_MODES) *error = PetscAbsReal(*value - before);
     before = *value;
   }
   if (!(*error <= CONVERGED))

@@ -14,6 +14,13 @@ typedef struct {
   PetscReal  dt;
 } FPLyapunov;
 
+/* Derivatives at z[d], d = 1, 2, of an SDE: A[d][d] of the drift, B[channels][d][d] of the columns of S[d][channels].
+ */
+typedef struct {
+  PetscInt d, channels;
+  double   A[4], *S, *B;
+} FPTangents;
+
 #define FP_LYAPUNOV_MAPPED "tangent vectors live in the weights: model_coordinates = weights has them"
 
 /* lyapunov_orbit.c */
@@ -25,7 +32,11 @@ PETSC_INTERN PetscErrorCode FPLyapunovEvaluate(FPObservable obs, const double su
 PETSC_INTERN PetscErrorCode FPLyapunovPoint(FPProcess process, const PetscReal point[], PetscReal *value,
                                             PetscReal *error, const char **reason);
 /* lyapunov_generator.c */
+PETSC_INTERN void           FPTangentsAt(FPProcess process, const double z[], FPTangents *t);
 PETSC_INTERN PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q);
+/* lyapunov_plane.c: an SDE on one grid of two dimensions; error: but for that of the grid. */
+PETSC_INTERN PetscErrorCode FPLyapunovPlane(FPProcess process, FPGenerator gen, FPTangents *t, PetscReal *exponent,
+                                            PetscReal *error);
 /* lyapunov_transfer.c: on one grid; *reason is left where there is none to refuse. */
 PETSC_INTERN PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason);
 PETSC_INTERN PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscBool finest, PetscReal *exponent,
