@@ -131,6 +131,7 @@ PETSC_EXTERN PetscErrorCode FPGeneratorDetailedBalance(FPGenerator gen, PetscRea
 #define FP_MOST_PAIRS 4e8
 typedef struct {
   PetscReal entropy_production, current_l1, max_curl, circulation, divergence_residual;
+  PetscReal rounding;    /* of entropy_production, which detailed balance leaves nothing else of */
   PetscBool has_entropy; /* PETSC_FALSE where rates of one direction are missing, or drift goes against jumps alone */
 } FPCurrentNumbers;
 PETSC_EXTERN PetscErrorCode FPGeneratorCurrent(FPGenerator gen, const PetscReal pi[], PetscReal J[], PetscReal psi[],

@@ -7,6 +7,8 @@
  */
 #include "generatorimpl.h"
 
+#define DETAILED 64 /* roundings between the two fluxes of an edge in detailed balance; 40 seen */
+
 static const PetscInt Orders[6][3] = {{0, 1, 2}, {1, 0, 2}, {0, 2, 1}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
 
 /* flux[a*lattice + x]: through the upper face of cell x in direction a. */
@@ -216,6 +218,7 @@ static PetscErrorCode EdgeSums(FPGenerator gen, const PetscReal pi[], PetscReal 
   }
   for (PetscInt k = 0; k < gen->n; k++) numbers->divergence_residual += PetscAbsReal(divergence[k]);
   numbers->divergence_residual = numbers->divergence_residual / through;
+  numbers->rounding            = PetscSqr(DETAILED * PETSC_MACHINE_EPSILON) * through;
   PetscCall(PetscFree(divergence));
   PetscFunctionReturn(0);
 }

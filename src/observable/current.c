@@ -229,7 +229,7 @@ static PetscErrorCode AddEntropy(FPObservable obs, FPGenerator gen, const FPCurr
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetInfo(gen, &info));
   if (numbers->has_entropy)
-    PetscCall(FPQuantitiesAdd(q, numbers->entropy_production, 0, "nat/time", "entropy_production"));
+    PetscCall(FPQuantitiesAdd(q, numbers->entropy_production, numbers->rounding, "nat/time", "entropy_production"));
   else if (finest && info.interpolates)
     PetscCall(
         AddMissing(obs, gen, "entropy_production", "unsupported",

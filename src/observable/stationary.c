@@ -131,7 +131,7 @@ static PetscErrorCode AddMoments(const FPStationary *s, const PetscReal m[], Pet
   }
   if (!s->bounded || wall < 0) PetscFunctionReturn(0);
   PetscCall(FPQuantitiesAdd(q, m[WALL], mixing * m[WALL] + wall, "1", "wall_mass"));
-  FPQuantitiesSetSmoothness(q, q->n - 1, FP_OF_CELLS, 0);
+  FPQuantitiesSetSmoothness(q, q->n - 1, FP_ROUGH, 0); /* the edge of the layer cuts the cells of each grid elsewhere */
   PetscFunctionReturn(0);
 }
 
