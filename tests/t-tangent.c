@@ -1,8 +1,9 @@
 /* t-tangent.c: exponents of discrete algorithms in the plane by the transfer operator of point and direction. Against
    eigenvalues of one matrix, real and complex; against products of random matrices, all words of a few letters; those
-   of a 2-chain with their order, against an operator of order 4 and tangent vectors at several seeds; and where walls
-   mirror the vectors all the time. */
+   of a 2-chain with their order, against an operator of order 4 and tangent vectors at several seeds; where walls
+   mirror the vectors all the time; and of rows of a file, whose batches are told by a few with the moments of all. */
 #include "runs.h"
+#include "../src/generator/transfer.h"
 
 #define ASK " engines=transfer observables=lyapunov processes=sgd"
 
@@ -154,6 +155,64 @@ static void test_gaussian(void **state)
   MeetParticles(keys, value, error);
 }
 
+/* Mixed moments of the mean of five draws from seven pairs, against all 16807 batches */
+static void test_recombined(void **state)
+{
+  enum { N = 7, BATCH = 5, DEGREE = 7 };
+  const double x[N] = {1.3, -0.4, 0.8, 0.1, 2.9, 0.7, -1.1}, y[N] = {0.2, 1.1, -0.7, 0.6, 3.1, -0.3, 0.5};
+  const double share[N]                      = {0.2, 0.1, 0.15, 0.25, 0.05, 0.15, 0.1};
+  double       exact[DEGREE + 1][DEGREE + 1] = {{0}}, worst = 0;
+  FPPairs      p = {.n = N};
+
+  (void)state;
+  must(PetscMalloc2(2 * N, &p.at, N, &p.weight));
+  for (int i = 0; i < N; i++) {
+    p.at[2 * i]     = x[i];
+    p.at[2 * i + 1] = y[i];
+    p.weight[i]     = share[i];
+  }
+  must(FPPairsOfBatch(DEGREE, BATCH, &p));
+  for (int k = 0; k < 16807; k++) {
+    double X = 0, Y = 0, weight = 1;
+
+    for (int b = 0, rest = k; b < BATCH; b++, rest /= N) {
+      X += x[rest % N] / BATCH;
+      Y += y[rest % N] / BATCH;
+      weight *= share[rest % N];
+    }
+    for (int i = 0; i <= DEGREE; i++)
+      for (int j = 0; i + j <= DEGREE; j++) exact[i][j] += weight * pow(X, i) * pow(Y, j);
+  }
+  for (int i = 0; i <= DEGREE; i++)
+    for (int j = 0; i + j <= DEGREE; j++) {
+      double sum = 0;
+
+      for (int k = 0; k < p.n; k++) sum += p.weight[k] * pow(p.at[2 * k], i) * pow(p.at[2 * k + 1], j);
+      worst = fmax(worst, fabs(sum - exact[i][j]) / (1 + fabs(exact[i][j])));
+    }
+  for (int k = 0; k < p.n; k++) check(p.weight[k] > 0, "weight %g", p.weight[k]);
+  print_message("  %d points, moments off by %.1e\n", (int)p.n, worst);
+  check(worst < 1e-10 && p.n <= 36, "%d points, moments off by %g", (int)p.n, worst);
+  must(FPPairsFree(&p));
+}
+
+/* Batches of four of 442 patients */
+static void test_patients(void **state)
+{
+  const char *keys =
+      "data_type=file data_path=data/diabetes_bmi.csv data_inputs=body_mass_index data_targets=disease_progression "
+      "data_standardize=true model_type=chain model_depth=2 training_learning_rate=0.2 training_batch_size=4 "
+      "training_weight_decay=0.05 training_temperature=0.08 mesh_lower=-2.3,-2.4 mesh_upper=2.4,2.3 mesh_cells=24,24";
+  double  value, error;
+  json_t *run = Run("%s" ASK, keys);
+
+  (void)state;
+  value = Value(run, "sgd", "transfer", "lyapunov", "exponent_orbit", &error);
+  json_decref(run);
+  check(error < 5e-3, "the bound is %g", error);
+  MeetParticles(keys, value, error);
+}
+
 /* What is refused says why. */
 static void test_refused(void **state)
 {
@@ -179,7 +238,8 @@ int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_matrix), cmocka_unit_test(test_products),
                                      cmocka_unit_test(test_signs),      cmocka_unit_test(test_walls),
-                                     cmocka_unit_test(test_gaussian),   cmocka_unit_test(test_refused)};
+                                     cmocka_unit_test(test_gaussian),   cmocka_unit_test(test_recombined),
+                                     cmocka_unit_test(test_patients),   cmocka_unit_test(test_refused)};
   int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;

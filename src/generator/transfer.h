@@ -85,6 +85,18 @@ PETSC_INTERN PetscErrorCode FPHatAxisDestroy(FPHatAxis **hats);
 PETSC_INTERN PetscInt FPTransferOrder(const FPTransferOptions *options);
 #define FP_TAIL 8.7 /* standard deviations beyond which a normal law has 3e-18 of its mass */
 
+/* recombine.c: a law of two numbers, by points at[n][2] with positive weights of sum 1, and one with the same moments
+   up to the degree that has no more points than those. FPPairsOfBatch(): the law of the mean of so many independent
+   draws, in place of that of one. */
+#define FP_PAIRS_DEGREE 15 /* at most */
+typedef struct {
+  PetscInt   n;
+  PetscReal *at, *weight; /* from PetscMalloc2() */
+} FPPairs;
+PETSC_INTERN PetscErrorCode FPPairsRecombine(PetscInt degree, FPPairs *pairs);
+PETSC_INTERN PetscErrorCode FPPairsOfBatch(PetscInt degree, PetscInt batch, FPPairs *pairs);
+PETSC_INTERN PetscErrorCode FPPairsFree(FPPairs *pairs);
+
 /* transferturn.c: a step as a rule of quadrature over batches: with probability weight to `at`, where noise N(0,
    diag(normal^2)) is yet to come, while small differences are multiplied by J[2][2]. fineness: times as many nodes of
    the rules. FPTurnsRefused(): why that is not known, or NULL; smooth: nor averaged over cells. The law is borrowed. */

@@ -12,8 +12,11 @@
 #define LEAST 6         /* nodes of a rule */
 #define GROWTH 4        /* more of them for each time that steps are longer than the injected noise */
 #define SIZES 24        /* rules of LEAST, LEAST + 4, ... nodes */
-#define NOTHING 1e-13   /* probability of a batch that is left out */
-#define FIELDS 6        /* of a row: gradient and its Jacobian */
+#define DEGREE 10       /* of moments of batches of rows, and more of them likewise */
+#define LOWEST 5
+#define DEGREES ((FP_PAIRS_DEGREE - LOWEST) / 2 + 1)
+#define NOTHING 1e-13 /* probability of a batch that is left out */
+#define FIELDS 6      /* of a row: gradient and its Jacobian */
 
 typedef struct {
   PetscInt   n;
@@ -24,6 +27,7 @@ struct _p_FPTurns {
   FPStepLaw law;
   FPMixture mixture;
   Rule      normal[SIZES], gamma[SIZES]; /* of N(0, 1), and of the Gamma variable of shape B/2 */
+  FPPairs   pairs[DEGREES];              /* X and Y of batches of rows */
   PetscReal fineness;                    /* as asked for last */
 };
 
@@ -155,6 +159,40 @@ static PetscErrorCode AddGamma(FPTurns t, const Scalar *s, FPTurnList *list)
   PetscFunctionReturn(0);
 }
 
+/* Batches of rows with one input and one target: few with the moments of all */
+static PetscErrorCode AddPairs(FPTurns t, const Scalar *s, FPTurnList *list)
+{
+  const FPStepLaw law    = t->law;
+  PetscReal       square = 0, mean = 0;
+  FPPairs        *pairs;
+  PetscInt        size;
+
+  PetscFunctionBegin;
+  for (PetscInt i = 0; i < law->rows; i++) {
+    const PetscReal *x = law->u + 2 * i, G = (s->M * x[0] - x[1]) * x[0];
+
+    mean += law->share[i] * G;
+    square += law->share[i] * G * G;
+  }
+  square = PetscSqrtReal(PetscMax(0, square - mean * mean) / law->training.batch_size) * s->length / law->injected;
+  size   = (PetscInt)PetscClipInterval(PetscCeilReal((t->fineness * (DEGREE + GROWTH * square) - LOWEST) / 2), 0,
+                                       DEGREES - 1);
+  pairs  = &t->pairs[size];
+  if (!pairs->n) {
+    pairs->n = law->rows;
+    PetscCall(PetscMalloc2(2 * law->rows, &pairs->at, law->rows, &pairs->weight));
+    for (PetscInt i = 0; i < law->rows; i++) {
+      pairs->at[2 * i]     = PetscSqr(law->u[2 * i]);
+      pairs->at[2 * i + 1] = law->u[2 * i] * law->u[2 * i + 1];
+      pairs->weight[i]     = law->share[i];
+    }
+    PetscCall(FPPairsOfBatch(LOWEST + 2 * size, law->training.batch_size, pairs));
+  }
+  for (PetscInt k = 0; k < pairs->n; k++)
+    PetscCall(AddScalar(s, pairs->weight[k], pairs->at[2 * k], s->M * pairs->at[2 * k] - pairs->at[2 * k + 1], list));
+  PetscFunctionReturn(0);
+}
+
 /* field[FIELDS][rows]: gradient of each row without decay, and its Jacobian */
 static void RowFields(FPStepLaw law, const PetscReal z[], PetscReal field[])
 {
@@ -251,7 +289,7 @@ const char *FPTurnsRefused(FPStepLaw law, PetscBool smooth)
   (void)FPModelGetData(law->model, &data);
   if (law->batches > 1) return "two batches of opposite signs turn and stretch by too many laws; particles have it";
   if (law->kind == LAW_NORMAL && data) return "the normal law of a batch says where a step leads, not how it stretches";
-  if (law->kind == LAW_ROWS && FPBatchCount(law->rows, law->training.batch_size, 1) > MOST_BATCHES)
+  if (law->kind == LAW_ROWS && !law->scalar && FPBatchCount(law->rows, law->training.batch_size, 1) > MOST_BATCHES)
     return "the batches of rows are too many to list, each with its turn of the plane: up to 2000 are; particles have "
            "it";
   if (smooth && data && (law->kind == LAW_ROWS || law->kind == LAW_MEAN || law->sigma == 0))
@@ -271,11 +309,13 @@ PetscErrorCode FPTurnsAt(FPTurns t, const PetscReal z[], PetscReal fineness, FPT
   list->normal[0] = list->normal[1] = law->injected;
   if (law->kind == LAW_MEAN || law->kind == LAW_NORMAL) {
     PetscCall(AddMean(t, z, list));
-  } else if (law->kind == LAW_ROWS) {
+  } else if (law->kind == LAW_ROWS && !law->scalar) {
     PetscCall(AddRows(t, z, list));
   } else {
     SetScalar(law, z, &s);
-    if (law->kind == LAW_SIGNS)
+    if (law->kind == LAW_ROWS)
+      PetscCall(AddPairs(t, &s, list));
+    else if (law->kind == LAW_SIGNS)
       PetscCall(AddGivenSquare(t, &s, 1, law->s, list));
     else
       PetscCall(AddGamma(t, &s, list));
@@ -291,6 +331,7 @@ PetscErrorCode FPTurnsDestroy(FPTurns *turns)
     PetscCall(PetscFree2((*turns)->normal[k].node, (*turns)->normal[k].weight));
     PetscCall(PetscFree2((*turns)->gamma[k].node, (*turns)->gamma[k].weight));
   }
+  for (PetscInt k = 0; k < DEGREES; k++) PetscCall(FPPairsFree(&(*turns)->pairs[k]));
   PetscCall(FPMixtureFree(&(*turns)->mixture));
   PetscCall(PetscFree(*turns));
   PetscFunctionReturn(0);

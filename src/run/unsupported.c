@@ -136,8 +136,8 @@ static const Unsupported Table[] = {
     {"stationary", "transfer", "transfer_scheme chebyshev", "densities, distances, wall_mass: " NODES, NULL},
     {"evolution", "transfer", "transfer_scheme chebyshev", "entropies: " NODES, NULL},
     {"lyapunov", "transfer", "2-D, many batches",
-     "how vectors turn is known of up to 2000 different batches of rows, and of 1e8 nodes times batches times angles; "
-     "particles have it",
+     "of several inputs or targets up to 2000 different batches of rows; up to 1e8 nodes times batches times angles; "
+     "particles have the others",
      NULL},
     {"lyapunov", "transfer", "order 4 or chebyshev, rows",
      "the logarithm of a stretch without density is singular, which only cells average over; in 2-D likewise of gd",
