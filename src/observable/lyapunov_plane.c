@@ -401,10 +401,10 @@ static void ExtrapolateModes(const PetscReal v[3], PetscReal *value, PetscReal *
 
 PetscErrorCode FPLyapunovPlane(FPProcess process, FPGenerator gen, FPTangents *t, PetscReal *exponent, PetscReal *error)
 {
-  Plane            p = {.gen = gen};
-  const PetscInt  *cells;
-  PetscReal        ratio, axis, most = 0, v[3], solver = 0;
-  PetscInt         modes;
+  Plane           p = {.gen = gen};
+  const PetscInt *cells;
+  PetscReal       ratio, axis, most = 0, v[3], solver = 0;
+  PetscInt        modes;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetGrid(gen, NULL, &cells, &ratio));
