@@ -14,7 +14,7 @@
   "mesh_upper=1.5,1.7 particles_count=4096 "
 #define LAW "particles_steps=8 particles_burn_in=3 "
 #define EXIT                                                                                                           \
-  "mesh_cells=72,72 levy_dt=0.0125 levy_temperature=0 particles_steps=1 particles_burn_in=0 exit_region=ball "         \
+  "levy_dt=0.0125 levy_temperature=0 particles_steps=1 particles_burn_in=0 exit_region=ball "                          \
   "exit_center=0.1,-0.05 exit_radius=1.1 exit_start=0.4,0.3 exit_times=0.3,0.9 exit_duration=6 exit_overshoot=0.3 "
 
 static void test_mirror(void **state)
@@ -64,7 +64,7 @@ static void test_killed(void **state)
   static const Setting setting = {"isotropic, alpha 1.5, exits, killing walls",
                                   "levy",
                                   {"exit"},
-                                  PLANE EXIT "levy_alpha=1.5 levy_scale=0.6 levy_boundary=killed",
+                                  PLANE EXIT "mesh_cells=72,72 levy_alpha=1.5 levy_scale=0.6 levy_boundary=killed",
                                   FINE};
 
   (void)state;
@@ -73,12 +73,12 @@ static void test_killed(void **state)
 
 static void test_independent_exits(void **state)
 {
-  static const Setting setting = {"independent components, alpha 0.7, exits, killing walls",
-                                  "levy",
-                                  {"exit"},
-                                  PLANE EXIT
-                                  "levy_alpha=0.7 levy_scale=0.6 levy_boundary=killed levy_components=independent",
-                                  FINE};
+  static const Setting setting = {
+      "independent components, alpha 0.7, exits, killing walls",
+      "levy",
+      {"exit"},
+      PLANE EXIT "mesh_cells=96,96 levy_alpha=0.7 levy_scale=0.6 levy_boundary=killed levy_components=independent",
+      FINE};
 
   (void)state;
   CalibrateBut(&setting, BUT);
@@ -92,8 +92,8 @@ static void test_factorisation(void **state)
       {"stationary"},
       "data_type=gaussian data_teacher=0.9,0.2,0.2,-0.3 data_second_moment=0.9 data_label_noise=0.3 "
       "model_type=symmetric training_learning_rate=0.05 training_batch_size=3 training_weight_decay=0.06 "
-      "mesh_lower=-1.8,-1.7 mesh_upper=1.8,1.6 particles_count=4096 " LAW
-      "mesh_cells=72,72 levy_dt=0.025 levy_temperature=0 levy_alpha=1.3 levy_scale=0.4 levy_boundary=mirror",
+      "mesh_lower=-1.8,-1.7 mesh_upper=1.8,1.6 particles_count=1024 " LAW
+      "mesh_cells=112,112 levy_dt=0.025 levy_temperature=0 levy_alpha=1.3 levy_scale=0.7 levy_boundary=mirror",
       FINE};
 
   (void)state;

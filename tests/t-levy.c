@@ -301,6 +301,9 @@ static void test_reported_accidents(void **state)
                {"model_drift=0 model_center=0.09 mesh_lower=-1.519 mesh_upper=1.978 mesh_cells=288 "
                 "exit_center=0.181 exit_radius=0.637 exit_start=0.416",
                 "median_time", 0.5, 1.057, 0.60257, FP_BOUNDARY_KILLED},
+               {"model_drift=0 model_center=0.095 mesh_lower=-1.816 mesh_upper=1.303 mesh_cells=465 "
+                "exit_center=-0.065 exit_radius=0.566 exit_start=-0.012",
+                "mean_time", 0.5, 0.739, 2.0426, FP_BOUNDARY_CENSORED},
                {"model_drift=0 model_center=0.09 mesh_lower=-1.519 mesh_upper=1.978 mesh_cells=288 "
                 "exit_center=0.181 exit_radius=0.637 exit_start=0.416",
                 "variance_time", 0.5, 1.057, 0.66826, FP_BOUNDARY_KILLED}};

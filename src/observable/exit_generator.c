@@ -229,7 +229,8 @@ static PetscErrorCode LookAround(const FPExit *e, FPGenerator killed, const FPSt
    grid to grid: on a line in second order, in the plane by the mean of what differs from node to node, of which
    straight boundaries of rational slope have few, and with drift as jumps to neighbours give way to it in first order.
    What sums products of two functions, like second moments of times, lacks a layer of nodes of order 1 + alpha
-   (jumps.h), which rates are spared. In the measure of a time, as it goes with the distance from the boundary; measured
+   (jumps.h), which rates are spared; at censoring walls all times are such sums, as jumps that do not happen take from
+   the killing. In the measure of a time, as it goes with the distance from the boundary; measured
    on intervals and discs. */
 static PetscErrorCode AddFractions(const FPExit *e, FPGenerator killed, const FPStable *stable, PetscInt first,
                                    FPQuantities *q)
@@ -245,6 +246,7 @@ static PetscErrorCode AddFractions(const FPExit *e, FPGenerator killed, const FP
           (boundary.slanting ? CUT_SLANT * (2 - alpha) * step : 0) +
           (e->dim > 1 ? CUT_PLANE * alpha * (2 - alpha) * PetscPowReal(step, 1.5) : 0);
   pairs = CUT_PAIRS * (2 - alpha) * PetscPowReal(step, PetscMin(2, 1 + alpha));
+  if (stable->boundary == FP_BOUNDARY_CENSORED) doubt += pairs;
   for (PetscInt k = first; k < q->n; k++) {
     FPQuantity     *item = &q->list[k];
     const PetscReal size = PetscAbsReal(item->value);
