@@ -2,106 +2,17 @@
    numbers on all grids and in particles (OU: every eigenvalue is n lambda + m conj(lambda)). Noise: on the chain C is
    Var(r) grad p grad p^T and the Hessian at the minimum s grad p grad p^T. Reduction: equal weights of a chain stay
    equal under SGD without injected noise, so balanced is exact; aligned is not. */
-#include "test.h"
-#include "fprun.h"
-#include "fpobservable.h"
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-static char folder[] = "/tmp/dlnfp-observable-XXXXXX";
-
-static FPConfig MakeConfig(const char *const keys[])
-{
-  FPConfig config;
-
-  must(FPConfigCreate(&config));
-  must(FPConfigSet(config, "particles_threads", "1"));
-  for (PetscInt k = 0; keys[k]; k += 2) must(FPConfigSet(config, keys[k], keys[k + 1]));
-  return config;
-}
-
-static json_t *Run(const char *const keys[])
-{
-  FPConfig       config = MakeConfig(keys);
-  PetscInt       disagreements;
-  const int      null = open("/dev/null", O_WRONLY), out = dup(1), err = dup(2);
-  char           path[128];
-  PetscErrorCode ierr;
-  json_t        *root;
-
-  (void)fflush(stdout);
-  (void)dup2(null, 1);
-  (void)dup2(null, 2);
-  ierr = FPRunExecute(config, folder, &disagreements);
-  (void)fflush(stdout);
-  (void)dup2(out, 1);
-  (void)dup2(err, 2);
-  (void)close(null);
-  (void)close(out);
-  (void)close(err);
-  must(ierr);
-  must(FPConfigDestroy(&config));
-  (void)snprintf(path, sizeof(path), "%s/results.json", folder);
-  root = json_load_file(path, 0, NULL);
-  assert_non_null(root);
-  return root;
-}
-
-static double Value(const json_t *root, const char *engine, const char *observable, const char *quantity, double *error)
-{
-  size_t  i;
-  json_t *row;
-
-  json_array_foreach(json_object_get(root, "results"), i, row)
-  {
-    if (strcmp(json_string_value(json_object_get(row, "engine")), engine)) continue;
-    if (strcmp(json_string_value(json_object_get(row, "observable")), observable)) continue;
-    if (strcmp(json_string_value(json_object_get(row, "quantity")), quantity)) continue;
-    check(json_object_get(row, "value"), "%s of %s by %s has no value", quantity, observable, engine);
-    *error = json_number_value(json_object_get(row, "error"));
-    return json_number_value(json_object_get(row, "value"));
-  }
-  fail_msg("no %s of %s by %s", quantity, observable, engine);
-  return 0;
-}
+#include "runs.h"
 
 /* lambda = a +- i omega; rates a, a, 2a, 2a, 2a with frequencies omega, omega, 2 omega, 2 omega, 0 in some order. */
 static void test_numbering(void **state)
 {
-  static const char *const keys[] = {"model_type",
-                                     "ou",
-                                     "model_drift",
-                                     "1.3,-0.9,0.4,0.7",
-                                     "model_diffusion",
-                                     "0.12,0.03,0.03,0.08",
-                                     "training_learning_rate",
-                                     "0.05",
-                                     "training_batch_size",
-                                     "2",
-                                     "processes",
-                                     "ald",
-                                     "observables",
-                                     "spectrum",
-                                     "spectrum_pairs",
-                                     "5",
-                                     "mesh_lower",
-                                     "-1.6,-1.7",
-                                     "mesh_upper",
-                                     "1.8,1.5",
-                                     "mesh_cells",
-                                     "64,64",
-                                     "particles_count",
-                                     "4096",
-                                     "particles_steps",
-                                     "200",
-                                     "particles_burn_in",
-                                     "20",
-                                     NULL};
-  const double             a = 1.0, omega = sqrt(0.9 * 0.4 - 0.3 * 0.3);
-  json_t                  *root = Run(keys);
-  double                   error, still = 0;
+  const double a = 1.0, omega = sqrt(0.9 * 0.4 - 0.3 * 0.3);
+  json_t      *root = Run("model_type=ou model_drift=1.3,-0.9,0.4,0.7 model_diffusion=0.12,0.03,0.03,0.08 "
+                               "training_learning_rate=0.05 training_batch_size=2 processes=ald observables=spectrum "
+                               "spectrum_pairs=5 mesh_lower=-1.6,-1.7 mesh_upper=1.8,1.5 mesh_cells=64,64 "
+                               "particles_count=4096 particles_steps=200 particles_burn_in=20");
+  double       error, still = 0;
 
   (void)state;
   for (int k = 1; k <= 5; k++) {
@@ -112,11 +23,11 @@ static void test_numbering(void **state)
       double       value;
 
       (void)snprintf(quantity, sizeof(quantity), "decay_rate[%d]", k);
-      value = Value(root, name, "spectrum", quantity, &error);
+      value = Value(root, "ald", name, "spectrum", quantity, &error);
       check(fabs(value - truth) <= limit * error && error < useful * truth, "%s %s: %.6g +- %.2g, exactly %g", name,
             quantity, value, error, truth);
       (void)snprintf(quantity, sizeof(quantity), "frequency[%d]", k);
-      value = Value(root, name, "spectrum", quantity, &error);
+      value = Value(root, "ald", name, "spectrum", quantity, &error);
       still += k > 2 && value == 0;
       check(value == 0 || fabs(value - (k <= 2 ? omega : 2 * omega)) <= limit * error, "%s %s: %.6g +- %.2g", name,
             quantity, value, error);
@@ -131,98 +42,57 @@ static void test_numbering(void **state)
    0.97 +- 1.9. */
 static void test_crossing(void **state)
 {
-  static const char *const keys[] = {"model_type",
-                                     "ou",
-                                     "model_drift",
-                                     "1.3,-0.7,0.4,0.9",
-                                     "model_diffusion",
-                                     "0.12,0.03,0.03,0.08",
-                                     "model_center",
-                                     "0.1,-0.2",
-                                     "training_learning_rate",
-                                     "0.05",
-                                     "training_batch_size",
-                                     "2",
-                                     "training_temperature",
-                                     "0.03",
-                                     "processes",
-                                     "ald",
-                                     "observables",
-                                     "spectrum",
-                                     "engines",
-                                     "generator",
-                                     "spectrum_pairs",
-                                     "6",
-                                     "mesh_lower",
-                                     "-1.3,-1.5",
-                                     "mesh_upper",
-                                     "1.4,1.2",
-                                     "mesh_cells",
-                                     "48,40",
-                                     NULL};
-  json_t                  *root   = Run(keys);
-  double                   error;
+  json_t *root = Run("model_type=ou model_drift=1.3,-0.7,0.4,0.9 model_diffusion=0.12,0.03,0.03,0.08 "
+                     "model_center=0.1,-0.2 training_learning_rate=0.05 training_batch_size=2 "
+                     "training_temperature=0.03 processes=ald observables=spectrum engines=generator "
+                     "spectrum_pairs=6 mesh_lower=-1.3,-1.5 mesh_upper=1.4,1.2 mesh_cells=48,40");
+  double  error;
 
   (void)state;
   for (int k = 1; k <= 6; k++) {
     char quantity[32];
 
     (void)snprintf(quantity, sizeof(quantity), "frequency[%d]", k);
-    (void)Value(root, "generator", "spectrum", quantity, &error);
+    (void)Value(root, "ald", "generator", "spectrum", quantity, &error);
     check(error < 0.01, "%s has the bound %g", quantity, error);
     (void)snprintf(quantity, sizeof(quantity), "decay_rate[%d]", k);
-    (void)Value(root, "generator", "spectrum", quantity, &error);
+    (void)Value(root, "ald", "generator", "spectrum", quantity, &error);
     check(error < 0.03, "%s has the bound %g", quantity, error);
   }
   json_decref(root);
 }
 
 #define CHAIN                                                                                                          \
-  "data_type", "gaussian", "data_teacher", "0.83", "data_second_moment", "0.9", "data_label_noise", "0.4",             \
-      "model_type", "chain", "training_learning_rate", "0.07", "training_batch_size", "3", "processes", "sgd",         \
-      "engines", "particles", "particles_count", "4096"
+  "data_type=gaussian data_teacher=0.83 data_second_moment=0.9 data_label_noise=0.4 model_type=chain "                 \
+  "training_learning_rate=0.07 training_batch_size=3 processes=sgd engines=particles "                                 \
+  "particles_count=4096 "
 
 /* At the minimum p = p*: Var r = s sigma^2, |grad p|^2 = 2 p* on the balanced valley. */
 static void test_noise(void **state)
 {
-  static const char *const keys[] = {
-      CHAIN,        "observables", "noise",      "noise_at", "0.9110433579144299,0.9110433579144299",
-      "mesh_lower", "-2,-2",       "mesh_upper", "2,2",      "mesh_cells",
-      "16,16",      NULL};
   const double exact = 0.9 * 0.16 * 2 * 0.83;
-  json_t      *root  = Run(keys);
+  json_t      *root  = Run(CHAIN "observables=noise noise_at=0.9110433579144299,0.9110433579144299 mesh_lower=-2,-2 "
+                                       "mesh_upper=2,2 mesh_cells=16,16");
   double       error, value;
 
   (void)state;
-  value = Value(root, "exact", "noise", "covariance_eigenvalue[0][at=1]", &error);
+  value = Value(root, "sgd", "exact", "noise", "covariance_eigenvalue[0][at=1]", &error);
   check(fabs(value - exact) < 1e-12, "eigenvalue %.15g, exactly %.15g", value, exact);
-  value = Value(root, "particles", "noise", "covariance_eigenvalue[0][at=1]", &error);
+  value = Value(root, "sgd", "particles", "noise", "covariance_eigenvalue[0][at=1]", &error);
   check(fabs(value - exact) < 4 * error && error < 0.01 * exact, "drawn: %.6g +- %.2g, exactly %.6g", value, error,
         exact);
-  check(Value(root, "exact", "noise", "rank[at=1]", &error) == 1, "the chain's noise has rank one");
-  check(fabs(Value(root, "exact", "noise", "hessian_alignment[at=1]", &error) - 1) < 1e-12, "C and H are not aligned");
-  check(Value(root, "exact", "noise", "c_over_h_residual[at=1]", &error) < 1e-6, "C is not proportional to H");
+  check(Value(root, "sgd", "exact", "noise", "rank[at=1]", &error) == 1, "the chain's noise has rank one");
+  check(fabs(Value(root, "sgd", "exact", "noise", "hessian_alignment[at=1]", &error) - 1) < 1e-12,
+        "C and H are not aligned");
+  check(Value(root, "sgd", "exact", "noise", "c_over_h_residual[at=1]", &error) < 1e-6, "C is not proportional to H");
   json_decref(root);
 }
 
 static void test_reduction_exact(void **state)
 {
-  static const char *const keys[]  = {CHAIN,
-                                      "model_depth",
-                                      "3",
-                                      "model_coordinates",
-                                      "balanced",
-                                      "training_weight_decay",
-                                      "0.05",
-                                      "observables",
-                                      "reduction,stationary",
-                                      "particles_steps",
-                                      "200",
-                                      "particles_burn_in",
-                                      "20",
-                                      NULL};
   static const char *const names[] = {"mean_p", "variance_p", "loss"};
-  json_t                  *root    = Run(keys);
+  json_t                  *root    = Run(CHAIN "model_depth=3 model_coordinates=balanced training_weight_decay=0.05 "
+                                                                   "observables=reduction,stationary particles_steps=200 particles_burn_in=20");
 
   (void)state;
   for (int k = 0; k < 3; k++) {
@@ -231,43 +101,37 @@ static void test_reduction_exact(void **state)
 
     (void)snprintf(difference, sizeof(difference), "difference_%s", names[k]);
     (void)snprintf(reduced, sizeof(reduced), "reduced_%s", names[k]);
-    value = Value(root, "particles", "reduction", difference, &error);
+    value = Value(root, "sgd", "particles", "reduction", difference, &error);
     check(fabs(value) < 1e-11 && error < 1e-11, "%s = %g +- %g on equal weights", difference, value, error);
-    value = Value(root, "particles", "reduction", reduced, &error) -
-            Value(root, "particles", "stationary", names[k], &error);
+    value = Value(root, "sgd", "particles", "reduction", reduced, &error) -
+            Value(root, "sgd", "particles", "stationary", names[k], &error);
     check(fabs(value) < 1e-11, "%s differs from the process's own by %g", reduced, value);
-    check(Value(root, "particles", "stationary", names[k], &error) > 100 * 1e-11, "%s is no test", names[k]);
+    check(Value(root, "sgd", "particles", "stationary", names[k], &error) > 100 * 1e-11, "%s is no test", names[k]);
   }
   json_decref(root);
 }
 
 #define TWO_BY_TWO                                                                                                     \
-  "data_type", "gaussian", "data_teacher", "1.1,0.3,-0.2,0.8", "data_second_moment", "0.9", "data_label_noise", "0.3", \
-      "model_type", "factorisation", "model_coordinates", "aligned", "training_learning_rate", "0.05",                 \
-      "training_batch_size", "4", "training_weight_decay", "0.05"
+  "data_type=gaussian data_teacher=1.1,0.3,-0.2,0.8 data_second_moment=0.9 data_label_noise=0.3 "                      \
+  "model_type=factorisation model_coordinates=aligned training_learning_rate=0.05 training_batch_size=4 "              \
+  "training_weight_decay=0.05 "
 
 /* What the reduction drops, noise that turns the singular vectors, shows in the elements off the diagonal and the loss;
    E x x^T = s I, so the mean gradient stays inside. */
 static void test_reduction_aligned(void **state)
 {
-  static const char *const keys[] = {TWO_BY_TWO,  "processes",
-                                     "sgd",       "engines",
-                                     "particles", "observables",
-                                     "reduction", "particles_count",
-                                     "4096",      "particles_steps",
-                                     "300",       "particles_burn_in",
-                                     "100",       NULL};
-  json_t                  *root   = Run(keys);
-  double                   error, value;
+  json_t *root = Run(TWO_BY_TWO "processes=sgd engines=particles observables=reduction particles_count=4096 "
+                                "particles_steps=300 particles_burn_in=100");
+  double  error, value;
 
   (void)state;
-  check(Value(root, "exact", "reduction", "gradient_defect", &error) < 1e-12, "the mean gradient leads out");
-  value = Value(root, "particles", "reduction", "difference_variance_p[0][1]", &error);
+  check(Value(root, "sgd", "exact", "reduction", "gradient_defect", &error) < 1e-12, "the mean gradient leads out");
+  value = Value(root, "sgd", "particles", "reduction", "difference_variance_p[0][1]", &error);
   check(value > 10 * error, "difference_variance_p[0][1] = %g +- %g", value, error);
-  value = Value(root, "particles", "reduction", "difference_loss", &error);
+  value = Value(root, "sgd", "particles", "reduction", "difference_loss", &error);
   check(value > 10 * error, "difference_loss = %g +- %g", value, error);
-  value -= Value(root, "particles", "reduction", "full_loss", &error) -
-           Value(root, "particles", "reduction", "reduced_loss", &error);
+  value -= Value(root, "sgd", "particles", "reduction", "full_loss", &error) -
+           Value(root, "sgd", "particles", "reduction", "reduced_loss", &error);
   check(fabs(value) < 1e-12, "full minus reduced is off by %g", value);
   json_decref(root);
 }
@@ -279,14 +143,16 @@ static void test_lift(void **state)
 
   (void)state;
   for (int k = 0; k < 4; k++) {
-    const int         depth  = (const int[]){1, 2, 5, 8}[k];
-    const char *const keys[] = {TWO_BY_TWO, "model_depth", (const char *const[]){"1", "2", "5", "8"}[k], NULL};
-    FPConfig          config = MakeConfig(keys);
-    FPData            data;
-    FPModel           reduced, full;
-    double            w[32 * 3], M[2][4 * 3], loss[2][3];
-    PetscInt          dim;
+    const int depth = (const int[]){1, 2, 5, 8}[k];
+    char      keys[512];
+    FPConfig  config;
+    FPData    data;
+    FPModel   reduced, full;
+    double    w[32 * 3], M[2][4 * 3], loss[2][3];
+    PetscInt  dim;
 
+    (void)snprintf(keys, sizeof(keys), TWO_BY_TWO "model_depth=%d", depth);
+    config = MakeConfig(keys);
     must(FPDataCreate(config, &data));
     must(FPModelCreate(config, data, &reduced));
     must(FPModelCreateFull(reduced, &full));
@@ -307,26 +173,44 @@ static void test_lift(void **state)
   }
 }
 
-static int MakeFolder(void **state)
+/* Bounds know what a number is from the observable that makes it, not from its name. */
+static void test_smoothness(void **state)
 {
-  (void)state;
-  return mkdtemp(folder) ? 0 : -1;
-}
+  static const struct {
+    const char  *name;
+    FPSmoothness smoothness;
+  } known[] = {
+      {"decay_rate[1]", FP_SMOOTH},    {"mean[0]", FP_SMOOTH},          {"variance_p", FP_SMOOTH},
+      {"wall_mass", FP_ROUGH},         {"kl_gibbs", FP_OF_CELLS},       {"tv_gibbs", FP_ROUGH},
+      {"kl_gibbs_binned", FP_ROUGH},   {"w1_p_gibbs", FP_ROUGH},        {"entropy_production", FP_ROUGH},
+      {"current_l1", FP_ROUGH},        {"rotation[0][1]", FP_OF_CELLS}, {"entropy_production_binned", FP_ROUGH},
+      {"projection[ald]", FP_OF_CELLS}};
+  FPQuantities q = {0};
+  Scene        s;
 
-static int RemoveFolder(void **state)
-{
-  char command[64];
-
   (void)state;
-  (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-  return system(command);
+  SceneOpen(&s, "ald",
+            "data_type=gaussian data_teacher=0.83 data_second_moment=0.9 data_label_noise=0.4 model_type=chain "
+            "training_learning_rate=0.07 training_batch_size=3 training_temperature=0.05 mesh_lower=-1.9,-2 "
+            "mesh_upper=2,1.8 mesh_cells=20,22");
+  SceneAsk(&s, 0, &q);
+  for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
+    const FPQuantity *item;
+
+    must(FPQuantitiesFind(&q, known[k].name, &item));
+    assert_non_null(item);
+    check(item->smoothness == known[k].smoothness, "%s: %d", known[k].name, (int)item->smoothness);
+  }
+  must(FPQuantitiesFree(&q));
+  SceneClose(&s);
 }
 
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_numbering),       cmocka_unit_test(test_crossing),          cmocka_unit_test(test_noise),
-      cmocka_unit_test(test_reduction_exact), cmocka_unit_test(test_reduction_aligned), cmocka_unit_test(test_lift)};
+      cmocka_unit_test(test_reduction_exact), cmocka_unit_test(test_reduction_aligned), cmocka_unit_test(test_lift),
+      cmocka_unit_test(test_smoothness)};
   int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
