@@ -11,7 +11,9 @@
 
 #define DENSITY 0.3989422804014327 /* of the standard normal law at 0 */
 #define PANEL 2.0                  /* standard deviations that a panel may span */
-#define SPACINGS 3.0               /* of Chebyshev points, that a panel may span */
+#define NARROW 0.5                 /* and one of SHORT nodes */
+#define SHORT 6
+#define SPACINGS 3.0 /* of Chebyshev points, that a panel may span */
 
 typedef struct {
   PetscReal a, b, c;
@@ -25,6 +27,22 @@ static void Point(const Roots *r, PetscReal y, PetscReal weight, PetscReal mean[
   mean[1] += value * (y - r->c);
 }
 
+/* Gauss-Legendre on (-1, 1): nodes and, symmetrically, their weights. Source: Abramowitz and Stegun, table 25.4. */
+static const PetscReal Node[SHORT / 2]   = {0.2386191860831969086, 0.6612093864662645137, 0.9324695142031520278};
+static const PetscReal Weight[SHORT / 2] = {0.4679139345726910473, 0.3607615730481386076, 0.1713244923791703450};
+
+/* mean += on [from, to], at most NARROW sd wide */
+static void AddShort(const Roots *r, PetscReal from, PetscReal to, PetscReal m, PetscReal sd, PetscReal mean[2])
+{
+  const PetscReal middle = (from + to) / 2, half = (to - from) / 2;
+
+  for (PetscInt k = 0; k < SHORT; k++) {
+    const PetscReal y = middle + (k % 2 ? half : -half) * Node[k / 2];
+
+    Point(r, y, Weight[k / 2] * half * DENSITY / sd * exp(-0.5 * PetscSqr((y - m) / sd)), mean);
+  }
+}
+
 /* mean: E of (Y - a)(Y - b) and of (Y - a)(Y - b)(Y - c) on [from, to], Y ~ N(m, sd^2) */
 static void Moments(const gsl_integration_glfixed_table *rule, const Roots *r, PetscReal from, PetscReal to,
                     PetscReal m, PetscReal sd, PetscReal mean[2])
@@ -35,6 +53,13 @@ static void Moments(const gsl_integration_glfixed_table *rule, const Roots *r, P
   from              = PetscMax(from, m - FP_TAIL * sd);
   to                = PetscMin(to, m + FP_TAIL * sd);
   if (to <= from) return;
+  if (to - from <= 2 * NARROW * sd) {
+    const PetscReal middle = to - from > NARROW * sd ? (from + to) / 2 : to;
+
+    AddShort(r, from, middle, m, sd, mean);
+    if (middle < to) AddShort(r, middle, to, m, sd, mean);
+    return;
+  }
   panels = (PetscInt)PetscCeilReal((to - from) / (PANEL * sd));
   for (PetscInt p = 0; p < panels; p++) {
     const PetscReal width = (to - from) / panels;
