@@ -12,6 +12,7 @@
 #define MOST_POINTS 20000 /* on a line in the plane */
 #define LATTICE 0.5       /* spacing of laws without density on the finest grid, over the injected noise, at order 2 */
 #define FOURTH 0.25       /* the same at order 4 */
+#define CELLS 2           /* and in cells, at most: else no mesh, however fine, would tell a batch better */
 #define COLLOCATED 0.0625 /* and beside Chebyshev points, whose own error is far smaller */
 #define TAIL 8.7          /* standard deviations */
 
@@ -49,7 +50,7 @@ PetscErrorCode FPTransferSetMesh(FPGenerator gen)
   PetscFunctionBegin;
   if (FPTransferOrder(&gen->options.transfer) != 0) PetscFunctionReturn(0);
   PetscCall(FPMeshGetBox(gen->mesh, &box));
-  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, LATTICE, &law));
+  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, LATTICE, PETSC_MAX_REAL, &law));
   FPInputCheck(!gen->region, "transfer_scheme: chebyshev answers for whole boxes; exits from regions take local");
   interval[0]      = box->lower[0];
   interval[1]      = box->upper[0];
@@ -71,11 +72,16 @@ PetscErrorCode FPTransferSetMesh(FPGenerator gen)
 static PetscErrorCode Begin(FPGenerator gen, Builder *b)
 {
   const PetscInt order = FPTransferOrder(&gen->options.transfer);
+  PetscReal      most  = PETSC_MAX_REAL;
+  const FPBox   *box;
 
   PetscFunctionBegin;
   b->gen     = gen;
   b->spacing = (order == 0 ? COLLOCATED : order == 4 ? FOURTH : LATTICE) * gen->ratio;
-  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, b->spacing, &b->law));
+  PetscCall(FPMeshGetBox(gen->mesh, &box));
+  for (PetscInt a = 0; a < gen->dim && order > 0; a++)
+    most = PetscMin(most, CELLS * (box->upper[a] - box->lower[a]) / gen->cells[a]);
+  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, b->spacing, most, &b->law));
   for (PetscInt a = 0; a < gen->dim; a++)
     PetscCall(FPHatAxisCreate(gen, a, gen->dim == 1 ? gen->region : NULL, &b->hats[a]));
   if (gen->info.along >= 0) PetscCall(FPBlocksCreate(gen, b->law, &b->blocks));
@@ -466,7 +472,7 @@ PetscErrorCode FPTransferCheck(FPProcess process, const FPGeneratorOptions *opti
   FPInputCheck(dim <= 2,
                "engine transfer: grids of one or two coordinates, not of %" PetscInt_FMT "; accepted are particles",
                dim);
-  PetscCall(FPStepLawCreate(process, &options->transfer, LATTICE, &law));
+  PetscCall(FPStepLawCreate(process, &options->transfer, LATTICE, PETSC_MAX_REAL, &law));
   PetscCall(FPStepLawDestroy(&law));
   PetscFunctionReturn(0);
 }

@@ -14,11 +14,12 @@ typedef struct {
 PETSC_INTERN PetscErrorCode FPMixtureAdd(FPMixture *mixture, PetscReal weight, const PetscReal at[], PetscReal sd);
 PETSC_INTERN PetscErrorCode FPMixtureFree(FPMixture *mixture);
 
-/* transferlaw.c: the law of one step. fineness: spacing of lattices that laws without density are put on, in standard
-   deviations of the injected noise. Errors (user input): a law of which no step is known. */
+/* transferlaw.c: the law of one step. Spacing of the lattices that laws without density are put on: fineness, in
+   standard deviations of the injected noise, and most, along the coordinates. Errors (user input): a law of which no
+   step is known. */
 typedef struct _p_FPStepLaw *FPStepLaw;
 PETSC_INTERN PetscErrorCode  FPStepLawCreate(FPProcess process, const FPTransferOptions *options, PetscReal fineness,
-                                             FPStepLaw *law);
+                                             PetscReal most, FPStepLaw *law);
 PETSC_INTERN PetscErrorCode  FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *mixture);
 PETSC_INTERN PetscErrorCode  FPStepLawDestroy(FPStepLaw *law);
 PETSC_INTERN PetscBool       FPStepLawIsFinite(FPStepLaw law); /* finitely many maps: no normal variable */

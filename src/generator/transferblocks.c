@@ -159,7 +159,7 @@ PetscErrorCode FPGeneratorGetBlock(FPGenerator gen, PetscInt m, PetscInt count, 
              "blocks are those of a 2-chain in p and q");
   PetscCheck(count <= n && m >= 0, PETSC_COMM_SELF, PETSC_ERR_ARG_OUTOFRANGE,
              "%" PetscInt_FMT " modes of %" PetscInt_FMT, count, n);
-  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, gen->ratio, &law));
+  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, gen->ratio, PETSC_MAX_REAL, &law));
   PetscCall(FPBlocksCreate(gen, law, &blocks));
   PetscCall(PetscMalloc3(n * n, &A, n, &re, n, &im));
   for (PetscInt k = 0; k < n; k++) PetscCall(FPBlocksRow(blocks, k, m, A + (size_t)k * n, NULL)); /* transposed */

@@ -140,7 +140,8 @@ static PetscErrorCode SetPanels(FPStepLaw law)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *options, PetscReal fineness, FPStepLaw *out)
+PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *options, PetscReal fineness, PetscReal most,
+                               FPStepLaw *out)
 {
   FPStepLaw   law;
   FPAlgorithm algorithm;
@@ -160,6 +161,7 @@ PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *optio
   PetscCall(FPModelGetMetric(law->model, &law->metric));
   PetscCall(FPModelGetData(law->model, &data));
   law->fineness       = fineness;
+  law->most           = most;
   law->nodes          = options->nodes;
   law->order          = FPTransferOrder(options) == 2 ? 2 : 4;
   law->scalar         = (PetscBool)(data && law->inputs * law->targets == 1);
@@ -306,7 +308,7 @@ static PetscErrorCode AddRows(FPStepLaw law, const PetscReal z[], const PetscRea
     PetscCall(AddScalar(law, rest, 1, 0, 0, m));
     PetscFunctionReturn(0);
   }
-  batch.spacing = law->fineness * law->injected / length;
+  batch.spacing = PetscMin(law->fineness * law->injected, law->most) / length;
   PetscCall(FPBatchLaw(&batch, &count, &value, &weight));
   for (PetscInt k = 0; k < count; k++) PetscCall(AddScalar(law, rest, weight[k], value[k], 0, m));
   PetscCall(PetscFree2(value, weight));

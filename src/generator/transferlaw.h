@@ -15,7 +15,7 @@ struct _p_FPStepLaw {
   FPTraining training;
   PetscInt   dim, rows, inputs, targets, batches, nodes, order;
   PetscBool  scalar, collocates, mapped;
-  PetscReal  metric, h, injected, coefficient[2], fineness;
+  PetscReal  metric, h, injected, coefficient[2], fineness, most;
   PetscReal  s, A, sigma;   /* of one input and one target */
   PetscReal *u, *share;     /* rows (x, y) of a file, [rows][inputs + targets] */
   PetscReal *atom;          /* [rows] */
