@@ -100,6 +100,57 @@ static void test_reference(void **state)
   LabClose(&lab);
 }
 
+/* Two grids of 6 to 32 cells: they do not tell the order, so their difference is the bound. An order of 4 taken for
+   granted left the gap up to nine times outside. */
+static void test_two_grids(void **state)
+{
+  static const char *const name[3] = {"gap", "E p", "variance of p"};
+  double                   exact[3];
+
+  (void)state;
+  Reference(exact);
+  for (int cells = 12; cells <= 32; cells += cells == 12 ? 6 : 2) {
+    double v[3][FP_MAX_LEVELS], on[3];
+    char   keys[512];
+    Lab    lab;
+
+    snprintf(keys, sizeof(keys), BALANCED "mesh_cells %d mesh_refine 1 transfer_order 4", cells);
+    LabOpen(&lab, "sgd", keys);
+    LabSolve(&lab, 1);
+    assert_int_equal(lab.levels, 2);
+    for (PetscInt l = 0; l < 2; l++) {
+      Summary(&lab, l, on);
+      for (int k = 0; k < 3; k++) v[k][l] = on[k];
+    }
+    for (int k = 0; k < 3; k++) {
+      double value, error;
+
+      LabBound(&lab, v[k], 0, &value, &error);
+      check(fabs(value - exact[k]) <= error, "%d cells, %s: %g +- %g, exact %g", cells, name[k], value, error,
+            exact[k]);
+    }
+    LabClose(&lab);
+  }
+}
+
+/* Four rows at a time at order 2: the lattice of batches becomes finer with the mesh, so that answers converge. */
+static void test_fine_lattice(void **state)
+{
+#define FOUR_ROWS                                                                                                      \
+  "model_type=chain model_depth=2 model_coordinates=balanced data_type=file data_path=data/diabetes_bmi.csv "          \
+  "data_inputs=body_mass_index data_targets=disease_progression data_standardize=true training_learning_rate=0.22 "    \
+  "training_batch_size=4 training_weight_decay=0.03 training_temperature=0.13 mesh_lower=-2.4 mesh_upper=2.5 "         \
+  "mesh_refine=1 autocorrelation_times=0.22 "
+  const double exact  = SceneAnswer("autocorrelation", "sgd", FOUR_ROWS "mesh_cells=192 transfer_order=4", "p[t=0.22]");
+  const double coarse = SceneAnswer("autocorrelation", "sgd", FOUR_ROWS "mesh_cells=160", "p[t=0.22]") - exact;
+  const double fine   = SceneAnswer("autocorrelation", "sgd", FOUR_ROWS "mesh_cells=320", "p[t=0.22]") - exact;
+  const double order  = log2(coarse / fine);
+
+  (void)state;
+  print_message("  autocorrelation %.6g off by %.2e and %.2e, order %.2f\n", exact, coarse, fine, order);
+  check(order > 1.7 && order < 2.4 && fabs(coarse) < 5e-3 * exact, "order %g, off by %g", order, coarse);
+}
+
 /* Value at z of a function on the nodes, by the operator's own interpolation */
 static double At(FPGenerator gen, PetscInt n, double z, const PetscReal f[])
 {
@@ -622,6 +673,8 @@ int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_orders),
                                      cmocka_unit_test(test_reference),
+                                     cmocka_unit_test(test_two_grids),
+                                     cmocka_unit_test(test_fine_lattice),
                                      cmocka_unit_test(test_exit),
                                      cmocka_unit_test(test_cubics),
                                      cmocka_unit_test(test_collocation),

@@ -12,7 +12,8 @@
 #define MOST_POINTS 20000 /* on a line in the plane */
 #define LATTICE 0.5       /* spacing of laws without density on the finest grid, over the injected noise, at order 2 */
 #define FOURTH 0.25       /* the same at order 4 */
-#define CELLS 2           /* and in cells, at most: else no mesh, however fine, would tell a batch better */
+#define BATCHES 0.5       /* of these: spacing of the lattices that batches of rows are put on; one cell at most, as */
+                          /* else no mesh, however fine, would tell a batch better */
 #define COLLOCATED 0.0625 /* and beside Chebyshev points, whose own error is far smaller */
 #define TAIL 8.7          /* standard deviations */
 
@@ -80,8 +81,9 @@ static PetscErrorCode Begin(FPGenerator gen, Builder *b)
   b->spacing = (order == 0 ? COLLOCATED : order == 4 ? FOURTH : LATTICE) * gen->ratio;
   PetscCall(FPMeshGetBox(gen->mesh, &box));
   for (PetscInt a = 0; a < gen->dim && order > 0; a++)
-    most = PetscMin(most, CELLS * (box->upper[a] - box->lower[a]) / gen->cells[a]);
-  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, b->spacing, most, &b->law));
+    most = PetscMin(most, (box->upper[a] - box->lower[a]) / gen->cells[a]);
+  PetscCall(
+      FPStepLawCreate(gen->process, &gen->options.transfer, order ? BATCHES * b->spacing : b->spacing, most, &b->law));
   for (PetscInt a = 0; a < gen->dim; a++)
     PetscCall(FPHatAxisCreate(gen, a, gen->dim == 1 ? gen->region : NULL, &b->hats[a]));
   if (gen->info.along >= 0) PetscCall(FPBlocksCreate(gen, b->law, &b->blocks));

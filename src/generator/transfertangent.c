@@ -431,7 +431,7 @@ PetscErrorCode FPGeneratorGrowthRefused(FPGenerator gen, const char **reason)
   PetscReal numbers;
 
   PetscFunctionBegin;
-  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, 1, &law));
+  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, 1, PETSC_MAX_REAL, &law));
   *reason = FPTurnsRefused(law, (PetscBool)(FPTransferOrder(&gen->options.transfer) != 2));
   if (!*reason) {
     PetscCall(FPTurnsCreate(law, &turns));
@@ -465,7 +465,7 @@ PetscErrorCode FPGeneratorGrowth(FPGenerator gen, PetscReal *growth, PetscReal *
   PetscReal coarse;
 
   PetscFunctionBegin;
-  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, 1, &law));
+  PetscCall(FPStepLawCreate(gen->process, &gen->options.transfer, 1, PETSC_MAX_REAL, &law));
   PetscCall(GrowthBy(gen, law, ANGLES, 1, growth));
   if (error) {
     PetscCall(GrowthBy(gen, law, FEWER, COARSER, &coarse));
