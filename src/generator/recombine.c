@@ -75,7 +75,7 @@ static PetscErrorCode Eliminate(PetscInt rows, PetscInt columns, PetscReal A[], 
   PetscCheck(!info, PETSC_COMM_SELF, PETSC_ERR_LIB, "LAPACK orgqr: %d", (int)info);
   for (PetscInt s = rows; s < columns; s++) { /* column s of Q: a change of weights that changes no moment */
     PetscReal *c = Q + s * columns, sign = 0, step = PETSC_MAX_REAL;
-    PetscInt   gone = -1;
+    PetscInt   gone = 0;
 
     for (PetscInt j = 0; j < columns; j++)
       if (PetscAbsReal(c[j]) > PetscAbsReal(sign)) sign = c[j];
@@ -84,7 +84,7 @@ static PetscErrorCode Eliminate(PetscInt rows, PetscInt columns, PetscReal A[], 
         step = weight[j] / PetscAbsReal(c[j]);
         gone = j;
       }
-    PetscCheck(gone >= 0, PETSC_COMM_SELF, PETSC_ERR_PLIB, "moments leave nothing to choose");
+    PetscCheck(step < PETSC_MAX_REAL, PETSC_COMM_SELF, PETSC_ERR_PLIB, "moments leave nothing to choose");
     for (PetscInt j = 0; j < columns; j++) weight[j] = PetscMax(0, weight[j] - (sign > 0 ? step : -step) * c[j]);
     weight[gone] = 0;
     for (PetscInt r = s + 1; r < columns; r++) {
