@@ -1,6 +1,7 @@
-/* t-sweep.c: sweeps by the program itself: tables in the order of the points, two keys, lists as values; a point that
-   fails ends nothing but itself; a killed sweep leaves no child behind and goes on without redoing what is finished; a
-   changed run file starts anew; bad input is one line and exit code 2, before any work. */
+/* t-sweep.c: sweeps by the program itself: tables in the order of the points, two keys, lists as values; orders in a
+   key, of numbers and of differences from SGD; a point that fails ends nothing but itself; a killed sweep leaves no
+   child behind and goes on without redoing what is finished; a changed run file starts anew; bad input is one line and
+   exit code 2, before any work. */
 #include "program.h"
 #include <dirent.h>
 #include <math.h>
@@ -93,6 +94,87 @@ static void test_two_keys(void **state)
   }
   check(fabs(At(root, "free_energy[T=0.5]", "value", 0) - At(root, "free_energy[T=0.5]", "value", 2)) == 0,
         "the same point differs");
+  json_decref(root);
+}
+
+/* "order" of a quantity of a process in "tables" or "differences"; NaN: none */
+static double Order(const json_t *root, const char *list, const char *process, const char *quantity, double *error)
+{
+  size_t  i;
+  json_t *table;
+
+  json_array_foreach(json_object_get(root, list), i, table)
+  {
+    if (strcmp(json_string_value(json_object_get(table, "quantity")), quantity)) continue;
+    if (strcmp(json_string_value(json_object_get(table, "process")), process)) continue;
+    *error = json_number_value(json_object_get(table, "order_error"));
+    return json_object_get(table, "order") ? json_number_value(json_object_get(table, "order")) : NAN;
+  }
+  return NAN;
+}
+
+/* One weight, E x^2 = B = 1: variance eta sigma^2/(2 - 3 eta) of sgd, /(2 - 2 eta) of ald, and /2 at ald's temperature
+   at the minimum. The order of the difference lies between those of neighbouring values, which go to 2 from above. */
+static void test_orders(void **state)
+{
+  const double      eta[3] = {0.05, 0.08, 0.13};
+  const char *const argv[] = {"dlnfp",
+                              "sweep",
+                              InFolder("run.yaml"),
+                              "-over",
+                              "training_learning_rate=0.05,0.08,0.13",
+                              "-out",
+                              InFolder("orders"),
+                              "-model_depth",
+                              "1",
+                              "-model_coordinates",
+                              "weights",
+                              "-data_label_noise",
+                              "0.6",
+                              "-training_weight_decay",
+                              "0",
+                              "-training_temperature",
+                              "0",
+                              "-processes",
+                              "sgd,ald,langevin",
+                              "-langevin_temperature",
+                              "matched",
+                              "-langevin_matched_to",
+                              "ald",
+                              "-engines",
+                              "generator,transfer",
+                              "-transfer_order",
+                              "4",
+                              "-mesh_lower",
+                              "-2",
+                              "-mesh_upper",
+                              "2.2",
+                              "-mesh_cells",
+                              "224",
+                              "-observables",
+                              "stationary",
+                              NULL};
+  double            slope[2], order, error;
+  json_t           *root;
+
+  (void)state;
+  check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+  root = Load("orders");
+  for (int k = 0; k < 2; k++) {
+    double d[2];
+
+    for (int l = 0; l < 2; l++) d[l] = eta[k + l] / (2 - 3 * eta[k + l]) - eta[k + l] / (2 - 2 * eta[k + l]);
+    slope[k] = log(d[1] / d[0]) / log(eta[k + 1] / eta[k]);
+  }
+  order = Order(root, "differences", "ald", "variance_p", &error);
+  print_message("  order %g +- %g of the difference, of neighbours %g and %g\n", order, error, slope[0], slope[1]);
+  check(order > slope[0] && order < slope[1] && error > 0.01 && error < 0.2, "order %g +- %g", order, error);
+  order = Order(root, "tables", "langevin", "variance_p", &error);
+  check(fabs(order - 1) < 1e-6 && error < 0.03, "order %g +- %g, not 1", order, error);
+  check(isnan(Order(root, "differences", "ald", "mean_p", &error)), "an order of zero");
+  json_decref(root);
+  root = Load("two");
+  check(isnan(Order(root, "tables", "langevin", "multiplicity", &error)), "an order in two keys");
   json_decref(root);
 }
 
@@ -267,8 +349,9 @@ static void test_refused(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_key), cmocka_unit_test(test_two_keys),
-                                     cmocka_unit_test(test_failure), cmocka_unit_test(test_kill),
-                                     cmocka_unit_test(test_change),  cmocka_unit_test(test_refused)};
+                                     cmocka_unit_test(test_orders),  cmocka_unit_test(test_failure),
+                                     cmocka_unit_test(test_kill),    cmocka_unit_test(test_change),
+                                     cmocka_unit_test(test_refused)};
   char                    command[64];
   int                     failed;
 

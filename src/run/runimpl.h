@@ -100,6 +100,9 @@ PETSC_INTERN PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p);
 #define FP_WIDE 0.7
 PETSC_INTERN PetscErrorCode FPRunWidthsPerCell(FPRunObjects *run, PetscInt p, PetscReal *ratio);
 PETSC_INTERN PetscErrorCode FPRunWarnResolution(FPRunObjects *run, PetscInt p);
+/* sweepfit.c: "order" and "order_error" of a table of a sweep over n positive numbers, from its "value" and "error";
+   nothing where it has none. */
+PETSC_INTERN void FPSweepAddOrder(PetscInt n, const PetscReal key[], json_t *table);
 /* divergence.c: of a discrete algorithm, a warning where it leaves the box, and the rate. */
 PETSC_INTERN PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen);
 /* Why observable o cannot be had of process p by an engine; *reason = NULL: it can. */

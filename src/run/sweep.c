@@ -345,17 +345,16 @@ static json_t *ListPoints(const Work *work)
 }
 
 /* The table of a row's quantity, made when it is met for the first time: value[point], error[point], null where
- * missing.
- */
+   missing. Rows of comparisons have no engine of their own. */
 static json_t *TableOf(const Work *work, json_t *index, json_t *tables, const json_t *row)
 {
-  static const char *const text[] = {"process", "engine", "observable", "quantity", "unit", "error_kind"};
+  static const char *const text[] = {"process", "engine", "observable", "quantity", "unit", "error_kind", "reference"};
+  const char              *engine = json_string_value(json_object_get(row, "engine"));
   char                     key[8 * FP_NAME];
   json_t                  *table, *value, *error;
 
   (void)snprintf(key, sizeof(key), "%s|%s|%s|%s", json_string_value(json_object_get(row, "process")),
-                 json_string_value(json_object_get(row, "engine")),
-                 json_string_value(json_object_get(row, "observable")),
+                 engine ? engine : "", json_string_value(json_object_get(row, "observable")),
                  json_string_value(json_object_get(row, "quantity")));
   table = json_object_get(index, key);
   if (table) return table;
@@ -375,32 +374,82 @@ static json_t *TableOf(const Work *work, json_t *index, json_t *tables, const js
   return table;
 }
 
-static json_t *ListTables(const Work *work)
+/* The values of a single key, if all are positive numbers; the caller frees them. */
+static PetscErrorCode GetPowers(const Work *work, PetscReal **key)
 {
-  json_t *index = json_object(), *tables = json_array();
+  PetscFunctionBegin;
+  *key = NULL;
+  if (work->sweep->keys > 1) PetscFunctionReturn(0);
+  PetscCall(PetscMalloc1(work->points, key));
+  for (PetscInt p = 0; p < work->points; p++) {
+    char *end;
+
+    (*key)[p] = strtod(ValueAt(work, p, 0), &end);
+    if (*end || !((*key)[p] > 0) || !isfinite((*key)[p])) {
+      PetscCall(PetscFree(*key));
+      PetscFunctionReturn(0);
+    }
+  }
+  PetscFunctionReturn(0);
+}
+
+/* Of the rows "results", or of those of "comparison", each the difference from the reference process; key: NULL: no
+   orders. */
+static json_t *ListTables(const Work *work, const char rows[], const char what[], const PetscReal key[])
+{
+  json_t *index = json_object(), *tables = json_array(), *table;
+  size_t  t;
 
   for (PetscInt p = 0; p < work->points; p++) {
     size_t  i;
     json_t *row;
 
-    json_array_foreach(json_object_get(work->point[p].results, "results"), i, row)
+    json_array_foreach(json_object_get(work->point[p].results, rows), i, row)
     {
-      if (!json_object_get(row, "value")) continue;
-      json_t *table = TableOf(work, index, tables, row);
-
-      json_array_set(json_object_get(table, "value"), (size_t)p, json_object_get(row, "value"));
+      if (!json_object_get(row, what)) continue;
+      table = TableOf(work, index, tables, row);
+      json_array_set(json_object_get(table, "value"), (size_t)p, json_object_get(row, what));
       json_array_set(json_object_get(table, "error"), (size_t)p, json_object_get(row, "error"));
     }
   }
   json_decref(index);
+  json_array_foreach(tables, t, table) if (key) FPSweepAddOrder(work->points, key, table);
   return tables;
+}
+
+#define CLEAR 0.3 /* error of an order that is worth a line */
+
+/* The orders of differences, as a table on the terminal */
+static void PrintOrders(const Work *work, const json_t *differences)
+{
+  size_t        t;
+  const json_t *table;
+  PetscBool     first = PETSC_TRUE;
+
+  json_array_foreach(differences, t, table)
+  {
+    const json_t *order = json_object_get(table, "order");
+    char          name[3 * FP_NAME];
+
+    if (!order || json_number_value(json_object_get(table, "order_error")) > CLEAR) continue;
+    if (first)
+      printf("differences from %s go as %s to the power of\n", json_string_value(json_object_get(table, "reference")),
+             work->axis[0].option + 1);
+    first = PETSC_FALSE;
+    (void)snprintf(name, sizeof(name), "%s: %s %s", json_string_value(json_object_get(table, "process")),
+                   json_string_value(json_object_get(table, "observable")),
+                   json_string_value(json_object_get(table, "quantity")));
+    printf("  %-50s %6.3f +- %.3f\n", name, json_number_value(order),
+           json_number_value(json_object_get(table, "order_error")));
+  }
 }
 
 static PetscErrorCode WriteSweep(const Work *work)
 {
-  json_t *root = json_object(), *over = json_array();
-  char    path[2 * FP_TEXT], aside[2 * FP_TEXT];
-  int     bad;
+  json_t    *root = json_object(), *over = json_array();
+  char       path[2 * FP_TEXT], aside[2 * FP_TEXT];
+  PetscReal *key;
+  int        bad;
 
   PetscFunctionBegin;
   for (int a = 0; a < work->sweep->keys; a++) {
@@ -415,7 +464,11 @@ static PetscErrorCode WriteSweep(const Work *work)
   json_object_set_new(root, "file", json_string(work->sweep->file));
   json_object_set_new(root, "over", over);
   json_object_set_new(root, "points", ListPoints(work));
-  json_object_set_new(root, "tables", ListTables(work));
+  PetscCall(GetPowers(work, &key));
+  json_object_set_new(root, "tables", ListTables(work, "results", "value", key));
+  json_object_set_new(root, "differences", ListTables(work, "comparison", "difference", key));
+  PetscCall(PetscFree(key));
+  PrintOrders(work, json_object_get(root, "differences"));
   (void)snprintf(path, sizeof(path), "%s/sweep.json", work->sweep->dir);
   (void)snprintf(aside, sizeof(aside), "%s/.sweep.json.%d", work->sweep->dir, (int)getpid());
   bad = json_dump_file(root, aside, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
