@@ -119,6 +119,31 @@ static void test_valley(void **state)
   Calibrate(&setting);
 }
 
+/* Tangent vectors in the plane, where walls are met often and where next to never. */
+static void test_tangents(void **state)
+{
+  static const Setting between = {"ALD on the 2-chain between walls, exponents",
+                                  "ald",
+                                  {"lyapunov"},
+                                  "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 "
+                                  "data_label_noise=0.5 model_type=chain training_learning_rate=0.2 "
+                                  "training_batch_size=2 training_weight_decay=0.1 training_temperature=0.07 "
+                                  "ald_dt=0.02 mesh_lower=-1.3,-1.5 mesh_upper=1.6,1.4 mesh_cells=80,80 "
+                                  "particles_count=1024 particles_steps=100 particles_burn_in=40"};
+  static const Setting free    = {"ALD on the 2-chain, exponents",
+                                  "ald",
+                                  {"lyapunov"},
+                                  "data_type=gaussian data_teacher=0.7 data_second_moment=1.1 data_label_noise=0.4 "
+                                     "model_type=chain training_learning_rate=0.15 training_batch_size=2 "
+                                     "training_weight_decay=0.2 training_temperature=0.05 ald_dt=0.015 "
+                                     "mesh_lower=-2,-1.9 mesh_upper=1.8,2.1 mesh_cells=96,96 particles_count=1024 "
+                                     "particles_steps=90 particles_burn_in=40"};
+
+  (void)state;
+  Calibrate(&between);
+  Calibrate(&free);
+}
+
 /* On a fractional clock, where correlations and displacements age. */
 static void test_fractional_in_time(void **state)
 {
@@ -138,13 +163,10 @@ static void test_fractional_in_time(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),
-                                     cmocka_unit_test(test_chain),
-                                     cmocka_unit_test(test_ou_in_time),
-                                     cmocka_unit_test(test_chain_in_time),
-                                     cmocka_unit_test(test_balanced),
-                                     cmocka_unit_test(test_valley),
-                                     cmocka_unit_test(test_fractional_in_time)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_ou),         cmocka_unit_test(test_chain),
+                                     cmocka_unit_test(test_ou_in_time), cmocka_unit_test(test_chain_in_time),
+                                     cmocka_unit_test(test_balanced),   cmocka_unit_test(test_valley),
+                                     cmocka_unit_test(test_tangents),   cmocka_unit_test(test_fractional_in_time)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

@@ -183,6 +183,99 @@ static void test_grid(void **state)
   }
 }
 
+/* A stable equation with affine noise, z, seen as w = (z_1, z_2 + BEND z_1^2): noise then turns tangent vectors by what
+   depends on the point, and moves it along; the exponent is that of z, as the walls are far out. */
+#define BEND 0.6
+static const Linear bent = {{-1.2, 0.5, -0.4, -0.9}, {{0.2, 0.08, -0.17, 0.05}, {0.05, -0.2, 0.15, 0.22}}};
+
+/* S[2][2], and the drift, at a point */
+static void Bend(double x, double y, double S[2][2], double b[2])
+{
+  const double z[2] = {x, y - BEND * x * x};
+  double       f[2];
+
+  for (int i = 0; i < 2; i++) {
+    f[i] = bent.A[2 * i] * z[0] + bent.A[2 * i + 1] * z[1];
+    for (int c = 0; c < 2; c++) S[i][c] = 0.5 * constant[c][i] + bent.B[c][2 * i] * z[0] + bent.B[c][2 * i + 1] * z[1];
+  }
+  b[0] = f[0];
+  b[1] = f[1] + 2 * BEND * x * f[0] + BEND * (S[0][0] * S[0][0] + S[0][1] * S[0][1]);
+  for (int c = 0; c < 2; c++) S[1][c] += 2 * BEND * x * S[0][c];
+}
+
+static void BentDrift(PETSC_UNUSED FPProcess process, int n, const double *w, double *b)
+{
+  for (int l = 0; l < n; l++) {
+    double S[2][2], f[2];
+
+    Bend(w[l], w[n + l], S, f);
+    for (int i = 0; i < 2; i++) b[i * n + l] = f[i];
+  }
+}
+
+static void BentFactor(PETSC_UNUSED FPProcess process, int n, const double *w, double *out)
+{
+  for (int l = 0; l < n; l++) {
+    double S[2][2], f[2];
+
+    Bend(w[l], w[n + l], S, f);
+    for (int k = 0; k < 4; k++) out[k * n + l] = S[k / 2][k % 2];
+  }
+}
+
+/* D_ij at a point */
+static double BentD(int i, int j, double x, double y)
+{
+  double S[2][2], f[2];
+
+  Bend(x, y, S, f);
+  return 0.5 * (S[i][0] * S[j][0] + S[i][1] * S[j][1]);
+}
+
+static void BentDiffusion(PETSC_UNUSED FPProcess process, int n, const double *w, double *D)
+{
+  for (int k = 0; k < 4; k++)
+    for (int l = 0; l < n; l++) D[k * n + l] += BentD(k / 2, k % 2, w[l], w[n + l]);
+}
+
+static void BentDivergence(PETSC_UNUSED FPProcess process, int n, const double *w, double *out)
+{
+  const double h = 1e-4;
+
+  for (int i = 0; i < 2; i++)
+    for (int l = 0; l < n; l++) {
+      const double x = w[l], y = w[n + l];
+
+      out[i * n + l] +=
+          (BentD(i, 0, x + h, y) - BentD(i, 0, x - h, y) + BentD(i, 1, x, y + h) - BentD(i, 1, x, y - h)) / (2 * h);
+    }
+}
+
+static void test_bent(void **state)
+{
+  const double exact = Quadrature(&bent);
+  double       v[SCENE_LEVELS];
+  PetscReal    value, bound;
+  Scene        s;
+
+  (void)state;
+  SceneOpen(&s, "ald",
+            "model_type=ou model_drift=1,0,0,1 model_diffusion=1,0,0,1 training_learning_rate=0.1 "
+            "mesh_lower=-1.1,-1 mesh_upper=1.1,1.6 mesh_cells=48,48 mesh_refine=2");
+  s.process->drift.drift      = BentDrift;
+  s.process->noise.factor     = BentFactor;
+  s.process->noise.diffusion  = BentDiffusion;
+  s.process->noise.divergence = BentDivergence;
+  s.process->potential        = FP_NO_POTENTIAL;
+  assert_int_equal(s.process->channels, 2);
+  Estimate(&s, v, &value, &bound);
+  print_message("  %.9g +- %.1e, by quadrature %.9g; off by %.2e, %.2e, %.2e\n", value, bound, exact, v[0] - exact,
+                v[1] - exact, v[2] - exact);
+  check(fabs(value - exact) <= bound, "%.9g +- %.2g, by quadrature %.9g", value, bound, exact);
+  check(bound < 2e-4, "bound %g is of no use", bound);
+  SceneClose(&s);
+}
+
 /* Langevin dynamics on f = w_1^2 x_1 + w_2^2 x_2, independent inputs: V_i = s_i (w^2 - a_i)^2/4, exponent max_i -E
    V_i''. V_i is half the loss: two equal weights to a coordinate. */
 static double Separate(double s, double a, double T, double lower, double upper)
@@ -274,7 +367,8 @@ static void test_point(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_moments), cmocka_unit_test(test_grid),
-                                     cmocka_unit_test(test_separate), cmocka_unit_test(test_point)};
+                                     cmocka_unit_test(test_bent), cmocka_unit_test(test_separate),
+                                     cmocka_unit_test(test_point)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

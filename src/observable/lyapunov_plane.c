@@ -25,7 +25,7 @@
 #define RESTART 30
 #define LOOSE 1e-3 /* residuals between which the answer is seen to change */
 #define TIGHT 2e-4
-#define MOST_STEPS 300
+#define MOST_STEPS 200
 #define POWER 6
 #define CUT 1e-2
 #define SLOWEST 0.9   /* quotient of differences as modes are doubled */
