@@ -7,6 +7,8 @@
 #include "particlesimpl.h"
 #include <math.h>
 
+#define FAR 10 /* typical displacements of a step */
+
 /* after = before + dt b + root S xi */
 FP_HOT static void EulerMaruyama(int weights, int channels, double dt, double root, const float *restrict xi,
                                  const double *restrict before, const double *restrict b, const double *restrict S,
@@ -162,6 +164,28 @@ FP_HOT static void AddPiece(const FPStepper *s, const FPWorkspace *ws, const flo
   }
 }
 
+/* Are all particles so far from the walls that jumps alone lead beyond them, at an index above 1? What happens after
+   such a jump within its step is of higher order then: solutions are flat at the wall. */
+FP_HOT static int FarFromWalls(const FPStepper *s, const FPWorkspace *ws, const double *restrict before)
+{
+  const double root = sqrt(s->dt), power = pow(s->dt, 1 / s->stable.alpha);
+  int          far = s->stable.alpha > 1;
+
+  for (int i = 0; i < s->dim && far; i++) {
+    const double low = s->box->lower[i], high = s->box->upper[i];
+
+#pragma omp simd reduction(& : far)
+    for (int l = 0; l < FP_BLOCK; l++) {
+      const int k     = i * FP_BLOCK + l;
+      double    reach = s->dt * fabs(ws->b[k]) + power * ws->sigma[l];
+
+      for (int c = 0; c < s->channels; c++) reach += root * fabs(ws->S[(i * s->channels + c) * FP_BLOCK + l]);
+      far &= (before[k] - low > FAR * reach) & (high - before[k] > FAR * reach);
+    }
+  }
+  return far;
+}
+
 /* The end of the step, the least and the most of the path of a process with constant coefficients are sums over the
    pieces of a stick of length dt, of which uniform shares are broken off: of the increments in them, of their negative
    parts and of their positive parts (J. Pitman, G. Uribe Bravo, Ann. Probab. 40 (2012); J. Gonzalez Cazares, A.
@@ -171,6 +195,7 @@ FP_HOT static void AddPiece(const FPStepper *s, const FPWorkspace *ws, const flo
 static void StepPieces(const FPStepper *s, FPWorkspace *ws, const float *normal, const unsigned *word,
                        const double *before, double *after)
 {
+  const int       pieces  = FarFromWalls(s, ws, before) ? 1 : s->pieces;
   const unsigned *breaks  = word + (ptrdiff_t)s->pieces * s->jump_words * FP_BLOCK;
   const int       normals = s->channels + s->jump_normals;
   const double    alpha   = s->stable.alpha;
@@ -180,8 +205,8 @@ static void StepPieces(const FPStepper *s, FPWorkspace *ws, const float *normal,
     after[k]     = before[k];
     ws->least[k] = ws->most[k] = 0;
   }
-  for (int p = 0; p < s->pieces; p++) {
-    const int    last = p + 1 == s->pieces;
+  for (int p = 0; p < pieces; p++) {
+    const int    last = p + 1 == pieces;
     const float *xi   = normal + (ptrdiff_t)p * normals * FP_BLOCK;
 
     Break(last ? NULL : breaks + (ptrdiff_t)p * FP_BLOCK, ws->piece[0], ws->piece[1]);
