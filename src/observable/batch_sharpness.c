@@ -127,7 +127,7 @@ void FPBatchSharpnessAt(const FPBatchSharpness *s, int n, const double w[], doub
 {
   const PetscInt d    = s->weights;
   const double   B    = s->training.batch_size;
-  double        *mean = FPScratchTake((size_t)((d + 2 * d * d) * n)), *H = mean + d * n, *C = H + d * d * n;
+  double        *mean = FPScratchTake((size_t)((d + d * d) * n)), *H = mean + d * n;
 
   for (int l = 0; l < n; l++) curvature[l] = square[l] = 0;
   FPModelGradient(s->model, n, w, mean);
@@ -136,10 +136,13 @@ void FPBatchSharpnessAt(const FPBatchSharpness *s, int n, const double w[], doub
   AddForm(d, n, 1, H, mean, curvature);
   if (!s->whole && s->u) AddSamples(s, n, w, mean, H, curvature, square);
   if (!s->whole && !s->u) { /* additive noise */
+    double *C = FPScratchTake((size_t)(d * d * n));
+
     FPModelCovariance(s->model, n, w, C);
     for (PetscInt i = 0; i < d; i++)
       for (int l = 0; l < n; l++) square[l] += C[(i * d + i) * n + l] / B;
     AddDot(d * d, n, 1 / B, C, H, curvature);
+    FPScratchRelease(C);
   }
   FPScratchRelease(mean);
 }
