@@ -1,6 +1,6 @@
-/* slow-transfer.c: SGD by its transfer operator and by particles, over seeds: everything that both say, for Gaussian
-   data, signs and the rows of a file, one sample and four at a time, label noise and injected noise, on the balanced
-   line and in the plane of two weights. */
+/* slow-transfer.c: SGD, and gradient descent with noise, by its transfer operator and by particles, over seeds:
+   everything that both say, for Gaussian data, signs and the rows of a file, one sample and four at a time, label noise
+   and injected noise, on the balanced line and in the plane of two weights. */
 #include "calibrate.h"
 
 /* Cells: 64 bins and their multiples fit on all three grids, else bounds of what is binned are ten times as wide. */
@@ -27,6 +27,24 @@ static void test_gaussian(void **state)
 
   (void)state;
   Calibrate(&setting);
+}
+
+/* No batches, injected noise alone. The law is nearly Gibbs': what sampling makes of distances to it is in their
+ * errors. */
+static void test_descent(void **state)
+{
+  static const Setting setting = {
+      "Gradient descent with noise",
+      "gd",
+      {"spectrum", "stationary", "exit", "evolution", "msd", "autocorrelation"},
+      LINE "particles_burn_in=60 data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 "
+           "spectrum_pairs=1 training_learning_rate=0.1 training_batch_size=1 training_weight_decay=0.1 "
+           "training_temperature=0.05 mesh_lower=0.05 mesh_upper=2.3 mesh_cells=512 exit_center=0.83 exit_start=0.91 "
+           "exit_radius=0.45 exit_duration=60 evolution_start=0.31",
+      .fine = 0.1};
+
+  (void)state;
+  CalibrateBut(&setting, " kl_gibbs_binned tv_gibbs_binned w1_p_gibbs ");
 }
 
 /* Rows of a file, four at a time, by the signed matrix: order 2 would need many more cells. */
@@ -87,8 +105,9 @@ static void test_plane(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_gaussian), cmocka_unit_test(test_rows),
-                                     cmocka_unit_test(test_signs), cmocka_unit_test(test_plane)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_gaussian), cmocka_unit_test(test_descent),
+                                     cmocka_unit_test(test_rows), cmocka_unit_test(test_signs),
+                                     cmocka_unit_test(test_plane)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
