@@ -196,7 +196,7 @@ static void test_tangents(void **state)
                                   "ald_dt=0.02 mesh_lower=-1.3,-1.5 mesh_upper=1.6,1.4 mesh_cells=80,80 "
                                   "particles_count=1024 particles_steps=100 particles_burn_in=40",
                                   .fine = 0.1};
-  static const Setting free    = {"ALD on the 2-chain, exponents",
+  static const Setting wide    = {"ALD on the 2-chain, exponents",
                                   "ald",
                                   {"lyapunov"},
                                   "data_type=gaussian data_teacher=0.7 data_second_moment=1.1 data_label_noise=0.4 "
@@ -208,7 +208,7 @@ static void test_tangents(void **state)
 
   (void)state;
   Calibrate(&between);
-  Calibrate(&free);
+  Calibrate(&wide);
 }
 
 /* On a fractional clock, where correlations and displacements age. */

@@ -10,10 +10,10 @@
    larger of D and what the edges have of it, which may be more. Where noise does not turn t its law is not smooth.
    DAMPING: mode m decays at POWER ln(1/CUT) r (m/MODES)^POWER besides, r a bound of the rate at which directions meet,
    so that about a direction that attracts at the rate r the share CUT is left at the last mode. Errors are those of the
-   grid, of second order, and of modes: all, half and a quarter of them, which grow with the cells per axis, are
-   extrapolated. The equations are solved by GMRES, in the norm of the law of z, with the preconditioner (s - Q) (s - h
-   d/dt - d d^2/dt^2)/s of alternating directions. Source: R. Z. Khasminskii, Theory Probab. Appl. 12 (1967); Arnold,
-   Random Dynamical Systems (1998), section 6.2; D. W. Peaceman and H. H. Rachford, J. SIAM 3 (1955). */
+   grid, of second order, and of modes: all, half and a quarter of them, as many as the finest grid has cells per axis,
+   are extrapolated. The equations are solved by GMRES, in the norm of the law of z, with the preconditioner (s - Q) (s
+   - h d/dt - d d^2/dt^2)/s of alternating directions. Source: R. Z. Khasminskii, Theory Probab. Appl. 12 (1967);
+   Arnold, Random Dynamical Systems (1998), section 6.2; D. W. Peaceman and H. H. Rachford, J. SIAM 3 (1955). */
 #include "lyapunovimpl.h"
 #include "angleimpl.h"
 #include <math.h>
@@ -21,7 +21,7 @@
 
 #define LEAST_MODES 16
 #define MOST_MODES 64
-#define ROOM 4e5 /* modes times nodes, 6 MiB to a vector of GMRES */
+#define ROOM 4e5 /* modes times nodes of the finest grid, 6 MiB to a vector of GMRES */
 #define RESTART 30
 #define LOOSE 1e-3 /* residuals between which the answer is seen to change */
 #define TIGHT 2e-4
@@ -416,7 +416,7 @@ PetscErrorCode FPLyapunovPlane(FPProcess process, FPGenerator gen, FPTangents *t
   for (PetscInt k = 0; k < p.n; k++) p.root[k] = PetscSqrtReal(PetscMax(p.pi[k], NOTHING * most));
   PetscCall(SetCoefficients(process, t, &p));
   p.shift = p.rate > 0 ? SHIFT * p.rate : 1;
-  axis    = PetscMin(PetscSqrtReal((PetscReal)cells[0] * cells[1]) * ratio, ROOM / p.n);
+  axis    = PetscMin(PetscSqrtReal((PetscReal)cells[0] * cells[1]) * ratio, ROOM / (p.n * ratio * ratio));
   modes   = 4 * (PetscInt)lround(PetscClipInterval(axis, LEAST_MODES, MOST_MODES) / 4);
   for (int k = 0; k < 3; k++) {
     PetscReal change = 0;
