@@ -446,8 +446,7 @@ static PetscErrorCode AddMoments(FPExit *e, const double sums[], FPQuantities *q
   PetscCall(FPQuantitiesAdd(q, variance, 2 * left / n * last * rest, "time^2", "variance_time"));
   PetscCall(FPQuantitiesAdd(q, rate, 0, "1/time", "rate"));
   PetscCall(FPExitAddRatio(e->weak, rate, 0, q));
-  if (!e->seen) PetscFunctionReturn(0);
-  doubt = e->trust * (TailRate(e, sums, e->before_tail) - rate);
+  doubt = e->seen ? e->trust * (TailRate(e, sums, e->before_tail) - rate) : 0; /* a row at every step, seen or not */
   PetscCall(FPQuantitiesAdd(q, doubt, 0, "1/time", "~rate"));
   if (e->weak && !e->weak->reason) PetscCall(FPQuantitiesAdd(q, doubt / e->weak->rate, 0, "1", "~asymptotic_ratio"));
   PetscFunctionReturn(0);
