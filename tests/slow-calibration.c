@@ -93,7 +93,8 @@ static void test_chain_in_time(void **state)
   "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 model_type=chain model_depth=2 "    \
   "training_learning_rate=0.1 training_batch_size=2 training_weight_decay=0.2 training_temperature=0.05 "              \
   "mesh_lower=-1.9,-1.8 mesh_upper=1.8,1.9 particles_count=4096 particles_steps=60 particles_burn_in=40 "              \
-  "spectrum_pairs=1 exit_region=box exit_center=0.06,-0.05 exit_radius=0.61,0.55 exit_start=0.13,-0.08 "               \
+  "spectrum_pairs=1 spectrum_lag=0.7 exit_region=box exit_center=0.06,-0.05 exit_radius=0.61,0.55 "                    \
+  "exit_start=0.13,-0.08 "                                                                                             \
   "exit_times=1.1,2.3 exit_duration=16 exit_region_b=half_space exit_normal_b=-0.6,-0.8 exit_offset_b=-0.41 "          \
   "evolution_times=0.3,1.2,3.1 evolution_start=0.31,0.17 msd_times=0.3,1.2,3.1 autocorrelation_times=0.3,1.2,3.1 "     \
   "sharpness_times=0.3,1.2,3.1 sharpness_start=0.31,0.17 mesh_cells=192,192 "
@@ -134,7 +135,7 @@ static void test_symmetric(void **state)
       "data_type=gaussian data_teacher=1.0,0.17,0.17,0.57 data_second_moment=0.9 data_label_noise=0.6 "
       "model_type=symmetric model_rank=1 training_learning_rate=0.06 training_batch_size=2 training_temperature=0.06 "
       "mesh_lower=-1.9,-1.8 mesh_upper=1.95,1.75 mesh_cells=192,192 particles_count=4096 particles_steps=100 "
-      "particles_burn_in=60 spectrum_pairs=1 exit_region=ball exit_center=origin exit_radius=0.53 "
+      "particles_burn_in=60 spectrum_pairs=1 spectrum_lag=0.7 exit_region=ball exit_center=origin exit_radius=0.53 "
       "exit_start=0.11,0.07 exit_times=0.4,1.1,2.3 exit_duration=16 evolution_times=0.3,1.2,3.1 "
       "evolution_start=0.31,0.17 msd_times=0.3,1.2,3.1 autocorrelation_times=0.3,1.2,3.1",
       .fine = 0.1};
