@@ -5,9 +5,8 @@
    1/gap. spectral_bound = relaxation_time ln 2 <= mixing time of the worst of all starts, since TV >= exp(-gap t)/2
    there. Particles: half of every block starts at the start, the other half from a stationary law (a generator's where
    there is one) and is the reference after the burn-in; both are counted in wide bins (16, 8 x 8, 6 x 6 x 6):
-   tv_binned, which the generator gives too. The plain estimate of a sum of absolute values is too large by its noise,
-   the one that takes signs from one half of the particles and differences from the other too small; the mean of the two
-   is given, and half their difference is a doubt that enters the error. */
+   tv_binned, which the generator gives too: the mean of the plain and the split estimate (variation.h), half their
+   difference being a doubt that enters the error. */
 #include "course.h"
 #include "variation.h"
 #include <gsl/gsl_rng.h>
@@ -405,8 +404,7 @@ static PetscErrorCode Begin_Mixing(FPObservable obs, FPProcess process, PetscRea
   PetscFunctionReturn(0);
 }
 
-/* Signs of all particles together stand for those of all but one group: a sign that turns when a group is left out
-   would be multiplied by their number in the jackknife's correction, and not in its error. */
+/* Signs of all particles together stand for those of all but one group, variation.h. */
 static PetscErrorCode Evaluate_Mixing(FPObservable obs, const double sums[], FPQuantities *q)
 {
   Mixing         *s   = (Mixing *)obs->data;
@@ -421,18 +419,14 @@ static PetscErrorCode Evaluate_Mixing(FPObservable obs, const double sums[], FPQ
 
     if (s->course.t[k] == 0) continue;
     for (PetscInt b = 0; b < s->wide.total; b++) {
-      signed char *sign = s->sign + 3 * (k * s->wide.total + b);
-      PetscReal    d[2];
+      PetscReal d[2];
 
       for (PetscInt h = 0; h < 2; h++) {
         const double *reference = sums + (size_t)h * half, *own = reference + law * (size_t)(k + 1);
 
         d[h] = own[1 + b] / own[0] - reference[1 + b] / reference[0];
-        if (all) sign[1 + h] = (signed char)((d[h] > 0) - (d[h] < 0));
       }
-      if (all) sign[0] = (signed char)((d[0] + d[1] > 0) - (d[0] + d[1] < 0));
-      plain += 0.25 * sign[0] * (d[0] + d[1]);
-      split += 0.25 * (sign[1] * d[1] + sign[2] * d[0]);
+      FPVariationAdd(d, all, s->sign + 3 * (k * s->wide.total + b), &plain, &split);
     }
     PetscCall(FPQuantitiesAdd(q, (plain + split) / 2, 0, "1", "tv_binned[t=%s]", t));
     PetscCall(FPQuantitiesAdd(q, (plain - split) / 2, 0, "1", "~tv_binned[t=%s]", t));

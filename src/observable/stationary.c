@@ -7,13 +7,14 @@
 #define WALL_LAYER 0.02
 #define SAMPLING 4 /* SGD steps between samples */
 
-/* Accumulator: count, wall, loss, z, z z^T (upper), M, M^2, judges, lines of p, bins. */
+/* Accumulator: count, wall, loss, z, z z^T (upper), M, M^2, judges, lines of p, bins, and those of the first half
+   of each block. */
 enum { COUNT, WALL, LOSS, MOMENTS };
 
 static size_t AccumulatorSize(const FPStationary *s)
 {
   return (size_t)(MOMENTS + s->dim + s->dim * (s->dim + 1) / 2 + 2 * s->nm + s->judges.rows +
-                  (s->lines.gibbs ? s->nm * FP_LINE : 0) + (s->bounded ? s->bins.total : 0));
+                  (s->lines.gibbs ? s->nm * FP_LINE : 0) + (s->bounded ? 2 * s->bins.total : 0));
 }
 
 static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
@@ -333,6 +334,7 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
     for (PetscInt l = 0; l < FP_BLOCK; l++) at[FPGibbsLinesIndex(&s->lines, a, M[a * FP_BLOCK + l])] += 1;
   for (PetscInt l = 0; l < FP_BLOCK; l++) {
     PetscBool wall = PETSC_FALSE;
+    PetscInt  bin;
 
     for (PetscInt a = 0; a < d; a++) {
       const double layer = WALL_LAYER * (s->box.upper[a] - s->box.lower[a]), x = z[a * FP_BLOCK + l];
@@ -340,7 +342,9 @@ static void Sample(const void *context, const FPMove *move, double *scratch, dou
       if (x < s->box.lower[a] + layer || x > s->box.upper[a] - layer) wall = PETSC_TRUE;
     }
     acc[WALL] += wall;
-    at[FPBinsIndex(&s->bins, z + l, FP_BLOCK)] += 1;
+    bin = FPBinsIndex(&s->bins, z + l, FP_BLOCK);
+    at[bin] += 1;
+    if (l < FP_BLOCK / 2) at[s->bins.total + bin] += 2;
   }
 }
 
@@ -356,6 +360,7 @@ static PetscErrorCode Begin_Stationary(FPObservable obs, FPProcess process, Pets
   PetscCall(FPProcessGetTraining(process, &training));
   PetscCall(FPParticlesCount(options, &s->particles));
   s->dt                 = dt;
+  s->turn               = 0;
   observer->accumulator = AccumulatorSize(s);
   observer->scratch     = (size_t)(s->weights + s->nm + 1 + s->judges.rows) * FP_BLOCK;
   observer->every       = FPStepsOf(SAMPLING * training.learning_rate, dt);
@@ -392,12 +397,17 @@ static PetscErrorCode Evaluate_Stationary(FPObservable obs, const double sums[],
   for (size_t k = 0; k < size; k++) m[k] = sums[k] / sums[COUNT];
   PetscCall(AddMoments(s, m, 0, 0, q));
   if (s->gibbs) {
-    PetscReal kl, tv;
+    const PetscReal *first = m + size - s->bins.total, *p = first - s->bins.total;
+    PetscReal        kl, tv, doubt;
 
-    FPStationaryBinned(&s->bins, m + size - s->bins.total, s->gibbs, &kl, &tv);
+    if (!s->sign) PetscCall(PetscCalloc1(3 * s->bins.total, &s->sign));
+    FPStationaryBinned(&s->bins, p, s->gibbs, &kl, &tv);
+    FPStationaryVariation(&s->bins, p, first, s->gibbs, (PetscBool)(s->turn++ % (1 + FP_GROUPS) == 0), s->sign, &tv,
+                          &doubt);
     PetscCall(FPQuantitiesAdd(q, kl, 0, "nat", "kl_gibbs_binned"));
     PetscCall(FPQuantitiesAdd(q, tv, 0, "1", "tv_gibbs_binned"));
-    PetscCall(ParticleTransport(s, m + size - s->bins.total - s->nm * FP_LINE, q));
+    PetscCall(FPQuantitiesAdd(q, doubt, 0, "1", "~tv_gibbs_binned"));
+    PetscCall(ParticleTransport(s, p - s->nm * FP_LINE, q));
   }
   PetscCall(PetscFree(m));
   PetscFunctionReturn(0);
@@ -415,7 +425,7 @@ static PetscErrorCode Fields_Stationary(FPObservable obs, const double sums[])
   PetscCall(AddNoGibbs(obs, s->process, "particles", "kl_gibbs_binned"));
   if (!s->bounded) PetscFunctionReturn(0);
   PetscCall(PetscMalloc1(s->bins.total, &p));
-  for (PetscInt b = 0; b < s->bins.total; b++) p[b] = sums[size - s->bins.total + b] / sums[COUNT] / s->bins.volume;
+  for (PetscInt b = 0; b < s->bins.total; b++) p[b] = sums[size - 2 * s->bins.total + b] / sums[COUNT] / s->bins.volume;
   for (PetscInt a = 0; a < s->dim; a++) shape[s->dim - 1 - a] = s->bins.count[a];
   PetscCall(FPProcessGetName(s->process, &name));
   PetscCall(FPResultsField(obs->scene.results, name, "particles", "density_binned", s->dim, shape, p,
@@ -428,6 +438,7 @@ static PetscErrorCode Destroy_Stationary(FPObservable obs)
 {
   PetscFunctionBegin;
   PetscCall(PetscFree(((FPStationary *)obs->data)->gibbs));
+  PetscCall(PetscFree(((FPStationary *)obs->data)->sign));
   PetscCall(PetscFree(((FPStationary *)obs->data)->lines.gibbs));
   PetscFunctionReturn(0);
 }

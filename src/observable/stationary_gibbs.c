@@ -2,6 +2,7 @@
    common bins (kl_gibbs_binned, tv_gibbs_binned; 16 in one dimension, 8 x 8, 6 x 6 x 6); the unbinned numbers are the
    generator's own. w1_p_gibbs: gibbs_distance.c. */
 #include "stationaryimpl.h"
+#include "variation.h"
 
 #define WIDE 256       /* wide bins, at most: 16, 8 x 8 or 6 x 6 x 6 */
 #define SUBDIVISION 12 /* points per bin and axis in the quadrature of the Gibbs law */
@@ -55,30 +56,58 @@ static void Distances(PetscInt n, const PetscReal p[], const PetscReal log_q[], 
   }
 }
 
-/* On bins of twice to four times the width, few enough for particles to know the sign of p - q in most of them: the
-   sampling bias of an absolute value is no power series that a jackknife could remove. */
+/* The wide bin of a bin: of twice to four times the width, few enough for particles to know the sign of p - q in most
+   of them. Their number: n. */
+static PetscInt Widen(const FPBins *bins, PetscInt b, PetscInt *n)
+{
+  const PetscInt merge = bins->dim < 3 ? 4 : 2;
+  PetscInt       to    = 0;
+
+  *n = 1;
+  for (PetscInt a = 0; a < bins->dim; a++) {
+    to += *n * (b % bins->count[a] / merge);
+    *n *= bins->count[a] / merge;
+    b /= bins->count[a];
+  }
+  return to;
+}
+
 void FPStationaryBinned(const FPBins *bins, const PetscReal p[], const PetscReal log_q[], PetscReal *kl, PetscReal *tv)
 {
-  const PetscInt merge      = bins->dim < 3 ? 4 : 2;
-  PetscReal      wide[WIDE] = {0}, log_wide[WIDE];
-  PetscInt       n          = 1;
+  PetscReal wide[WIDE] = {0}, log_wide[WIDE];
+  PetscInt  n          = 1;
 
-  for (PetscInt a = 0; a < bins->dim; a++) n *= bins->count[a] / merge;
-  for (PetscInt k = 0; k < n; k++) log_wide[k] = -PETSC_MAX_REAL;
+  for (PetscInt k = 0; k < WIDE; k++) log_wide[k] = -PETSC_MAX_REAL;
   for (PetscInt b = 0; b < bins->total; b++) {
-    PetscInt  rest = b, stride = 1, to = 0;
-    PetscReal larger;
+    const PetscInt  to     = Widen(bins, b, &n);
+    const PetscReal larger = PetscMax(log_wide[to], log_q[b]);
 
-    for (PetscInt a = 0; a < bins->dim; a++) {
-      to += stride * (rest % bins->count[a] / merge);
-      stride *= bins->count[a] / merge;
-      rest /= bins->count[a];
-    }
     wide[to] += p[b];
-    larger       = PetscMax(log_wide[to], log_q[b]);
     log_wide[to] = larger + log(exp(log_wide[to] - larger) + exp(log_q[b] - larger));
   }
   Distances(n, wide, log_wide, kl, tv);
+}
+
+void FPStationaryVariation(const FPBins *bins, const PetscReal p[], const PetscReal first[], const PetscReal log_q[],
+                           PetscBool all, signed char sign[], PetscReal *tv, PetscReal *doubt)
+{
+  PetscReal half[2][WIDE] = {{0}}, plain = 0, split = 0;
+  PetscInt  n = 1;
+
+  for (PetscInt b = 0; b < bins->total; b++) {
+    const PetscInt  to = Widen(bins, b, &n);
+    const PetscReal q  = exp(log_q[b]);
+
+    half[0][to] += first[b] - q;
+    half[1][to] += 2 * p[b] - first[b] - q;
+  }
+  for (PetscInt k = 0; k < n; k++) {
+    const PetscReal d[2] = {half[0][k], half[1][k]};
+
+    FPVariationAdd(d, all, sign + 3 * k, &plain, &split);
+  }
+  *tv    = (plain + split) / 2;
+  *doubt = (plain - split) / 2;
 }
 
 /* What |p - q| summed over cells misses of those in which the sign of p - q, linear there, changes: (G/2 - |D|)^2/G of

@@ -134,3 +134,12 @@ PetscErrorCode FPGroundTime(FPGenerator mover, const FPGround *ground, const Pet
   PetscCall(PetscFree2(p, from));
   PetscFunctionReturn(0);
 }
+
+void FPVariationAdd(const PetscReal d[2], PetscBool all, signed char sign[3], PetscReal *plain, PetscReal *split)
+{
+  const PetscReal by[3] = {d[0] + d[1], d[0], d[1]};
+
+  for (PetscInt k = 0; k < 3 && all; k++) sign[k] = (signed char)((by[k] > 0) - (by[k] < 0));
+  *plain += 0.25 * sign[0] * (d[0] + d[1]);
+  *split += 0.25 * (sign[1] * d[1] + sign[2] * d[0]);
+}
