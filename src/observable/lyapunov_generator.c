@@ -128,6 +128,15 @@ PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool 
   PetscCall(FPGeneratorGetStep(gen, &step));
   if (step > 0) {
     PetscCall(FPLyapunovTransfer(gen, finest, &exponent, &error));
+    if (PetscIsNanReal(exponent)) {
+      PetscCall(FPProcessGetName(process, &name));
+      if (finest)
+        PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "exponent_orbit",
+                                     "unsupported",
+                                     "tangent vectors turn too slowly for their directions to be solved for, as where "
+                                     "both exponents are alike; particles have it"));
+      PetscFunctionReturn(0);
+    }
     PetscCall(FPQuantitiesAdd(q, exponent, error, "1/time", "exponent_orbit"));
     PetscFunctionReturn(0);
   }

@@ -137,7 +137,7 @@ static const Unsupported Table[] = {
     {"evolution", "transfer", "transfer_scheme chebyshev", "entropies: " NODES, NULL},
     {"lyapunov", "transfer", "2-D, many batches",
      "of several inputs or targets up to 2000 different batches of rows; up to 1e8 nodes times batches times angles; "
-     "particles have the others",
+     "where vectors turn (not of gd on a diagonal network); particles have the others",
      NULL},
     {"lyapunov", "transfer", "order 4 or chebyshev, rows",
      "the logarithm of a stretch without density is singular, which only cells average over; in 2-D likewise of gd",
