@@ -136,7 +136,7 @@ static void SetJump(Tangent *t, const FPBox *box, PetscInt k, const FPTurn *turn
 }
 
 /* Rare nodes take fewer batches: what they are wrong by counts as often as they are met. */
-static PetscReal Fineness(const FPGenerator gen, PetscReal pi)
+static PetscReal Fineness(FPGenerator gen, PetscReal pi)
 {
   return PetscClipInterval(1 + log10(PetscAbsReal(pi) * (PetscReal)gen->lattice) / DECADES, 0, 1);
 }

@@ -129,7 +129,7 @@ static PetscErrorCode AddScalar(const Scalar *s, PetscReal weight, PetscReal X, 
 /* G is normal, given X. */
 static PetscErrorCode AddGivenSquare(FPTurns t, const Scalar *s, PetscReal weight, PetscReal X, FPTurnList *list)
 {
-  const FPStepLaw law  = t->law;
+  FPStepLaw       law  = t->law;
   const PetscReal mean = (s->M - law->A) * X, sd = law->sigma * PetscSqrtReal(X / law->training.batch_size);
   const Rule     *rule;
 
@@ -147,7 +147,7 @@ static PetscErrorCode AddGivenSquare(FPTurns t, const Scalar *s, PetscReal weigh
 
 static PetscErrorCode AddGamma(FPTurns t, const Scalar *s, FPTurnList *list)
 {
-  const FPStepLaw law = t->law;
+  FPStepLaw       law = t->law;
   const PetscReal B   = law->training.batch_size;
   const Rule     *rule;
 
@@ -162,10 +162,10 @@ static PetscErrorCode AddGamma(FPTurns t, const Scalar *s, FPTurnList *list)
 /* Batches of rows with one input and one target: few with the moments of all */
 static PetscErrorCode AddPairs(FPTurns t, const Scalar *s, FPTurnList *list)
 {
-  const FPStepLaw law    = t->law;
-  PetscReal       square = 0, mean = 0;
-  FPPairs        *pairs;
-  PetscInt        size;
+  FPStepLaw law    = t->law;
+  PetscReal square = 0, mean = 0;
+  FPPairs  *pairs;
+  PetscInt  size;
 
   PetscFunctionBegin;
   for (PetscInt i = 0; i < law->rows; i++) {
@@ -218,7 +218,7 @@ static void RowFields(FPStepLaw law, const PetscReal z[], PetscReal field[])
 
 static PetscErrorCode AddRows(FPTurns t, const PetscReal z[], FPTurnList *list)
 {
-  const FPStepLaw law  = t->law;
+  FPStepLaw       law  = t->law;
   const PetscReal keep = 1 - law->h * law->training.weight_decay;
   PetscReal      *value[FIELDS], *weight[FIELDS], *field;
   PetscInt        count = 0;
@@ -300,8 +300,8 @@ const char *FPTurnsRefused(FPStepLaw law, PetscBool smooth)
 
 PetscErrorCode FPTurnsAt(FPTurns t, const PetscReal z[], PetscReal fineness, FPTurnList *list)
 {
-  const FPStepLaw law = t->law;
-  Scalar          s;
+  FPStepLaw law = t->law;
+  Scalar    s;
 
   PetscFunctionBegin;
   t->fineness     = fineness;
