@@ -166,6 +166,39 @@ static void test_third_order(void **state)
   CalibrateBut(&setting, " mean wall_mass ");
 }
 
+/* The flows of the edge of stability, beyond it, with injected noise: drifts with a kink, or with a table. A wall keeps
+   off the saddle, whose neighbourhood is left so slowly and met so seldom that particles do not see it. */
+#define EDGE                                                                                                           \
+  "data_type=gaussian data_teacher=1.1 data_second_moment=0.9 data_label_noise=0.3 model_type=chain model_depth=2 "    \
+  "model_coordinates=balanced training_learning_rate=1.1 training_batch_size=16 training_temperature=0.05 "            \
+  "mesh_lower=0.35 mesh_upper=2.1 mesh_cells=512 particles_count=4096 particles_steps=30 particles_burn_in=10 "        \
+  "spectrum_pairs=1 exit_region=ball exit_center=0.9 exit_radius=0.37 exit_start=0.83 exit_times=0.4,1.3,3.2 "         \
+  "exit_duration=40 evolution_times=1.1,3.3 evolution_start=0.41 msd_times=1.1,2.2,4.4 autocorrelation_times=1.1,2.2 "
+
+static void test_rod_flow(void **state)
+{
+  static const Setting setting = {"The rod flow beyond the edge of stability",
+                                  "rod_flow",
+                                  {"spectrum", "stationary", "exit", "evolution", "msd", "autocorrelation"},
+                                  EDGE,
+                                  .fine = 0.1};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+static void test_central_flow(void **state)
+{
+  static const Setting setting = {"The central flow beyond the edge of stability",
+                                  "central_flow",
+                                  {"spectrum", "stationary", "exit", "evolution", "msd", "autocorrelation"},
+                                  EDGE,
+                                  .fine = 0.1};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
 /* On the line: exponents of the orbit, noise along training, losses under other laws of the data, committors. */
 static void test_balanced(void **state)
 {
@@ -248,6 +281,7 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_ou_in_time), cmocka_unit_test(test_chain_in_time),
                                      cmocka_unit_test(test_langevin),   cmocka_unit_test(test_second_order),
                                      cmocka_unit_test(test_symmetric),  cmocka_unit_test(test_third_order),
+                                     cmocka_unit_test(test_rod_flow),   cmocka_unit_test(test_central_flow),
                                      cmocka_unit_test(test_balanced),   cmocka_unit_test(test_valley),
                                      cmocka_unit_test(test_tangents),   cmocka_unit_test(test_fractional_in_time)};
   int                     failed;

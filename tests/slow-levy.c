@@ -41,8 +41,10 @@ static const struct {
           "mesh_cells=256 levy_clock=fractional levy_beta=0.7 particles_steps=20 "
             "particles_burn_in=0 mixing_times=0.4,1.3 mixing_start=0.3 evolution_times=0.4,1.3 evolution_start=0.3"}};
 
-/* Gradient noise vanishes at zero, where laws are singular and bounds wide: one well. At 0.7 it is so large that drift
-   takes most of what ended at the wall out of the layer of wall_mass in one long step. */
+/* Jumps that do not happen at censoring walls are known by the ends of steps only, and at index 1.9 wall_mass keeps
+   half a standard error of that: it is not compared there. Gradient noise vanishes at zero, where laws are singular and
+   bounds wide: one well. At 0.7 it is so large that drift takes most of what ended at the wall out of the layer of
+   wall_mass in one long step. */
 enum { ONE, NOISE, SHORT };
 static const char *const scales[] = {[ONE]   = "mesh_lower=-1.5 mesh_upper=1.6 levy_scale=0.6 levy_dt=0.025",
                                      [NOISE] = "mesh_lower=0.1 mesh_upper=1.6 levy_scale=gradient_noise levy_dt=0.025",
@@ -69,7 +71,8 @@ static const struct {
 
 static void test_line(void **state)
 {
-  const size_t k = *(const size_t *)*state;
+  const size_t k      = *(const size_t *)*state;
+  const int    coarse = !strcmp(lines[k].boundary, "censored") && !strcmp(lines[k].alpha, "1.9");
   char         title[FP_TEXT], keys[4 * FP_TEXT];
   Setting      setting = {.title = title, .process = "levy", .keys = keys, .fine = 0.3};
 
@@ -78,7 +81,7 @@ static void test_line(void **state)
                  lines[k].boundary, ask[lines[k].questions].title);
   (void)snprintf(keys, sizeof(keys), LINE "levy_alpha=%s %s levy_boundary=%s %s", lines[k].alpha,
                  scales[lines[k].scale], lines[k].boundary, ask[lines[k].questions].keys);
-  Calibrate(&setting);
+  CalibrateBut(&setting, coarse ? " wall_mass " : NULL);
 }
 
 int main(int argc, char **argv)
