@@ -193,7 +193,7 @@ static void test_central_flow(void **state)
                                   "central_flow",
                                   {"spectrum", "stationary", "exit", "evolution", "msd", "autocorrelation"},
                                   EDGE,
-                                  .fine = 0.1};
+                                  .fine = 0.15};
 
   (void)state;
   Calibrate(&setting);
