@@ -47,23 +47,6 @@ static void test_descent(void **state)
   CalibrateBut(&setting, " kl_gibbs_binned tv_gibbs_binned w1_p_gibbs ");
 }
 
-/* Two batches to a step, of which one counts against the other. Its tangents are known to particles alone. */
-static void test_svag(void **state)
-{
-  static const Setting setting = {
-      "SVAG, steps of a third",
-      "svag",
-      {"spectrum", "stationary", "current", "exit", "evolution", "msd", "autocorrelation", "mixing", "sharpness"},
-      LINE "data_type=gaussian data_teacher=0.9 data_second_moment=0.8 data_label_noise=0.6 spectrum_pairs=1 "
-           "svag_svag_order=3 training_learning_rate=0.15 training_batch_size=2 training_weight_decay=0.08 "
-           "training_temperature=0.04 mesh_lower=0.05 mesh_upper=2.2 mesh_cells=512 exit_center=0.87 exit_start=0.78 "
-           "exit_radius=0.43 exit_duration=60 evolution_start=0.36 mixing_start=0.36 sharpness_start=0.36",
-      .fine = 0.1};
-
-  (void)state;
-  Calibrate(&setting);
-}
-
 /* Rows of a file, four at a time, by the signed matrix: order 2 would need many more cells. */
 static void test_rows(void **state)
 {
@@ -133,10 +116,9 @@ static void test_plane_currents(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_gaussian),      cmocka_unit_test(test_descent),
-                                     cmocka_unit_test(test_svag),          cmocka_unit_test(test_rows),
-                                     cmocka_unit_test(test_signs),         cmocka_unit_test(test_plane),
-                                     cmocka_unit_test(test_plane_currents)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_gaussian), cmocka_unit_test(test_descent),
+                                     cmocka_unit_test(test_rows),     cmocka_unit_test(test_signs),
+                                     cmocka_unit_test(test_plane),    cmocka_unit_test(test_plane_currents)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
