@@ -252,7 +252,7 @@ static PetscErrorCode AddRows(FPTurns t, const PetscReal z[], FPTurnList *list)
 /* One normal law, or a point, whose differences are those of the mean gradient */
 static PetscErrorCode AddMean(FPTurns t, const PetscReal z[], FPTurnList *list)
 {
-  const FPStepLaw  law = t->law;
+  FPStepLaw        law = t->law;
   const FPMixture *m   = &t->mixture;
   PetscReal        H[4], J[4], length;
   const Rule      *rule;
