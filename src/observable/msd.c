@@ -1,11 +1,13 @@
 /* msd.c: mean squared displacement E abs(z_t - z_0)^2 in the coordinates, from a given start or, without one, in the
    stationary law; exponent: slope of the straight line fitted to ln msd over ln t (times beyond 0; at least two), 1 for
    free diffusion, 2 for a straight run, less where the process is confined, on any clock; exponent_misfit: root mean
-   square of what the line leaves of ln msd.
+   square of what the line leaves of ln msd, negative where the curve bends down, so that noise about no misfit has no
+   kink.
    Generator: with u = exp(t Q) z and v = exp(t Q) abs(z)^2, E abs(z_t - z_0)^2 = sum p_0 (v - 2 z . u + abs(z)^2).
    Particles: displacement from where they are at the start, or, in the stationary law, at one origin after the other;
    under a fractional clock, which ages, from where they are at the time `age` after it started. */
 #include "course.h"
+#include <math.h>
 
 typedef struct {
   FPCourse  course;
@@ -35,7 +37,7 @@ static PetscErrorCode Read_Msd(FPObservable obs, FPConfig config, FPModel model,
 /* msd[times] with errors (NULL: none) -> rows */
 static PetscErrorCode AddRows(const Msd *s, const PetscReal msd[], const PetscReal error[], FPQuantities *q)
 {
-  PetscReal sum = 0, x = 0, y = 0, xx = 0, xy = 0, doubt = 0, misfit = 0, slope;
+  PetscReal sum = 0, x = 0, y = 0, xx = 0, xy = 0, doubt = 0, misfit = 0, bend = 0, slope;
 
   PetscFunctionBegin;
   for (PetscInt k = 0; k < s->course.times.n; k++) {
@@ -54,9 +56,14 @@ static PetscErrorCode AddRows(const Msd *s, const PetscReal msd[], const PetscRe
   xx -= x * x / sum;
   slope = (xy - x * y / sum) / xx;
   for (PetscInt k = 0; k < s->course.times.n; k++)
-    if (s->course.t[k] > 0) misfit += PetscSqr(log(msd[k]) - y / sum - slope * (log(s->course.t[k]) - x / sum)) / sum;
+    if (s->course.t[k] > 0) {
+      const PetscReal from = log(s->course.t[k]) - x / sum, left = log(msd[k]) - y / sum - slope * from;
+
+      misfit += PetscSqr(left) / sum;
+      bend += left * PetscSqr(from);
+    }
   PetscCall(FPQuantitiesAdd(q, slope, doubt * PetscSqrtReal(sum / xx), "1", "exponent"));
-  PetscCall(FPQuantitiesAdd(q, PetscSqrtReal(misfit), doubt, "1", "exponent_misfit"));
+  PetscCall(FPQuantitiesAdd(q, copysign(PetscSqrtReal(misfit), bend), doubt, "1", "exponent_misfit"));
   PetscFunctionReturn(0);
 }
 
