@@ -560,7 +560,7 @@ static void test_msd(void **state)
 
   (void)state;
   for (int started = 0; started < 2; started++) {
-    double  x[3], y[3], mean[2] = {0, 0}, slope[2] = {0, 0};
+    double  x[3], y[3], mean[2] = {0, 0}, slope[2] = {0, 0}, misfit = 0;
     json_t *root = Run(OU1 "mesh_cells=192 observables=msd msd_times=0.2,0.63,2 %s", started ? "msd_start=1.1" : "");
 
     for (int k = 0; k < 3; k++) {
@@ -581,6 +581,13 @@ static void test_msd(void **state)
     }
     Meets(root, "ald", "generator", "msd", slope[0] / slope[1], 1e-3, "exponent");
     Meets(root, "ald", "particles", "msd", slope[0] / slope[1], 3e-2, "exponent");
+    for (int k = 0; k < 3; k++) {
+      const double left = y[k] - mean[1] - slope[0] / slope[1] * (x[k] - mean[0]);
+
+      misfit += left * left / 3;
+    }
+    Meets(root, "ald", "generator", "msd", -sqrt(misfit), 1e-3, "exponent_misfit"); /* it bends down */
+    Meets(root, "ald", "particles", "msd", -sqrt(misfit), 3e-2, "exponent_misfit");
     json_decref(root);
   }
 }

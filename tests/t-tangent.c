@@ -122,18 +122,25 @@ static void test_signs(void **state)
   MeetParticles(keys, exact, 3e-4);
 }
 
+/* The exponent that a run with these keys tells */
+static double ByTransfer(const char keys[], double *error)
+{
+  json_t      *run   = Run("%s" ASK, keys);
+  const double value = Value(run, "sgd", "transfer", "lyapunov", "exponent_orbit", error);
+
+  json_decref(run);
+  return value;
+}
+
 /* One step in thirteen meets a wall of a box with a single well, and is mirrored, the vector with it: without that it
    would be -0.29. */
 static void test_walls(void **state)
 {
   const char *keys = SIGNS "mesh_lower=0.1,0.2 mesh_upper=1.4,1.5 mesh_cells=30,30";
   double      value, error;
-  json_t     *run;
 
   (void)state;
-  run   = Run("%s" ASK, keys);
-  value = Value(run, "sgd", "transfer", "lyapunov", "exponent_orbit", &error);
-  json_decref(run);
+  value = ByTransfer(keys, &error);
   MeetParticles(keys, value, error);
   check(error < 5e-3, "the bound is %g", error);
 }
@@ -145,12 +152,9 @@ static void test_gaussian(void **state)
                      "model_depth=2 training_learning_rate=0.17 training_batch_size=5 training_weight_decay=0.08 "
                      "training_temperature=0.12 mesh_lower=-2.5,-2.6 mesh_upper=2.6,2.5 mesh_cells=30,30";
   double      value, error;
-  json_t     *run;
 
   (void)state;
-  run   = Run("%s" ASK, keys);
-  value = Value(run, "sgd", "transfer", "lyapunov", "exponent_orbit", &error);
-  json_decref(run);
+  value = ByTransfer(keys, &error);
   print_message("  Gaussian inputs: %.6g +- %.1e\n", value, error);
   check(error < 0.03, "the bound is %g", error);
   MeetParticles(keys, value, error);
@@ -204,12 +208,10 @@ static void test_patients(void **state)
       "data_type=file data_path=data/diabetes_bmi.csv data_inputs=body_mass_index data_targets=disease_progression "
       "data_standardize=true model_type=chain model_depth=2 training_learning_rate=0.2 training_batch_size=4 "
       "training_weight_decay=0.05 training_temperature=0.08 mesh_lower=-2.3,-2.4 mesh_upper=2.4,2.3 mesh_cells=24,24";
-  double  value, error;
-  json_t *run = Run("%s" ASK, keys);
+  double value, error;
 
   (void)state;
-  value = Value(run, "sgd", "transfer", "lyapunov", "exponent_orbit", &error);
-  json_decref(run);
+  value = ByTransfer(keys, &error);
   check(error < 5e-3, "the bound is %g", error);
   MeetParticles(keys, value, error);
 }

@@ -18,7 +18,6 @@
 #define ANGLES 32
 #define FEWER 24 /* and those, with rules of so many times as many nodes, that the answer is compared with */
 #define COARSER 0.7
-#define MOST_ANGLES ANGLES
 #define DECADES 6  /* of probability that a node loses by, beside all being alike, until it takes the smallest rules */
 #define SAMPLED 16 /* one node of so many is looked at to estimate the work */
 #define MOST_NUMBERS 1e8 /* of nodes, batches and angles */
@@ -295,7 +294,7 @@ static inline void Turn(PetscInt angles, PetscReal weight, const PetscReal *rest
 FP_HOT static void ApplyAt(const Tangent *t, PetscInt k, PetscReal *restrict out)
 {
   const PetscInt room = t->angles + AROUND - 1;
-  PetscReal      v[MOST_ANGLES + AROUND - 1];
+  PetscReal      v[ANGLES + AROUND - 1];
 
   for (PetscInt j = 0; j < t->angles; j++) out[j] = 0;
   for (PetscInt p = t->first[k]; p < t->first[k + 1]; p++) {
