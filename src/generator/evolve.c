@@ -17,7 +17,7 @@
    outside the range of the start are (functions). Source: S. Gueckel, GAMM-Mitteilungen 36 (2013); J. van den Eshof
    and M. Hochbruck, SIAM J. Sci. Comput. 27 (2006).
 
-   FPGeneratorFunction() is the same for any function of t Q; under a fractional clock that is E_beta(scale t^beta Q).
+   EvolveBy() is the same for any function of t Q; under a fractional clock that is E_beta(scale t^beta Q).
  */
 #include "transfer.h"
 #include <petscblaslapack.h>
@@ -158,12 +158,13 @@ PetscErrorCode FPGeneratorInvertColumns(FPGenerator gen, PetscReal shift, PetscI
   PetscFunctionReturn(0);
 }
 
-/* C = a A B + c C, all m x m by columns. */
-static void Multiply(PetscInt m, PetscReal a, const PetscReal A[], const PetscReal B[], PetscReal c, PetscReal C[])
+/* C = A B, all m x m by columns. */
+static void Multiply(PetscInt m, const PetscReal A[], const PetscReal B[], PetscReal C[])
 {
   const PetscBLASInt order = (PetscBLASInt)m;
+  const PetscReal    one = 1, none = 0;
 
-  BLASgemm_("N", "N", &order, &order, &order, &a, A, &order, B, &order, &c, C, &order);
+  BLASgemm_("N", "N", &order, &order, &order, &one, A, &order, B, &order, &none, C, &order);
 }
 
 /* X = A^-1 X; A is overwritten. */
@@ -181,8 +182,8 @@ static PetscErrorCode Divide(PetscInt m, PetscReal A[], PetscReal X[])
 /* First column of exp(Z), Z = tau (I - H^-1), as r(Z/K)^K with K = 2^SQUARINGS and the Pade approximation r of degrees
    2 and 3, which vanishes at infinity. Written with H and G = H - I only, so fast modes, of which H has eigenvalues
    near 0, do no harm, and K needs not grow with them. Error below 1e-13 as long as Z turns by less than 20 radians. */
-PetscErrorCode FPSmallExponential(PetscInt m, const PetscReal H[], PetscReal tau, PETSC_UNUSED void *context,
-                                  PetscReal y[])
+static PetscErrorCode SmallExponential(PetscInt m, const PetscReal H[], PetscReal tau, PETSC_UNUSED void *context,
+                                       PetscReal y[])
 {
   const PetscInt  mm    = m * m;
   const PetscReal s     = ldexp(tau, -SQUARINGS);
@@ -193,19 +194,19 @@ PetscErrorCode FPSmallExponential(PetscInt m, const PetscReal H[], PetscReal tau
   PetscFunctionBegin;
   PetscCall(PetscMalloc6(mm, &G, mm, &HH, mm, &GH, mm, &GG, mm, &X, mm, &Y));
   for (PetscInt k = 0; k < mm; k++) G[k] = H[k] - (k % (m + 1) == 0);
-  Multiply(m, 1, H, H, 0, HH);
-  Multiply(m, 1, G, H, 0, GH);
-  Multiply(m, 1, G, G, 0, GG);
+  Multiply(m, H, H, HH);
+  Multiply(m, G, H, GH);
+  Multiply(m, G, G, GG);
   for (PetscInt k = 0; k < mm; k++) {
     X[k] = HH[k] + 0.4 * s * GH[k] + s * s / 20 * GG[k];
     Y[k] = HH[k] - twice / square * s * GH[k] + s * s / square * GG[k];
   }
   PetscCall(Divide(m, Y, X));
-  Multiply(m, 1, H, X, 0, HH);
+  Multiply(m, H, X, HH);
   for (PetscInt k = 0; k < mm; k++) Y[k] = H[k] - s / theta * G[k];
   PetscCall(Divide(m, Y, HH));
   for (PetscInt k = 0; k < SQUARINGS; k++) {
-    Multiply(m, 1, HH, HH, 0, X);
+    Multiply(m, HH, HH, X);
     PetscCall(PetscArraycpy(HH, X, mm));
   }
   PetscCall(PetscArraycpy(y, HH, m));
@@ -474,9 +475,10 @@ static PetscErrorCode Times(Space *s, const PetscReal initial[], PetscInt count,
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPGeneratorFunction(FPGenerator gen, PetscBool backward, FPSmallFunction function, void *context,
-                                   PetscBool stops, const PetscReal initial[], PetscInt count, const PetscReal times[],
-                                   PetscReal out[], PetscReal error[])
+/* stops: f(s + t) = f(s) f(t), so that a long time may be reached by a stop on the way. */
+static PetscErrorCode EvolveBy(FPGenerator gen, PetscBool backward, FPSmallFunction function, void *context,
+                               PetscBool stops, const PetscReal initial[], PetscInt count, const PetscReal times[],
+                               PetscReal out[], PetscReal error[])
 {
   const PetscInt n      = gen->n;
   Space          s      = {.gen      = gen,
@@ -519,14 +521,12 @@ PetscErrorCode FPGeneratorEvolve(FPGenerator gen, PetscBool backward, const Pets
   }
   PetscCall(FPProcessGetClock(gen->process, &beta, &scale));
   if (beta == 1) {
-    PetscCall(
-        FPGeneratorFunction(gen, backward, FPSmallExponential, NULL, PETSC_TRUE, initial, count, times, out, error));
+    PetscCall(EvolveBy(gen, backward, SmallExponential, NULL, PETSC_TRUE, initial, count, times, out, error));
     PetscFunctionReturn(0);
   }
   PetscCall(PetscMalloc1(count, &powers));
   for (PetscInt t = 0; t < count; t++) powers[t] = scale * PetscPowReal(times[t], beta);
-  PetscCall(
-      FPGeneratorFunction(gen, backward, FPSmallMittagLeffler, &beta, PETSC_FALSE, initial, count, powers, out, error));
+  PetscCall(EvolveBy(gen, backward, FPSmallMittagLeffler, &beta, PETSC_FALSE, initial, count, powers, out, error));
   PetscCall(PetscFree(powers));
   PetscFunctionReturn(0);
 }

@@ -111,18 +111,11 @@ PETSC_INTERN PetscErrorCode FPGeneratorAssembleStable(FPGenerator gen, PetscReal
 PETSC_INTERN PetscErrorCode FPGeneratorSetStableSolver(FPGenerator gen, PetscReal shift, PetscBool pinned, KSP ksp);
 PETSC_INTERN PetscErrorCode FPGeneratorAddJumps(FPGenerator gen, PetscBool backward, PetscReal factor,
                                                 const PetscReal x[], PetscReal y[]);
-/* First column of f(t Q) for t Q = tau (I - H^-1), H[m*m] by columns: what FPGeneratorFunction() needs to know of f.
-   stops: f(s + t) = f(s) f(t), so that a long time may be reached by a stop on the way. */
+/* First column of f(t Q) for t Q = tau (I - H^-1), H[m*m] by columns: what evolve.c needs to know of f. */
 typedef PetscErrorCode (*FPSmallFunction)(PetscInt m, const PetscReal H[], PetscReal tau, void *context, PetscReal y[]);
-PETSC_INTERN PetscErrorCode FPSmallExponential(PetscInt m, const PetscReal H[], PetscReal tau, void *context,
-                                               PetscReal y[]);
 /* The Mittag-Leffler function E_beta(t Q); context: beta, a PetscReal. */
 PETSC_INTERN PetscErrorCode FPSmallMittagLeffler(PetscInt m, const PetscReal H[], PetscReal tau, void *context,
                                                  PetscReal y[]);
-PETSC_INTERN PetscErrorCode FPGeneratorFunction(FPGenerator gen, PetscBool backward, FPSmallFunction function,
-                                                void *context, PetscBool stops, const PetscReal initial[],
-                                                PetscInt count, const PetscReal times[], PetscReal out[],
-                                                PetscReal error[]);
 PETSC_INTERN PetscErrorCode FPGeneratorForget(FPGenerator gen); /* the factors */
 /* Position of a node on the lattice, and the neighbour at an offset: its unknown, or -1 with the reason. */
 typedef enum { FP_INSIDE, FP_MASKED, FP_BEYOND_REFLECTING, FP_BEYOND_ABSORBING } FPWhere;

@@ -18,7 +18,8 @@ PetscReal FPJumpsDelta(PetscReal alpha)
   return 0.5 + alpha / 4;
 }
 
-PetscReal FPJumpsCutRate(PetscReal alpha, PetscReal t)
+/* Extra killing, in units of h^-alpha, of a node whose distance from a killing wall is t spacings in place of delta. */
+static PetscReal CutRate(PetscReal alpha, PetscReal t)
 {
   const PetscReal delta = FPJumpsDelta(alpha);
 
@@ -333,7 +334,7 @@ static PetscReal Cut(FPJumps g, const PetscReal cut[], PetscInt k)
     const PetscReal t = cut[c * g->n + k], power = PetscPowReal(s->h[c / 2], -s->alpha);
 
     if (t >= 1) continue;
-    sum += FPJumpsCutRate(s->alpha, t - in) * power;
+    sum += CutRate(s->alpha, t - in) * power;
     squares += 1 / PetscSqr(s->h[c / 2]);
     powers += power;
   }

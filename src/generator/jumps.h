@@ -28,12 +28,10 @@ typedef struct {
 typedef struct _p_FPJumps *FPJumps;
 
 PETSC_INTERN PetscErrorCode FPJumpsCreate(const FPJumpsSetting *setting, FPJumps *jumps);
-/* First live node's distance from a killing wall in spacings, 1/2 + alpha/4, and the extra killing, in units of
-   h^-alpha, of a node whose distance from the wall is t instead. */
+/* First live node's distance from a killing wall in spacings, 1/2 + alpha/4. */
 PETSC_INTERN PetscReal FPJumpsDelta(PetscReal alpha);
-PETSC_INTERN PetscReal FPJumpsCutRate(PetscReal alpha, PetscReal t);
-/* A line: what the cell of that node lacks, in spacings, so that sums over `count` nodes of products of two modes are
-   their integrals. */
+/* A line: what the cell of a node at the distance t lacks, in spacings, so that sums over `count` nodes of products of
+   two modes are their integrals. */
 PETSC_INTERN PetscReal FPJumpsLayer(PetscReal alpha, PetscReal t, PetscReal count);
 /* y = Q x (functions), or Q^T x (measures); x and y, of n numbers, may be the same. */
 PETSC_INTERN PetscErrorCode FPJumpsApply(FPJumps jumps, PetscBool transposed, const PetscReal x[], PetscReal y[]);

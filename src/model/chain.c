@@ -5,7 +5,6 @@
    with decay l and L = 2 the wells are w_1 = w_2 = +-sqrt(P - l/s), where the Hessian has eigenvalues 2 (s P - l) and 2
    l. */
 #include "modelimpl.h"
-#include <math.h>
 
 #define SIGNS 8 /* weights up to which all patterns of signs are listed */
 

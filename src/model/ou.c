@@ -3,7 +3,6 @@
    that the gradient noise axis gives D = eta/(2B) C back. Exact: every quantity of every engine is known. Source: C.
    Godreche, J.-M. Luck, arXiv:1807.00694. */
 #include "modelimpl.h"
-#include <math.h>
 #include <string.h>
 
 typedef struct {

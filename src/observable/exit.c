@@ -10,7 +10,6 @@
  */
 #include "exitimpl.h"
 #include <gsl/gsl_eigen.h>
-#include <math.h>
 
 #define SAME_POINT 1e-6
 #define FEWEST 2 /* cells per axis */

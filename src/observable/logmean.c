@@ -182,8 +182,8 @@ static PetscReal SumMultisets(PetscInt n, const PetscReal *const row[2], PetscIn
 }
 
 /* By FFT on a lattice of `points` points */
-static PetscErrorCode LatticeLog(PetscInt n, const PetscReal row[], PetscInt batch, PetscReal a, PetscReal b,
-                                 PetscInt points, PetscReal *value)
+static PetscErrorCode LatticeLog(PetscInt n, const PetscReal row[], PetscInt batch, PetscReal a, PetscInt points,
+                                 PetscReal *value)
 {
   const PetscInt  cells = (points - 1) / batch - 1;
   PetscReal       low = row[0], high = row[0], h;
@@ -216,8 +216,7 @@ static PetscErrorCode LatticeLog(PetscInt n, const PetscReal row[], PetscInt bat
   }
   fftw_execute(backward);
   *value = 0;
-  for (PetscInt k = 0; k < points; k++)
-    *value += p[k] * CellLog(a + b * (low + k * h / batch), PetscAbsReal(b) * h / batch);
+  for (PetscInt k = 0; k < points; k++) *value += p[k] * CellLog(a + (low + k * h / batch), h / batch);
   fftw_destroy_plan(forward);
   fftw_destroy_plan(backward);
   fftw_free(p);
@@ -262,8 +261,8 @@ static PetscErrorCode FileLog(const FPBatchLinear *w, PetscReal *value, PetscRea
     PetscReal      coarse;
 
     for (PetscInt k = 0; k < n; k++) row[0][k] = (row[0][k] + row[1][k]) / 2;
-    PetscCall(LatticeLog(n, row[0], w->batch, middle, 1, points / 2, &coarse));
-    PetscCall(LatticeLog(n, row[0], w->batch, middle, 1, points, value));
+    PetscCall(LatticeLog(n, row[0], w->batch, middle, points / 2, &coarse));
+    PetscCall(LatticeLog(n, row[0], w->batch, middle, points, value));
     *error = 3 * PetscAbsReal(*value - coarse) + 10 / sets + 1e-11;
   }
   PetscCall(PetscFree(row[0]));

@@ -7,7 +7,6 @@
    covariance is E x(-t) x(t) - E E[x(-t) | x(0)] E[x(t) | x(0)]. The conditional means are taken linear in x(0) on each
    of the bins, of at least 1/FP_MARKOV_PARTS of the law: the partial correlation at lag two of time series, by parts.
  */
-#include "course.h"
 #include "markov.h"
 
 void FPMarkovAdd(const FPMarkovRange *range, PetscReal x, PetscReal past, PetscReal future, PetscReal weight,

@@ -5,7 +5,6 @@
    noise_course.c. */
 #include "noiseimpl.h"
 #include <petscblaslapack.h>
-#include <stdio.h>
 
 #define DRAWS 1024 /* blocks of gradients per group */
 #define RANK 1e-9  /* eigenvalues below this share of the largest are zero */

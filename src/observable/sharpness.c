@@ -65,10 +65,10 @@ static PetscErrorCode SetUp(FPObservable obs)
   PetscFunctionReturn(0);
 }
 
-/* Doubles that Evaluate() needs for n points. */
-static size_t Room(const Sharpness *s, size_t n)
+/* Doubles that Evaluate() needs for FP_BLOCK points. */
+static size_t Room(const Sharpness *s)
 {
-  return (size_t)(s->weights * (1 + s->weights)) * n;
+  return (size_t)(s->weights * (1 + s->weights)) * FP_BLOCK;
 }
 
 /* All weights at z[dim][n]: room[weights][n], or z itself */
@@ -129,7 +129,7 @@ static PetscErrorCode OnNodes(const Sharpness *s, PetscInt n, const PetscReal z[
   PetscReal *point, *room;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc2((size_t)s->dim * FP_BLOCK, &point, Room(s, FP_BLOCK), &room));
+  PetscCall(PetscMalloc2((size_t)s->dim * FP_BLOCK, &point, Room(s), &room));
   for (PetscInt k = 0; k < n; k += FP_BLOCK) {
     const PetscInt count = PetscMin(FP_BLOCK, n - k);
 
@@ -248,7 +248,7 @@ static void AddBlock(const Sharpness *s, const FPMove *move, PetscInt draw, cons
                      double *scratch, double *acc)
 {
   const PetscInt steps = z == move->after ? s->steps : 1;
-  double        *S = scratch, *room = scratch + FP_BLOCK, *other = room + Room(s, FP_BLOCK);
+  double        *S = scratch, *room = scratch + FP_BLOCK, *other = room + Room(s);
 
   Evaluate(s, FP_BLOCK, z, room, S);
   for (PetscInt l = 0; l < FP_BLOCK; l++) acc[SUM] += weight * S[l];
@@ -314,7 +314,7 @@ static PetscErrorCode Begin_Sharpness(FPObservable obs, FPProcess process, Petsc
   PetscCall(LastSteps(s, process, &s->steps));
   s->dt                 = dt;
   observer->accumulator = SUMS * (size_t)PetscMax(1, s->course.times.n);
-  observer->scratch     = FP_BLOCK + Room(s, FP_BLOCK) + (size_t)s->dim * FP_BLOCK;
+  observer->scratch     = FP_BLOCK + Room(s) + (size_t)s->dim * FP_BLOCK;
   observer->again       = (PetscBool)(s->steps > 1);
   observer->every       = 1;
   observer->sample      = Sample;

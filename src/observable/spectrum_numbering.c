@@ -2,7 +2,6 @@
    groups left out) is numbered by the nearest eigenvalues in the complex plane, since sorting would swap modes of
    nearly equal rates and other frequencies. */
 #include "spectrumimpl.h"
-#include <stdio.h>
 
 #define STILL 1e-9 /* frequencies below this share of the rate are zero */
 

@@ -3,7 +3,6 @@
    with component indices becomes one scalar for each component, a hyperslab: ParaView's "XDMF Reader" (version 2) shows
    them, its XDMF 3 readers only the fields without components. */
 #include "resultsimpl.h"
-#include <stdlib.h>
 #include <string.h>
 
 static void Dimensions(FILE *out, const FPField *field, PetscInt from)

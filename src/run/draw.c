@@ -80,7 +80,7 @@ PetscErrorCode FPRunListSampling(FILE *out)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPKeptFree(FPKept *kept)
+static PetscErrorCode FreeKept(FPKept *kept)
 {
   PetscFunctionBegin;
   PetscCall(PetscFree(kept->first));
@@ -354,7 +354,7 @@ static PetscErrorCode DrawParticles(FPRunObjects *run, PetscInt p, FPSample *sam
     PetscCall(Restrict(run->sampling.region, &kept));
     total = kept.first[kept.parts];
     if (total >= sample->count) break;
-    PetscCall(FPKeptFree(&kept));
+    PetscCall(FreeKept(&kept));
     PetscCall(MoreShots(run, sample, particles, total, all, &shots));
   }
   AddLoss(run->model, sample->dim, total, kept.value);
@@ -369,7 +369,7 @@ static PetscErrorCode DrawParticles(FPRunObjects *run, PetscInt p, FPSample *sam
   if (run->sampling.region) sample->acceptance = (PetscReal)total / all;
   for (PetscInt k = 0; k < row && (shots > 1 || kept.population); k++)
     sample->effective = PetscMin(sample->effective, EffectiveSize(&kept, k) * sample->count / total);
-  PetscCall(FPKeptFree(&kept));
+  PetscCall(FreeKept(&kept));
   PetscFunctionReturn(0);
 }
 

@@ -73,7 +73,6 @@ typedef struct {
   PetscReal rate, error; /* of the killed process, per unit of time; NaN: not killed */
   PetscInt  population;  /* particles that interact, 0: none do */
 } FPKept;
-PETSC_INTERN PetscErrorCode FPKeptFree(FPKept *kept);
 /* The points that `dlnfp sample` writes. */
 #define FP_MOST_POINTS 100000000
 typedef struct {

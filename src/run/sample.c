@@ -2,7 +2,6 @@
 #include "runimpl.h"
 #include <errno.h>
 #include <hdf5.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

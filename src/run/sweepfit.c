@@ -6,7 +6,6 @@
    Analysis (1969), chapter 6.
  */
 #include "runimpl.h"
-#include <math.h>
 
 #define FLOOR 0.01   /* of a value: no power law is taken to hold better */
 #define RESOLVED 3.0 /* errors that values differ from zero by, at least */

@@ -39,7 +39,4 @@ PETSC_INTERN PetscErrorCode FPConfigAdd(FPConfig config, const char key[], FPSou
                                         PetscBool empty, PetscInt n, const char *const item[]);
 PETSC_INTERN PetscErrorCode FPConfigJoin(const FPEntry *entry, const char separator[], size_t length, char text[]);
 PETSC_INTERN PetscBool      FPConfigIsSolverKey(FPConfig config, const char key[]);
-PETSC_INTERN PetscBool      FPTextIsReal(const char text[], PetscReal *value); /* the whole text, finite */
-PETSC_INTERN void FPNumberText(PetscReal value, char text[32]); /* as few digits as read back as value, at least 6 */
-PETSC_INTERN void FPRangeText(const FPParameter *parameter, size_t length, char text[]); /* "[0, inf)"; "": no bounds */
 #endif

@@ -17,8 +17,8 @@ typedef struct {
   char             **text;
 } Reader;
 
-/* errno is ERANGE afterwards where that was the reason to say no. */
-PetscBool FPTextIsReal(const char text[], PetscReal *value)
+/* Is the whole text a finite number? errno is ERANGE afterwards where that was the reason to say no. */
+static PetscBool TextIsReal(const char text[], PetscReal *value)
 {
   char *end;
 
@@ -28,7 +28,8 @@ PetscBool FPTextIsReal(const char text[], PetscReal *value)
   return (PetscBool)(!*end && errno != ERANGE && isfinite(*value));
 }
 
-void FPNumberText(PetscReal value, char text[32])
+/* As few digits as read back as value, at least 6. */
+static void NumberText(PetscReal value, char text[32])
 {
   for (int digits = 6; digits <= 17; digits++) {
     (void)snprintf(text, 32, "%.*g", digits, (double)value);
@@ -52,7 +53,8 @@ static PetscBool IsList(FPKind kind)
   return (PetscBool)(kind == FP_REALS || kind == FP_INTS || kind == FP_STRINGS);
 }
 
-void FPRangeText(const FPParameter *parameter, size_t length, char text[])
+/* "[0, inf)"; "": no bounds. */
+static void RangeText(const FPParameter *parameter, size_t length, char text[])
 {
   const PetscReal most  = IsInteger(parameter->kind) ? (PetscReal)PETSC_MAX_INT : PETSC_MAX_REAL;
   const PetscReal lower = parameter->lower, upper = parameter->upper;
@@ -60,8 +62,8 @@ void FPRangeText(const FPParameter *parameter, size_t length, char text[])
 
   text[0] = 0;
   if (lower == 0 && upper == 0) return;
-  FPNumberText(lower == FP_POSITIVE ? 0 : lower, low);
-  FPNumberText(upper, high);
+  NumberText(lower == FP_POSITIVE ? 0 : lower, low);
+  NumberText(upper, high);
   (void)snprintf(text, length, "%s%s, %s", lower == FP_POSITIVE || lower <= -most ? "(" : "[",
                  lower <= -most ? "-inf" : low, upper >= most ? "inf)" : high);
   if (upper < most) (void)snprintf(text + strlen(text), length - strlen(text), "]");
@@ -92,7 +94,7 @@ static PetscErrorCode CheckBounds(const Reader *reader, PetscInt at, PetscReal v
   if (value < p->lower && p->lower == FP_POSITIVE &&
       p->upper >= (IsInteger(p->kind) ? (PetscReal)PETSC_MAX_INT : PETSC_MAX_REAL))
     PetscCall(Refuse(reader, at, "must be positive"));
-  FPRangeText(p, sizeof(range), range);
+  RangeText(p, sizeof(range), range);
   (void)snprintf(reason, sizeof(reason), "is outside %s%s%.80s", range, Unit(p)[0] ? " " : "", Unit(p));
   PetscCall(Refuse(reader, at, reason));
   PetscFunctionReturn(0);
@@ -101,7 +103,7 @@ static PetscErrorCode CheckBounds(const Reader *reader, PetscInt at, PetscReal v
 static PetscErrorCode ReadReal(const Reader *reader, PetscInt at, PetscReal *value)
 {
   PetscFunctionBegin;
-  if (!FPTextIsReal(reader->text[at], value))
+  if (!TextIsReal(reader->text[at], value))
     PetscCall(Refuse(reader, at, errno == ERANGE ? "is too large or too small for a number" : "is not a number"));
   PetscCall(CheckBounds(reader, at, *value));
   PetscFunctionReturn(0);
@@ -112,7 +114,7 @@ static PetscErrorCode ReadInt(const Reader *reader, PetscInt at, PetscInt *value
   PetscReal real = 0;
 
   PetscFunctionBegin;
-  if (!FPTextIsReal(reader->text[at], &real) || real != floor(real))
+  if (!TextIsReal(reader->text[at], &real) || real != floor(real))
     PetscCall(Refuse(reader, at, "is not a whole number"));
   if (PetscAbsReal(real) > (PetscReal)PETSC_MAX_INT) {
     char reason[64];
@@ -262,7 +264,7 @@ static json_t *JsonText(const char text[])
 {
   PetscReal value;
 
-  return FPTextIsReal(text, &value) ? json_real(value) : json_string(text);
+  return TextIsReal(text, &value) ? json_real(value) : json_string(text);
 }
 
 static json_t *JsonField(FPKind kind, const void *field)
@@ -411,7 +413,7 @@ PetscErrorCode FPParametersView(const FPParameter table[], const char section[],
     char key[FP_KEY], range[96], accepted[FP_LINE];
 
     (void)snprintf(key, sizeof(key), "%s%s%s", section, section[0] ? "_" : "", p->name);
-    FPRangeText(p, sizeof(range), range);
+    RangeText(p, sizeof(range), range);
     if (p->choices)
       (void)snprintf(accepted, sizeof(accepted), "%s", p->choices);
     else
