@@ -64,6 +64,9 @@ typedef enum {
 PETSC_INTERN PetscErrorCode FPJumpsCreateOperator(FPJumps jumps, Mat local, PetscReal shift, Mat *A);
 /* The same as a dense matrix. */
 PETSC_INTERN PetscErrorCode FPJumpsCreateMatrix(FPJumps jumps, Mat local, PetscReal shift, Mat *A);
+/* A[n][n], seqaij: what is given of one entry adds up. */
+PETSC_INTERN PetscErrorCode FPMatrixOfEntries(PetscInt n, PetscCount entries, PetscInt row[], PetscInt column[],
+                                              const PetscReal value[], Mat *A);
 /* Minus the rates of the pairs beside the diagonal, seqaij; leaving: with their sums on the diagonal. */
 PETSC_INTERN PetscErrorCode FPJumpsAssemble(const FPJumpsPairs *pairs, PetscInt n, const PetscReal diagonal[],
                                             PetscBool leaving, Mat *A);

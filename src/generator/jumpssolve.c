@@ -283,6 +283,18 @@ static PetscErrorCode SetGrids(Grids *grids, Mat A, PC *inner, PC pc)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPMatrixOfEntries(PetscInt n, PetscCount entries, PetscInt row[], PetscInt column[],
+                                 const PetscReal value[], Mat *A)
+{
+  PetscFunctionBegin;
+  PetscCall(MatCreate(PETSC_COMM_SELF, A));
+  PetscCall(MatSetSizes(*A, n, n, n, n));
+  PetscCall(MatSetType(*A, MATSEQAIJ));
+  PetscCall(MatSetPreallocationCOO(*A, entries, row, column));
+  PetscCall(MatSetValuesCOO(*A, value, INSERT_VALUES));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPJumpsAssemble(const FPJumpsPairs *pairs, PetscInt n, const PetscReal diagonal[], PetscBool leaving,
                                Mat *A)
 {
@@ -307,11 +319,7 @@ PetscErrorCode FPJumpsAssemble(const FPJumpsPairs *pairs, PetscInt n, const Pets
     value[i] += pairs->qij[s];
     value[j] += pairs->qji[s];
   }
-  PetscCall(MatCreate(PETSC_COMM_SELF, A));
-  PetscCall(MatSetSizes(*A, n, n, n, n));
-  PetscCall(MatSetType(*A, MATSEQAIJ));
-  PetscCall(MatSetPreallocationCOO(*A, entries, row, column));
-  PetscCall(MatSetValuesCOO(*A, value, INSERT_VALUES));
+  PetscCall(FPMatrixOfEntries(n, entries, row, column, value, A));
   PetscCall(PetscFree3(row, column, value));
   PetscFunctionReturn(0);
 }

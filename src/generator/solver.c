@@ -40,11 +40,7 @@ PetscErrorCode FPGeneratorAssemble(FPGenerator gen, PetscBool symmetric, PetscRe
     value[e->i] += e->qij;
     value[e->j] += e->qji;
   }
-  PetscCall(MatCreate(PETSC_COMM_SELF, A));
-  PetscCall(MatSetSizes(*A, n, n, n, n));
-  PetscCall(MatSetType(*A, MATSEQAIJ));
-  PetscCall(MatSetPreallocationCOO(*A, entries, row, column));
-  PetscCall(MatSetValuesCOO(*A, value, INSERT_VALUES));
+  PetscCall(FPMatrixOfEntries(n, entries, row, column, value, A));
   PetscCall(PetscFree3(row, column, value));
   PetscFunctionReturn(0);
 }

@@ -248,8 +248,6 @@ static PetscErrorCode Generator_Autocorrelation(FPObservable obs, FPGenerator ge
   const PetscReal *z, *pi, *kill;
   PetscReal       *F, *w, killed = 0;
   PetscInt         n;
-  FPProcess        process;
-  const char      *process_name;
 
   PetscFunctionBegin;
   PetscCall(SetUp(obs));
@@ -258,12 +256,9 @@ static PetscErrorCode Generator_Autocorrelation(FPObservable obs, FPGenerator ge
   PetscCall(FPGeneratorGetEdges(gen, NULL, NULL, &kill));
   for (PetscInt k = 0; k < n; k++) killed += kill[k];
   if (killed > 0) {
-    PetscCall(FPGeneratorGetProcess(gen, &process));
-    PetscCall(FPProcessGetName(process, &process_name));
     if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, process_name, FPGeneratorEngine(gen), obs->name,
-                                   "integrated_time", "undefined",
-                                   "a process that is killed at walls is not stationary"));
+      PetscCall(FPObservableMissingOn(obs, gen, "integrated_time", "undefined",
+                                      "a process that is killed at walls is not stationary"));
     PetscFunctionReturn(0);
   }
   PetscCall(PetscMalloc2((size_t)s->values * n, &F, (size_t)s->weights * n, &w));

@@ -119,7 +119,7 @@ static PetscErrorCode Exact_Collapse(FPObservable obs)
     PetscCall(FPProcessGetTraining(s.process, &training));
     PetscCall(FPLyapunovOrigin(s.process, s.model, training.learning_rate, &value, &error, &reason));
     if (reason)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, "exact", obs->name, "thresholds", "unsupported", reason));
+      PetscCall(FPObservableMissing(obs, s.process, "exact", "thresholds", "unsupported", reason));
     else
       PetscCall(Search(obs, &s, name));
   }

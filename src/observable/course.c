@@ -224,18 +224,20 @@ void FPCourseMean(PetscInt n, const PetscReal p[], const PetscReal f[], PetscRea
   *bound = error * (most - least) + 1e-13 * PetscMax(PetscAbsReal(least), PetscAbsReal(most));
 }
 
-PetscErrorCode FPCoursePoints(const FPCourse *course, FPModel model, FPMesh mesh, const FPParticleOptions *options,
-                              PetscReal **points)
+PetscErrorCode FPCourseEnsemble(const FPCourse *course, const FPScene *scene, const FPParticleOptions *options,
+                                FPEnsemble *ensemble)
 {
   const FPBox *box = NULL;
   PetscInt     count, dim;
   gsl_rng     *rng = gsl_rng_alloc(gsl_rng_mt19937);
 
   PetscFunctionBegin;
-  if (mesh) PetscCall(FPMeshGetBox(mesh, &box));
-  PetscCall(FPModelGetSizes(model, &dim, NULL, NULL));
+  ensemble->own      = PETSC_TRUE;
+  ensemble->duration = course->t[course->times.n - 1];
+  if (scene->mesh) PetscCall(FPMeshGetBox(scene->mesh, &box));
+  PetscCall(FPModelGetSizes(scene->model, &dim, NULL, NULL));
   PetscCall(FPParticlesCount(options, &count));
-  PetscCall(PetscMalloc1((size_t)count * dim, points));
+  PetscCall(PetscMalloc1((size_t)count * dim, &ensemble->start));
   gsl_rng_set(rng, (unsigned long)options->seed + 1);
   for (PetscInt k = 0; k < count; k++)
     for (PetscInt a = 0; a < dim; a++) {
@@ -245,7 +247,7 @@ PetscErrorCode FPCoursePoints(const FPCourse *course, FPModel model, FPMesh mesh
       if (course->spread > 0 && box)
         z = box->lower[a] +
             (box->upper[a] - box->lower[a]) * Mirror((z - box->lower[a]) / (box->upper[a] - box->lower[a]));
-      (*points)[(size_t)k * dim + a] = z;
+      ensemble->start[(size_t)k * dim + a] = z;
     }
   gsl_rng_free(rng);
   PetscFunctionReturn(0);

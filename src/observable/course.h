@@ -59,9 +59,9 @@ PETSC_INTERN void FPCourseSurvivors(FPGenerator gen, PetscReal p[], PetscReal *m
 /* Mean of f under p of sum 1, and its error where p is off by `error` in total variation. */
 PETSC_INTERN void FPCourseMean(PetscInt n, const PetscReal p[], const PetscReal f[], PetscReal error, PetscReal *mean,
                                PetscReal *bound);
-/* Points of the same law for the particles, z[particle*dim + k]. */
-PETSC_INTERN PetscErrorCode FPCoursePoints(const FPCourse *course, FPModel model, FPMesh mesh,
-                                           const FPParticleOptions *options, PetscReal **points);
+/* Particles of an observable's own, which start at points of the same law and run until the last time. */
+PETSC_INTERN PetscErrorCode FPCourseEnsemble(const FPCourse *course, const FPScene *scene,
+                                             const FPParticleOptions *options, FPEnsemble *ensemble);
 /* Index of the first time that lies in the step from time (step - 1) dt to step dt (time 0 in the first), and the
    number of such times. */
 PETSC_INTERN PetscInt FPCourseDue(const FPCourse *course, PetscInt64 step, PetscReal dt, PetscInt *first);

@@ -206,20 +206,6 @@ static PetscErrorCode WriteFields(FPObservable obs, FPGenerator gen, const Petsc
   PetscFunctionReturn(0);
 }
 
-/* What there is none of, said in words. */
-static PetscErrorCode AddMissing(FPObservable obs, FPGenerator gen, const char quantity[], const char status[],
-                                 const char reason[])
-{
-  FPProcess   process;
-  const char *name;
-
-  PetscFunctionBegin;
-  PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), "current", quantity, status, reason));
-  PetscFunctionReturn(0);
-}
-
 /* Entropy production of the chain; that on bins needs a diffusion for what moves. */
 static PetscErrorCode AddEntropy(FPObservable obs, FPGenerator gen, const FPCurrentNumbers *numbers, PetscBool finest,
                                  FPQuantities *q)
@@ -231,13 +217,14 @@ static PetscErrorCode AddEntropy(FPObservable obs, FPGenerator gen, const FPCurr
   if (numbers->has_entropy)
     PetscCall(FPQuantitiesAdd(q, numbers->entropy_production, numbers->rounding, "nat/time", "entropy_production"));
   else if (finest && info.interpolates)
-    PetscCall(
-        AddMissing(obs, gen, "entropy_production", "unsupported",
-                   "an interpolation of order 4 has negative weights, whose logarithm is none: transfer_order: 2"));
+    PetscCall(FPObservableMissingOn(
+        obs, gen, "entropy_production", "unsupported",
+        "an interpolation of order 4 has negative weights, whose logarithm is none: transfer_order: 2"));
   else if (finest)
-    PetscCall(AddMissing(obs, gen, "entropy_production", "singular",
-                         "drift goes against jumps alone: paths and their reverse are singular to each other, and the "
-                         "chain's entropy production grows as h^(alpha-2)"));
+    PetscCall(FPObservableMissingOn(
+        obs, gen, "entropy_production", "singular",
+        "drift goes against jumps alone: paths and their reverse are singular to each other, and the "
+        "chain's entropy production grows as h^(alpha-2)"));
   PetscFunctionReturn(0);
 }
 
@@ -253,18 +240,20 @@ static PetscErrorCode HasCurrent(FPObservable obs, FPGenerator gen, PetscBool fi
   PetscCall(FPGeneratorGetInfo(gen, &info));
   if (info.degenerate) {
     if (finest)
-      PetscCall(AddMissing(obs, gen, "entropy_production", "singular",
-                           "D is rank-deficient: entropy production does not exist, and pointwise rates carry no "
-                           "current"));
+      PetscCall(
+          FPObservableMissingOn(obs, gen, "entropy_production", "singular",
+                                "D is rank-deficient: entropy production does not exist, and pointwise rates carry no "
+                                "current"));
     PetscFunctionReturn(0);
   }
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(FPProcessGetStable(process, &stable));
   if (stable.has && (PetscReal)info.unknowns * info.unknowns > FP_MOST_PAIRS) {
     if (finest)
-      PetscCall(AddMissing(obs, gen, "entropy_production", "unsupported",
-                           "currents of jumps come from all pairs of cells, which are too many here: at most 20000 "
-                           "cells are accepted"));
+      PetscCall(FPObservableMissingOn(
+          obs, gen, "entropy_production", "unsupported",
+          "currents of jumps come from all pairs of cells, which are too many here: at most 20000 "
+          "cells are accepted"));
     PetscFunctionReturn(0);
   }
   *has = PETSC_TRUE;

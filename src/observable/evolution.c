@@ -254,24 +254,23 @@ static PetscErrorCode AddReasons(FPObservable obs, const char engine[], PetscBoo
 {
   const Evolution *s         = (const Evolution *)obs->data;
   const PetscBool  particles = (PetscBool)!strcmp(engine, "particles");
-  const char      *name, *none = NULL;
+  const char      *none      = NULL;
 
   PetscFunctionBegin;
-  PetscCall(FPProcessGetName(s->process, &name));
   if (degenerate)
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, obs->name, "kl_stationary", "singular",
-                                 "D is rank-deficient: the law has no density, its entropy is minus infinity"));
+    PetscCall(FPObservableMissing(obs, s->process, engine, "kl_stationary", "singular",
+                                  "D is rank-deficient: the law has no density, its entropy is minus infinity"));
   else if (!particles && s->course.t[0] == 0 && s->course.spread == 0)
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, obs->name, "entropy[t=0]", "singular",
-                                 "a point has no density"));
+    PetscCall(FPObservableMissing(obs, s->process, engine, "entropy[t=0]", "singular", "a point has no density"));
   if (particles)
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, obs->name, "kl_stationary", "unsupported",
-                                 "particles on their way know no stationary law; compare entropy_binned"));
+    PetscCall(FPObservableMissing(obs, s->process, engine, "kl_stationary", "unsupported",
+                                  "particles on their way know no stationary law; compare entropy_binned"));
   if (particles && s->nm && s->process != s->reference && !s->sgd)
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, obs->name, "w1_p_sgd", "unsupported",
-                                 !s->bounded ? "laws of p are compared on bins of a box: give mesh_lower and mesh_upper"
-                                 : s->reference ? "distances are taken from the particles of sgd: list sgd first"
-                                                : "no process of this run is sgd"));
+    PetscCall(FPObservableMissing(obs, s->process, engine, "w1_p_sgd", "unsupported",
+                                  !s->bounded
+                                      ? "laws of p are compared on bins of a box: give mesh_lower and mesh_upper"
+                                  : s->reference ? "distances are taken from the particles of sgd: list sgd first"
+                                                 : "no process of this run is sgd"));
   if (!s->potential)
     none = "the model has no potential";
   else if (s->temperature <= 0)
@@ -279,8 +278,8 @@ static PetscErrorCode AddReasons(FPObservable obs, const char engine[], PetscBoo
   else if (!s->bounded)
     none = "entropies of particles are those of bins of a box: give mesh_lower and mesh_upper";
   if (none)
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, obs->name,
-                                 particles ? "free_energy_binned" : "free_energy", "undefined", none));
+    PetscCall(FPObservableMissing(obs, s->process, engine, particles ? "free_energy_binned" : "free_energy",
+                                  "undefined", none));
   PetscFunctionReturn(0);
 }
 
@@ -306,13 +305,11 @@ static PetscErrorCode Generator_Evolution(FPObservable obs, FPGenerator gen, Pet
   Evolution      *s = (Evolution *)obs->data;
   FPGeneratorInfo info;
   FPProcess       process;
-  const char     *name;
   PetscReal      *law, missing;
   PetscInt        n;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPProcessGetName(process, &name));
   PetscCall(SetUp(obs, process));
   PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
@@ -322,13 +319,11 @@ static PetscErrorCode Generator_Evolution(FPObservable obs, FPGenerator gen, Pet
     PetscCall(AddAllTimes(s, gen, law, q));
     if (finest && info.order > 0) PetscCall(AddReasons(obs, FPGeneratorEngine(gen), info.degenerate));
     if (finest && info.order == 0)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "kl_stationary",
-                                   "unsupported",
-                                   "Chebyshev points know means of smooth functions, not laws on cells: "
-                                   "transfer_scheme: local has entropies"));
+      PetscCall(FPObservableMissingOn(obs, gen, "kl_stationary", "unsupported",
+                                      "Chebyshev points know means of smooth functions, not laws on cells: "
+                                      "transfer_scheme: local has entropies"));
   } else if (finest)
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "loss", "unsupported",
-                                 FP_COURSE_NOWHERE));
+    PetscCall(FPObservableMissingOn(obs, gen, "loss", "unsupported", FP_COURSE_NOWHERE));
   PetscCall(PetscFree(law));
   PetscFunctionReturn(0);
 }
@@ -388,9 +383,7 @@ static PetscErrorCode Begin_Evolution(FPObservable obs, FPProcess process, Petsc
   observer->every       = 1;
   observer->sample      = Sample;
   observer->context     = s;
-  ensemble->own         = PETSC_TRUE;
-  ensemble->duration    = s->course.t[s->course.times.n - 1];
-  PetscCall(FPCoursePoints(&s->course, s->model, obs->scene.mesh, options, &ensemble->start));
+  PetscCall(FPCourseEnsemble(&s->course, &obs->scene, options, ensemble));
   *used = PETSC_TRUE;
   PetscFunctionReturn(0);
 }

@@ -296,17 +296,14 @@ static PetscErrorCode Begin_Flat(FPObservable obs, FPProcess process, PetscReal 
                                  PETSC_UNUSED const FPParticleOptions *options, FPObserver *observer,
                                  PETSC_UNUSED FPEnsemble *ensemble, PetscBool *used)
 {
-  FPFlat     *f = (FPFlat *)obs->data;
-  FPTraining  training;
-  PetscReal   temperature, metric;
-  const char *name;
+  FPFlat    *f = (FPFlat *)obs->data;
+  FPTraining training;
+  PetscReal  temperature, metric;
 
   PetscFunctionBegin;
-  PetscCall(FPProcessGetName(process, &name));
   if (f->reason[0]) {
     if (f->told != process)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, "particles", obs->name, "conditional_mean[0]", "undefined",
-                                   f->reason));
+      PetscCall(FPObservableMissing(obs, process, "particles", "conditional_mean[0]", "undefined", f->reason));
     f->told = process;
     PetscFunctionReturn(0);
   }

@@ -297,9 +297,8 @@ PetscErrorCode FPFlatGenerator(FPObservable obs, FPGenerator gen, PetscBool fine
   PetscCall(FPGeneratorGetInfo(gen, &info));
   if (f->reason[0] || info.degenerate) {
     if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "conditional_mean[0]",
-                                   f->reason[0] ? "undefined" : "singular",
-                                   f->reason[0] ? f->reason : "D is rank-deficient: the law has no density"));
+      PetscCall(FPObservableMissingOn(obs, gen, "conditional_mean[0]", f->reason[0] ? "undefined" : "singular",
+                                      f->reason[0] ? f->reason : "D is rank-deficient: the law has no density"));
     PetscFunctionReturn(0);
   }
   PetscCall(FPGeneratorGetSetting(gen, NULL, &level, &options));

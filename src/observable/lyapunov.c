@@ -234,7 +234,7 @@ static PetscErrorCode AddPlanePoint(FPObservable obs, const Subject *s, const FP
   PetscCall(FPLyapunovPoint(s->process, point->z, &value, &error, &reason));
   PetscCall(PetscSNPrintf(name, sizeof(name), "exponent_at[%s]", point->name));
   if (reason)
-    PetscCall(FPResultsAddStatus(obs->scene.results, s->name, "exact", "lyapunov", name, "unsupported", reason));
+    PetscCall(FPObservableMissing(obs, s->process, "exact", name, "unsupported", reason));
   else
     PetscCall(FPResultsAdd(obs->scene.results, s->name, "exact", "lyapunov", name, value, error, FP_BOUND, "1/time"));
   PetscFunctionReturn(0);
@@ -270,7 +270,7 @@ static PetscErrorCode AtPoints(FPObservable obs, const Subject *s)
     }
     PetscCall(PetscSNPrintf(name, sizeof(name), "exponent_at[%s]", points[p].name));
     if (reason)
-      PetscCall(FPResultsAddStatus(obs->scene.results, s->name, "exact", "lyapunov", name, "unsupported", reason));
+      PetscCall(FPObservableMissing(obs, s->process, "exact", name, "unsupported", reason));
     else
       PetscCall(AddPoint(obs, s, points[p].name, value, error, flat));
   }

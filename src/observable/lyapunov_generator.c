@@ -106,7 +106,7 @@ static PetscErrorCode Refuse(FPObservable obs, FPGenerator gen, const char **rea
 PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
 {
   const PetscReal *z, *pi;
-  const char      *reason = NULL, *name;
+  const char      *reason = NULL;
   PetscReal        step, exponent = 0, error = 0;
   PetscInt         dim, n;
   FPProcess        process;
@@ -116,10 +116,7 @@ PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool 
   PetscCall(FPGeneratorGetProcess(gen, &process));
   PetscCall(Refuse(obs, gen, &reason));
   if (reason) {
-    PetscCall(FPProcessGetName(process, &name));
-    if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "exponent_orbit",
-                                   "unsupported", reason));
+    if (finest) PetscCall(FPObservableMissingOn(obs, gen, "exponent_orbit", "unsupported", reason));
     PetscFunctionReturn(0);
   }
   PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
@@ -129,12 +126,11 @@ PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool 
   if (step > 0) {
     PetscCall(FPLyapunovTransfer(gen, finest, &exponent, &error));
     if (PetscIsNanReal(exponent)) {
-      PetscCall(FPProcessGetName(process, &name));
       if (finest)
-        PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "exponent_orbit",
-                                     "unsupported",
-                                     "tangent vectors turn too slowly for their directions to be solved for, as where "
-                                     "both exponents are alike; particles have it"));
+        PetscCall(
+            FPObservableMissingOn(obs, gen, "exponent_orbit", "unsupported",
+                                  "tangent vectors turn too slowly for their directions to be solved for, as where "
+                                  "both exponents are alike; particles have it"));
       PetscFunctionReturn(0);
     }
     PetscCall(FPQuantitiesAdd(q, exponent, error, "1/time", "exponent_orbit"));

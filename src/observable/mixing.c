@@ -285,16 +285,12 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
   Mixing          *s = (Mixing *)obs->data;
   FPGenerator      mover;
   FPGeneratorInfo  info;
-  FPProcess        process;
   FPGround         ground;
-  const char      *name;
   const PetscReal *pi, *rate, *residual;
   PetscReal       *law, missing, gap;
 
   PetscFunctionBegin;
   PetscCall(SetUp(obs));
-  PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPProcessGetName(process, &name));
   PetscCall(FPGeneratorGetInfo(gen, &info));
   PetscCall(FPGeneratorGetModes(gen, NULL, &rate, NULL, &residual));
   PetscCall(FPGeneratorStationary(gen, &pi));
@@ -304,9 +300,8 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
   PetscCall(FPCourseLaw(&s->course, gen, law, &missing));
   if (gap <= 1e-13 * info.largest_rate) {
     if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "mixing_time",
-                                   "unresolved",
-                                   "the gap is zero to rounding: no start mixes in any time that could be told"));
+      PetscCall(FPObservableMissingOn(obs, gen, "mixing_time", "unresolved",
+                                      "the gap is zero to rounding: no start mixes in any time that could be told"));
   } else {
     PetscCall(FPCourseMover(gen, &mover));
     PetscCall(FPGroundCreate(gen, &ground));
@@ -317,8 +312,7 @@ static PetscErrorCode Generator_Mixing(FPObservable obs, FPGenerator gen, PetscB
     if (missing < FP_COURSE_MISSING)
       PetscCall(AddStart(s, gen, mover ? mover : gen, &ground, law, 1 / gap, q));
     else if (finest)
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "mixing_time",
-                                   "unsupported", FP_COURSE_NOWHERE));
+      PetscCall(FPObservableMissingOn(obs, gen, "mixing_time", "unsupported", FP_COURSE_NOWHERE));
     PetscCall(AddWorst(s, gen, mover ? mover : gen, &ground, 1 / gap, q));
     PetscCall(PetscFree(ground.d));
     PetscCall(FPGeneratorDestroy(&mover));
@@ -395,10 +389,9 @@ static PetscErrorCode Begin_Mixing(FPObservable obs, FPProcess process, PetscRea
   observer->every       = 1;
   observer->sample      = Sample;
   observer->context     = s;
-  ensemble->own         = PETSC_TRUE;
-  ensemble->duration    = PetscMax(s->course.t[s->course.times.n - 1],
-                                   (options->burn_in + PetscMax(options->steps, SAMPLING)) * training.learning_rate);
-  PetscCall(FPCoursePoints(&s->course, s->model, obs->scene.mesh, options, &ensemble->start));
+  PetscCall(FPCourseEnsemble(&s->course, &obs->scene, options, ensemble));
+  ensemble->duration =
+      PetscMax(ensemble->duration, (options->burn_in + PetscMax(options->steps, SAMPLING)) * training.learning_rate);
   PetscCall(PlaceReference(s, process, options, ensemble->start));
   *used = PETSC_TRUE;
   PetscFunctionReturn(0);
@@ -436,12 +429,9 @@ static PetscErrorCode Evaluate_Mixing(FPObservable obs, const double sums[], FPQ
 
 static PetscErrorCode Fields_Mixing(FPObservable obs, PETSC_UNUSED const double sums[])
 {
-  const char *name;
-
   PetscFunctionBegin;
-  PetscCall(FPProcessGetName(((Mixing *)obs->data)->process, &name));
-  PetscCall(FPResultsAddStatus(obs->scene.results, name, "particles", obs->name, "mixing_time", "unsupported",
-                               "particles are counted at the times asked for only: see tv_binned"));
+  PetscCall(FPObservableMissing(obs, ((Mixing *)obs->data)->process, "particles", "mixing_time", "unsupported",
+                                "particles are counted at the times asked for only: see tv_binned"));
   PetscFunctionReturn(0);
 }
 

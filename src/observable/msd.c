@@ -97,8 +97,6 @@ static PetscErrorCode Generator_Msd(FPObservable obs, FPGenerator gen, PetscBool
 {
   Msd             *s     = (Msd *)obs->data;
   FPGenerator      mover = NULL; /* in the stationary law slow modes matter, which gen knows best */
-  FPProcess        process;
-  const char      *name;
   const PetscInt   times = s->course.times.n;
   const PetscReal *z, *pi;
   PetscReal       *law, *square, *msd, *error, missing = 0;
@@ -127,12 +125,8 @@ static PetscErrorCode Generator_Msd(FPObservable obs, FPGenerator gen, PetscBool
     for (PetscInt i = 0; i <= s->dim; i++) PetscCall(AddPart(s, mover ? mover : gen, n, i, z, square, law, msd, error));
     PetscCall(FPGeneratorDestroy(&mover));
     PetscCall(AddRows(s, msd, error, q));
-  } else if (finest) {
-    PetscCall(FPGeneratorGetProcess(gen, &process));
-    PetscCall(FPProcessGetName(process, &name));
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "exponent", "unsupported",
-                                 FP_COURSE_NOWHERE));
-  }
+  } else if (finest)
+    PetscCall(FPObservableMissingOn(obs, gen, "exponent", "unsupported", FP_COURSE_NOWHERE));
   PetscCall(PetscFree4(law, square, msd, error));
   PetscFunctionReturn(0);
 }
@@ -208,11 +202,7 @@ static PetscErrorCode Begin_Msd(FPObservable obs, FPProcess process, PetscReal d
     observer->scratch = 2 * (size_t)(s->dim * FP_BLOCK);
     observer->sample  = SampleAged;
   }
-  if (s->course.started) {
-    ensemble->own      = PETSC_TRUE;
-    ensemble->duration = last;
-    PetscCall(FPCoursePoints(&s->course, obs->scene.model, obs->scene.mesh, options, &ensemble->start));
-  }
+  if (s->course.started) PetscCall(FPCourseEnsemble(&s->course, &obs->scene, options, ensemble));
   *used = PETSC_TRUE;
   PetscFunctionReturn(0);
 }

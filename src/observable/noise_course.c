@@ -245,7 +245,6 @@ PetscErrorCode FPNoiseCourseGenerator(FPObservable obs, FPGenerator gen, PetscBo
   PetscReal           *law, missing;
   PetscInt             n;
   FPProcess            process;
-  const char          *name;
 
   PetscFunctionBegin;
   if (s->course.times.n == 0) PetscFunctionReturn(0);
@@ -256,11 +255,8 @@ PetscErrorCode FPNoiseCourseGenerator(FPObservable obs, FPGenerator gen, PetscBo
   PetscCall(FPCourseLaw(&s->course, gen, law, &missing));
   if (missing < FP_COURSE_MISSING)
     PetscCall(AddTimes(s, gen, law, q));
-  else if (finest) {
-    PetscCall(FPProcessGetName(process, &name));
-    PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, "drift_norm",
-                                 "unsupported", FP_COURSE_NOWHERE));
-  }
+  else if (finest)
+    PetscCall(FPObservableMissingOn(obs, gen, "drift_norm", "unsupported", FP_COURSE_NOWHERE));
   PetscCall(PetscFree(law));
   PetscFunctionReturn(0);
 }
@@ -301,9 +297,7 @@ PetscErrorCode FPNoiseCourseBegin(FPObservable obs, FPProcess process, PetscReal
   observer->every       = 1;
   observer->sample      = Sample;
   observer->context     = s;
-  ensemble->own         = PETSC_TRUE;
-  ensemble->duration    = s->course.t[s->course.times.n - 1];
-  PetscCall(FPCoursePoints(&s->course, s->model, obs->scene.mesh, options, &ensemble->start));
+  PetscCall(FPCourseEnsemble(&s->course, &obs->scene, options, ensemble));
   *used = PETSC_TRUE;
   PetscFunctionReturn(0);
 }

@@ -63,6 +63,28 @@ PetscErrorCode FPObservableGetName(FPObservable observable, const char **name)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPObservableMissing(FPObservable obs, FPProcess process, const char engine[], const char quantity[],
+                                   const char status[], const char reason[])
+{
+  const char *name;
+
+  PetscFunctionBegin;
+  PetscCall(FPProcessGetName(process, &name));
+  PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, obs->name, quantity, status, reason));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPObservableMissingOn(FPObservable obs, FPGenerator gen, const char quantity[], const char status[],
+                                     const char reason[])
+{
+  FPProcess process;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetProcess(gen, &process));
+  PetscCall(FPObservableMissing(obs, process, FPGeneratorEngine(gen), quantity, status, reason));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPObservableSetScene(FPObservable observable, const FPScene *scene)
 {
   PetscFunctionBegin;

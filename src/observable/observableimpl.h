@@ -25,6 +25,13 @@ struct _p_FPObservable {
   void              *data;       /* starts with the fields of the parameters */
 };
 
+/* A row in place of a number that this observable does not have, with a status and the reason in words: of a process,
+   by an engine; of the process and engine of a generator. */
+PETSC_INTERN PetscErrorCode FPObservableMissing(FPObservable obs, FPProcess process, const char engine[],
+                                                const char quantity[], const char status[], const char reason[]);
+PETSC_INTERN PetscErrorCode FPObservableMissingOn(FPObservable obs, FPGenerator gen, const char quantity[],
+                                                  const char status[], const char reason[]);
+
 #define FP_OBSERVABLE(name, create, help) PETSC_INTERN PetscErrorCode create(FPObservable);
 #include "observablelist.h"
 #undef FP_OBSERVABLE

@@ -484,7 +484,7 @@ static PetscErrorCode Exact_Orbit(FPObservable obs)
     PetscCall(FPModelGetMetric(m.model, &m.metric));
     PetscCall(NoOrbit(&m, &reason));
     if (reason)
-      PetscCall(FPResultsAddStatus(obs->scene.results, m.name, "exact", obs->name, "period", "unsupported", reason));
+      PetscCall(FPObservableMissing(obs, m.process, "exact", "period", "unsupported", reason));
     else
       PetscCall(Follow(obs, &m));
   }

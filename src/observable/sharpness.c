@@ -117,7 +117,7 @@ static PetscErrorCode Exact_Sharpness(FPObservable obs)
     PetscCall(FPResultsAdd(scene->results, name, "exact", obs->name, "threshold", 2 / training.learning_rate,
                            1e-15 / training.learning_rate, FP_BOUND, "1/time"));
     if (scene->use_particles && !((const Sharpness *)obs->data)->known)
-      PetscCall(FPResultsAddStatus(scene->results, name, "particles", obs->name, "sharpness", "unsupported", REASON));
+      PetscCall(FPObservableMissing(obs, scene->process[p], "particles", "sharpness", "unsupported", REASON));
   }
   PetscFunctionReturn(0);
 }
@@ -188,19 +188,6 @@ static PetscErrorCode AddRows(const Sharpness *s, FPGenerator gen, const PetscRe
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddMissing(FPObservable obs, FPGenerator gen, const char quantity[], const char reason[])
-{
-  const char *name;
-  FPProcess   process;
-
-  PetscFunctionBegin;
-  PetscCall(FPGeneratorGetProcess(gen, &process));
-  PetscCall(FPProcessGetName(process, &name));
-  PetscCall(
-      FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), obs->name, quantity, "unsupported", reason));
-  PetscFunctionReturn(0);
-}
-
 static PetscErrorCode Generator_Sharpness(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q)
 {
   Sharpness       *s      = (Sharpness *)obs->data;
@@ -226,8 +213,9 @@ static PetscErrorCode Generator_Sharpness(FPObservable obs, FPGenerator gen, Pet
     reason = FP_COURSE_NOWHERE;
   batches = (PetscBool)((PetscReal)n * s->batch.count < MOST_NODES);
   if (!reason) PetscCall(AddRows(s, gen, law, batches, q));
-  if (reason && finest) PetscCall(AddMissing(obs, gen, "sharpness", reason));
-  if (!reason && !batches && finest) PetscCall(AddMissing(obs, gen, "batch_sharpness", TOO_MANY));
+  if (reason && finest) PetscCall(FPObservableMissingOn(obs, gen, "sharpness", "unsupported", reason));
+  if (!reason && !batches && finest)
+    PetscCall(FPObservableMissingOn(obs, gen, "batch_sharpness", "unsupported", TOO_MANY));
   PetscCall(PetscFree(law));
   PetscFunctionReturn(0);
 }
@@ -323,9 +311,7 @@ static PetscErrorCode Begin_Sharpness(FPObservable obs, FPProcess process, Petsc
     observer->every = PetscMax(1, options->steps / SHOTS) * (PetscInt)lround(training.learning_rate / dt);
     PetscFunctionReturn(0);
   }
-  ensemble->own      = PETSC_TRUE;
-  ensemble->duration = s->course.t[s->course.times.n - 1];
-  PetscCall(FPCoursePoints(&s->course, s->model, obs->scene.mesh, options, &ensemble->start));
+  PetscCall(FPCourseEnsemble(&s->course, &obs->scene, options, ensemble));
   PetscFunctionReturn(0);
 }
 

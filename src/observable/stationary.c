@@ -55,7 +55,6 @@ static PetscErrorCode SetUp(FPObservable obs, FPProcess process)
 static PetscErrorCode AddNoGibbs(FPObservable obs, FPProcess process, const char engine[], const char quantity[])
 {
   const FPStationary *s = (const FPStationary *)obs->data;
-  const char         *name;
   FPStable            stable;
   PetscBool           has;
 
@@ -63,26 +62,12 @@ static PetscErrorCode AddNoGibbs(FPObservable obs, FPProcess process, const char
   if (s->gibbs) PetscFunctionReturn(0);
   PetscCall(FPProcessGetStable(process, &stable));
   PetscCall(FPModelHasPotential(s->model, &has));
-  PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPResultsAddStatus(
-      obs->scene.results, name, engine, "stationary", quantity, "undefined",
+  PetscCall(FPObservableMissing(
+      obs, process, engine, quantity, "undefined",
       !has          ? "the model has no potential, so there is no Gibbs law"
       : !s->bounded ? "laws are compared on bins of a box: give mesh_lower and mesh_upper"
       : stable.has  ? "jumps have no temperature: give the process one, to compare its law with the Gibbs law there"
                     : "the process has no Gaussian noise at the minimum, so no Gibbs law belongs to it"));
-  PetscFunctionReturn(0);
-}
-
-/* Of collocation, which knows means of smooth functions alone */
-static PetscErrorCode AddNoCells(FPObservable obs, FPProcess process, const char engine[])
-{
-  const char *name;
-
-  PetscFunctionBegin;
-  PetscCall(FPProcessGetName(process, &name));
-  PetscCall(FPResultsAddStatus(obs->scene.results, name, engine, "stationary", "kl_gibbs", "unsupported",
-                               "Chebyshev points know means of smooth functions, not laws on cells: transfer_scheme: "
-                               "local has densities, distances and wall_mass"));
   PetscFunctionReturn(0);
 }
 
@@ -288,16 +273,15 @@ static PetscErrorCode Generator_Stationary(FPObservable obs, FPGenerator gen, Pe
   if (s->lines.gibbs && cells) PetscCall(FPStationaryTransport(s, gen, pi, q));
   if (finest) {
     if (cells) PetscCall(FPFieldOfCells(obs, gen, "density", pi, PETSC_TRUE, "stationary density", "1/weight^d"));
-    if (!cells) PetscCall(AddNoCells(obs, process, FPGeneratorEngine(gen)));
+    if (!cells)
+      PetscCall(
+          FPObservableMissingOn(obs, gen, "kl_gibbs", "unsupported",
+                                "Chebyshev points know means of smooth functions, not laws on cells: transfer_scheme: "
+                                "local has densities, distances and wall_mass"));
     if (!info.degenerate && cells) PetscCall(AddNoGibbs(obs, process, FPGeneratorEngine(gen), "kl_gibbs"));
-    if (info.degenerate) {
-      const char *name;
-
-      PetscCall(FPProcessGetName(process, &name));
-      PetscCall(FPResultsAddStatus(obs->scene.results, name, FPGeneratorEngine(gen), "stationary", "kl_gibbs",
-                                   "singular",
-                                   "D is rank-deficient: the law has no density, KL to the Gibbs law is infinite"));
-    }
+    if (info.degenerate)
+      PetscCall(FPObservableMissingOn(obs, gen, "kl_gibbs", "singular",
+                                      "D is rank-deficient: the law has no density, KL to the Gibbs law is infinite"));
   }
   PetscCall(PetscFree(m));
   PetscFunctionReturn(0);

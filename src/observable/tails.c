@@ -302,16 +302,14 @@ static PetscErrorCode Exact_Tails(FPObservable obs)
   PetscFunctionBegin;
   for (PetscInt p = 0; p < scene->processes; p++) {
     FPAlgorithm algorithm;
-    const char *name;
 
-    PetscCall(FPProcessGetName(scene->process[p], &name));
     PetscCall(FPProcessGetAlgorithm(scene->process[p], &algorithm, NULL));
     if (algorithm == FP_SDE ? scene->use_generator : scene->use_transfer)
-      PetscCall(FPResultsAddStatus(scene->results, name, algorithm == FP_SDE ? "generator" : "transfer", obs->name,
-                                   "hill_w", "unsupported", "a grid ends where its box does: its law has no tails"));
+      PetscCall(FPObservableMissing(obs, scene->process[p], algorithm == FP_SDE ? "generator" : "transfer", "hill_w",
+                                    "unsupported", "a grid ends where its box does: its law has no tails"));
     if (scene->use_particles && !s->centered)
-      PetscCall(FPResultsAddStatus(scene->results, name, "particles", obs->name, "hill_w", "undefined",
-                                   "the potential has no critical point: give tails_center"));
+      PetscCall(FPObservableMissing(obs, scene->process[p], "particles", "hill_w", "undefined",
+                                    "the potential has no critical point: give tails_center"));
   }
   for (PetscInt i = 0; i < s->k.n; i++) {
     PetscReal value, error;
