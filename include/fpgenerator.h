@@ -30,7 +30,7 @@ typedef struct {
   PetscBool finite; /* discrete: finitely many maps, on the interval that they do not leave, which is the mesh's box */
   PetscBool interpolates; /* of order above 2: negative rates and probabilities occur, only row sums are a chain's */
   PetscInt  order; /* of h with which rates and laws converge, at least where cells are small; 0: faster than any power;
-                      after Solve() */
+                      of SDEs after Solve() */
   PetscReal tail_mass; /* jumps that end at the walls of a confined line: what is beyond, of the whole law; else 0 */
   PetscInt  along; /* axis whose layers of cells hold one unknown each, where the law lives on a line; -1: nowhere so */
 } FPGeneratorInfo;

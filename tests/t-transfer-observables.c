@@ -516,6 +516,78 @@ static void test_three_engines(void **state)
   json_decref(root);
 }
 
+#define ALL                                                                                                            \
+  "data_type=rademacher data_teacher=0.8 data_second_moment=1.2 data_label_noise=0.7 model_type=chain model_depth=2 "  \
+  "model_coordinates=balanced training_learning_rate=0.27 training_batch_size=2 training_temperature=0.11 "            \
+  "processes=sgd engines=transfer mesh_lower=-2.3 mesh_upper=2.4 evolution_times=0.27,1.08,2.7 "
+
+/* How many rows of two runs have the same name, all within the sum of their errors; those of `apart` do without
+   `tolerance`, the difference that is allowed to the others, of 1 or of the number itself. */
+static int Agree(const json_t *root, const json_t *reference, double tolerance, const char apart[])
+{
+  const json_t *rows = json_object_get(root, "results"), *others = json_object_get(reference, "results");
+  json_t       *row, *other;
+  size_t        i, j;
+  int           found = 0;
+
+  json_array_foreach(rows, i, row) json_array_foreach(others, j, other)
+  {
+    const double value = json_number_value(json_object_get(row, "value"));
+    const double off   = fabs(value - json_number_value(json_object_get(other, "value")));
+    const double bound =
+        json_number_value(json_object_get(row, "error")) + json_number_value(json_object_get(other, "error"));
+
+    if (strcmp(Text(row, "observable"), Text(other, "observable")) ||
+        strcmp(Text(row, "quantity"), Text(other, "quantity")))
+      continue;
+    if (!json_object_get(row, "value") || !json_object_get(other, "value")) continue;
+    found++;
+    check(off <= bound, "%s: %.12g, off by %.1e, bounds %.1e", Text(row, "quantity"), value, off, bound);
+    check(off < tolerance * fmax(1, fabs(value)) || !strcmp(Text(row, "quantity"), apart), "%s: %.12g, off by %.1e",
+          Text(row, "quantity"), value, off);
+  }
+  return found;
+}
+
+/* All that collocation says, by the signed matrix too. E of the largest eigenvalue is no smooth function. */
+static void test_every_observable(void **state)
+{
+#define EVERY                                                                                                          \
+  ALL "observables=spectrum,stationary,autocorrelation,msd,evolution,lyapunov,sharpness spectrum_pairs=4 "             \
+      "autocorrelation_times=0.27,0.81,2.7 msd_times=0.27,0.81,2.7 evolution_start=0.2 "
+  json_t *reference = Run(EVERY "transfer_scheme=chebyshev mesh_cells=112");
+  json_t *root      = Run(EVERY "transfer_order=4 mesh_cells=640");
+  int     found;
+
+  (void)state;
+  found = Agree(root, reference, 1e-10, "sharpness");
+  check(found > 55, "%d numbers", found);
+  json_decref(root);
+  json_decref(reference);
+}
+
+/* From wherever a start lies between the nodes. Cubics through its neighbours left their error to where it lies, which
+   no extrapolation knows: up to twelve bounds. */
+static void test_starts(void **state)
+{
+  static const double start[] = {0.71, -1.003, 0.3337, 1.2111};
+
+  (void)state;
+  for (int k = 0; k < 4; k++) {
+    json_t *reference =
+        Run(ALL "observables=evolution evolution_start=%g transfer_scheme=chebyshev mesh_cells=112", start[k]);
+
+    for (int cells = 96; cells < 200; cells += 32) {
+      json_t *root =
+          Run(ALL "observables=evolution evolution_start=%g transfer_order=4 mesh_cells=%d", start[k], cells);
+
+      check(Agree(root, reference, 1e-6, "") > 11, "few numbers");
+      json_decref(root);
+    }
+    json_decref(reference);
+  }
+}
+
 /* sharpness asks of the stationary law without keys; of a course it takes times and a start. */
 static void test_refused(void **state)
 {
@@ -541,10 +613,16 @@ static void test_refused(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_weight), cmocka_unit_test(test_signs),
-                                     cmocka_unit_test(test_rows),       cmocka_unit_test(test_irreversibility),
-                                     cmocka_unit_test(test_rotation),   cmocka_unit_test(test_batch_sharpness),
-                                     cmocka_unit_test(test_batches),    cmocka_unit_test(test_three_engines),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_one_weight),
+                                     cmocka_unit_test(test_signs),
+                                     cmocka_unit_test(test_rows),
+                                     cmocka_unit_test(test_irreversibility),
+                                     cmocka_unit_test(test_rotation),
+                                     cmocka_unit_test(test_batch_sharpness),
+                                     cmocka_unit_test(test_batches),
+                                     cmocka_unit_test(test_three_engines),
+                                     cmocka_unit_test(test_every_observable),
+                                     cmocka_unit_test(test_starts),
                                      cmocka_unit_test(test_refused)};
   int                     failed;
 

@@ -18,10 +18,7 @@ static void WeighStencils(FPGenerator gen)
     gen->info.added_diffusion += gen->stationary[k] * gen->added[k];
     gen->info.capped_share += gen->capped[k] ? gen->stationary[k] : 0;
   }
-  if (gen->step > 0) {
-    gen->info.order = FPTransferOrder(&gen->options.transfer);
-    return;
-  }
+  if (gen->step > 0) return;
   /* drift beats jumps of index up to 1 on every grid */
   gen->info.order =
       gen->info.added_diffusion > 0 && (gen->info.degenerate || (stable.has && stable.alpha <= 1)) ? 1 : 2;

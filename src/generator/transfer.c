@@ -425,7 +425,8 @@ PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
 
   PetscFunctionBegin;
   PetscCall(FPProcessGetStep(gen->process, &gen->step));
-  gen->info.interpolates = (PetscBool)(FPTransferOrder(&gen->options.transfer) != 2);
+  gen->info.order        = FPTransferOrder(&gen->options.transfer);
+  gen->info.interpolates = (PetscBool)(gen->info.order != 2);
   PetscCall(FPModelGetParent(gen->model, &mapped, NULL));
   if (mapped) PetscCall(FPTransferPlaceOnLine(gen));
   PetscCall(Begin(gen, &b));

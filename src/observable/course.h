@@ -45,7 +45,7 @@ PETSC_INTERN PetscErrorCode FPCourseRead(FPCourse *course, const char section[],
                                          FPMesh mesh, PetscBool needs_start, PetscBool wanted);
 /* Probability of each cell at time 0: the Gaussian around the start, smoothed by a cubic B-spline of the cells. Mean
    as given, variance larger by h^2/3 wherever the start lies between the centres, so that answers converge with a
-   smooth h^2. missing: share of the law in cells that are no unknowns, which is left out; all of it
+   smooth h^2; of operators of order 4, whose laws are signed, interpolated from eight centres along each axis. missing: share of the law in cells that are no unknowns, which is left out; all of it
    where the unknowns are a line and the start is no point of it. */
 PETSC_INTERN PetscErrorCode FPCourseLaw(const FPCourse *course, FPGenerator gen, PetscReal law[], PetscReal *missing);
 /* The chain of the same process, grid and law that moves down steep slopes at the right speed (FPGeneratorOptions:
