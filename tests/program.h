@@ -1,44 +1,15 @@
 /* program.h: starts the program itself: bin/dlnfp, or what DLNFP names. */
 #ifndef FPTESTPROGRAM_H
 #define FPTESTPROGRAM_H
-#include "test.h"
+#include "folder.h"
+#include "rows.h"
 #include <fcntl.h>
-#include <jansson.h>
 #include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 extern char **environ;
-
-static char folder[] = "/tmp/dlnfp-program-XXXXXX"; /* made by main() */
-
-/* folder/NAME; a few of them live at the same time */
-static inline const char *InFolder(const char *format, ...)
-{
-  static char path[8][300];
-  static int  next = 0;
-  char       *p    = path[next++ % 8];
-  va_list     args;
-  int         n = snprintf(p, sizeof(path[0]), "%s/", folder);
-
-  va_start(args, format);
-  (void)vsnprintf(p + n, sizeof(path[0]) - (size_t)n, format, args);
-  va_end(args);
-  return p;
-}
-
-static inline void WriteText(const char *path, const char *text)
-{
-  FILE *f = fopen(path, "w");
-
-  assert_non_null(f);
-  (void)fputs(text, f);
-  assert_int_equal(fclose(f), 0);
-}
 
 /* argv[0] is replaced by the program; stderr goes to folder/errors, stdout to folder/output. */
 static inline pid_t StartProgram(const char *const argv[])

@@ -394,7 +394,6 @@ static json_t *Answer(int depth, const char *coordinates, const char *observable
 {
   char        yaml[1500], here[300];
   const char *path = InFolder("run.yaml"), *out = InFolder("out%d%s%s", depth, coordinates, threads);
-  json_t     *root;
 
   assert_non_null(getcwd(here, sizeof(here)));
   (void)snprintf(yaml, sizeof(yaml), DATA "model: {type: factorisation, depth: %d, coordinates: %s}\n%s", here, depth,
@@ -402,26 +401,7 @@ static json_t *Answer(int depth, const char *coordinates, const char *observable
   WriteText(path, yaml);
   check(RunProgram((const char *const[]){"dlnfp", "run", path, "-out", out, "-particles_threads", threads, NULL}) == 0,
         "the run of depth %d failed: %s", depth, ReadText(InFolder("errors")));
-  root = json_load_file(InFolder("out%d%s%s/results.json", depth, coordinates, threads), 0, NULL);
-  assert_non_null(root);
-  return root;
-}
-
-/* Value and error of a row of the particles; fails without. */
-static double Row(const json_t *root, const char *observable, const char *quantity, double *error)
-{
-  size_t  i;
-  json_t *row;
-
-  json_array_foreach(json_object_get(root, "results"), i, row)
-  {
-    if (strcmp(json_string_value(json_object_get(row, "observable")), observable)) continue;
-    if (strcmp(json_string_value(json_object_get(row, "quantity")), quantity)) continue;
-    *error = json_number_value(json_object_get(row, "error"));
-    return json_number_value(json_object_get(row, "value"));
-  }
-  fail_msg("no %s of %s", quantity, observable);
-  return 0;
+  return LoadResults(out);
 }
 
 /* The program on the real data: `reduction` of the aligned coordinates simulates all weights as the run of all weights
@@ -441,15 +421,15 @@ static void test_runs(void **state)
     char name[40];
 
     (void)snprintf(name, sizeof(name), "full_%s", names[k]);
-    value[0] = Row(reduced, "reduction", name, &error[0]);
-    value[1] = Row(full, "stationary", names[k], &error[1]);
+    value[0] = Value(reduced, NULL, NULL, "reduction", name, &error[0]);
+    value[1] = Value(full, NULL, NULL, "stationary", names[k], &error[1]);
     check(error[1] > 0 && fabs(value[0] - value[1]) < 4.5 * hypot(error[0], error[1]), "%s: %g +- %g and %g +- %g",
           name, value[0], error[0], value[1], error[1]);
   }
-  value[0] = Row(reduced, "reduction", "difference_loss", &error[0]);
+  value[0] = Value(reduced, NULL, NULL, "reduction", "difference_loss", &error[0]);
   check(value[0] > 10 * error[0], "aligned keeps the loss: %g +- %g", value[0], error[0]);
-  value[0] = Row(reduced, "sharpness", "sharpness[t=0]", &error[0]);
-  value[1] = Row(full, "sharpness", "sharpness[t=0]", &error[1]);
+  value[0] = Value(reduced, NULL, NULL, "sharpness", "sharpness[t=0]", &error[0]);
+  value[1] = Value(full, NULL, NULL, "sharpness", "sharpness[t=0]", &error[1]);
   check(value[0] > 1 && fabs(value[1] - value[0]) < 1e-9, "sharpness %g, of all weights %g", value[0], value[1]);
   json_decref(reduced);
   json_decref(full);
@@ -496,13 +476,7 @@ int main(void)
   };
   int failed;
 
-  if (SlepcInitialize(NULL, NULL, NULL, NULL) || !mkdtemp(folder)) return 1;
-  failed = cmocka_run_group_tests(tests, NULL, NULL);
-  {
-    char command[128];
-
-    (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-    failed += system(command) != 0;
-  }
+  must(SlepcInitialize(NULL, NULL, NULL, NULL));
+  failed = cmocka_run_group_tests(tests, MakeFolder, RemoveFolder);
   return SlepcFinalize() ? 1 : failed;
 }

@@ -22,7 +22,6 @@ static json_t *Run(const char *format, ...)
   char        keys[2048], *rest = keys;
   const char *argv[80] = {"dlnfp", "run", InFolder("flat.yaml"), "-out", InFolder("out")};
   int         n        = 5;
-  json_t     *root;
   va_list     args;
 
   va_start(args, format);
@@ -40,42 +39,14 @@ static json_t *Run(const char *format, ...)
     n += 2;
   }
   check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
-  root = json_load_file(InFolder("out/results.json"), 0, NULL);
-  assert_non_null(root);
-  return root;
-}
-
-static const json_t *Row(const json_t *root, const char *process, const char *engine, const char *quantity)
-{
-  size_t  i;
-  json_t *row;
-
-  json_array_foreach(json_object_get(root, "results"), i, row)
-  {
-    if (strcmp(json_string_value(json_object_get(row, "engine")), engine)) continue;
-    if (strcmp(json_string_value(json_object_get(row, "process")), process)) continue;
-    if (strcmp(json_string_value(json_object_get(row, "observable")), "flat")) continue;
-    if (!strcmp(json_string_value(json_object_get(row, "quantity")), quantity)) return row;
-  }
-  fail_msg("no %s of %s by %s", quantity, process, engine);
-  return NULL;
-}
-
-static double Value(const json_t *root, const char *process, const char *engine, const char *quantity, double *error)
-{
-  const json_t *row = Row(root, process, engine, quantity);
-
-  check(json_object_get(row, "value"), "%s of %s by %s has no value: %s", quantity, process, engine,
-        json_string_value(json_object_get(row, "reason")));
-  *error = json_number_value(json_object_get(row, "error"));
-  return json_number_value(json_object_get(row, "value"));
+  return LoadResults(InFolder("out"));
 }
 
 /* The generator's bound, and the quadrature's own error, hold the exact value; the bound is at most `tolerance`. */
 static void Within(const json_t *root, const char *process, const char *quantity, double exact, double tolerance)
 {
   double       error;
-  const double value = Value(root, process, "generator", quantity, &error);
+  const double value = Value(root, process, "generator", "flat", quantity, &error);
 
   print_message("  %-9s %-30s %.9g exact %.9g: off by %.1e, bound %.1e\n", process, quantity, value, exact,
                 fabs(value - exact), error);
@@ -86,7 +57,7 @@ static void Within(const json_t *root, const char *process, const char *quantity
 static void Sampled(const json_t *root, const char *process, const char *quantity, double exact, double tolerance)
 {
   double       error;
-  const double value = Value(root, process, "particles", quantity, &error);
+  const double value = Value(root, process, "particles", "flat", quantity, &error);
 
   print_message("  %-9s %-30s %.6g exact %.6g: %.2f standard errors of %.1e\n", process, quantity, value, exact,
                 (value - exact) / error, error);
@@ -165,8 +136,8 @@ static void test_valley(void **state)
   double       exact[4], error;
 
   (void)state;
-  check(fabs(Value(root, "model", "exact", "direction[0][0]", &error) - sqrt(0.5)) < 1e-9 &&
-            fabs(Value(root, "model", "exact", "direction[0][1]", &error) + sqrt(0.5)) < 1e-9,
+  check(fabs(Value(root, "model", "exact", "flat", "direction[0][0]", &error) - sqrt(0.5)) < 1e-9 &&
+            fabs(Value(root, "model", "exact", "flat", "direction[0][1]", &error) + sqrt(0.5)) < 1e-9,
         "the flat direction is not (1, -1)");
   for (int k = 0; k < 2; k++) {
     LineExact(Valley, (const double[]){1.1, 0.04, noise[k], 0.25}, low, high, exact);
@@ -177,7 +148,7 @@ static void test_valley(void **state)
     Within(root, names[k], "relaxation_time", 1 / exact[3], 2e-3);
     if (k) {
       json_t      *fine = Run(VALLEY "processes=ald mesh_cells=320,16 engines=generator"); /* x has 320 cells */
-      const double time = Value(fine, "ald", "generator", "mixing_time", &error);
+      const double time = Value(fine, "ald", "generator", "flat", "mixing_time", &error);
 
       json_decref(fine);
       Within(root, "ald", "mixing_time", time, 2e-3 * time);
@@ -245,12 +216,12 @@ static void test_particles(void **state)
     Sampled(root, "langevin", "conditional_covariance[0][0]", exact[1], 0.12 * exact[1]);
     Sampled(root, "langevin", "conditional_loss", exact[2], 0.3 * exact[2]);
     if (wide) { /* the correction is most of the error: a wrong one leaves two of it */
-      const double loss = Value(root, "langevin", "particles", "conditional_loss", &error);
+      const double loss = Value(root, "langevin", "particles", "flat", "conditional_loss", &error);
 
       check(fabs(loss - exact[2]) < error, "loss %g +- %g, exact %g", loss, error, exact[2]);
     } else
       Sampled(root, "ald", "conditional_covariance[0][0]",
-              Value(root, "ald", "generator", "conditional_covariance[0][0]", &error), 0.02);
+              Value(root, "ald", "generator", "flat", "conditional_covariance[0][0]", &error), 0.02);
     json_decref(root);
   }
 }
@@ -371,9 +342,9 @@ static void test_flat_saddle(void **state)
                        "mesh_lower=-1e-9 mesh_upper=1.6 mesh_cells=512",
                        0.016 / pow(4, k));
 
-    time[k] = Value(root, "langevin", "generator", "mixing_time", &error);
+    time[k] = Value(root, "langevin", "generator", "flat", "mixing_time", &error);
     check(error < 1e-3 * time[k], "mixing time %g +- %g", time[k], error);
-    gap[k] = Value(root, "langevin", "generator", "gap", &error);
+    gap[k] = Value(root, "langevin", "generator", "flat", "gap", &error);
     check(error < 1e-4 * gap[k], "gap %g +- %g", gap[k], error);
     json_decref(root);
     print_message("  mixing time %.6g, gap %.6g\n", time[k], gap[k]);
@@ -386,7 +357,8 @@ static void test_flat_saddle(void **state)
 
 static void Says(const json_t *root, const char *process, const char *engine, const char *word)
 {
-  const char *reason = json_string_value(json_object_get(Row(root, process, engine, "conditional_mean[0]"), "reason"));
+  const char *reason =
+      json_string_value(json_object_get(Row(root, process, engine, "flat", "conditional_mean[0]"), "reason"));
 
   check(reason && strstr(reason, word), "%s by %s: %s, not %s", process, engine, reason ? reason : "a number", word);
 }
@@ -441,15 +413,12 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_particles), cmocka_unit_test(test_plane),
                                      cmocka_unit_test(test_diagonal),  cmocka_unit_test(test_flat_saddle),
                                      cmocka_unit_test(test_nothing),   cmocka_unit_test(test_refused)};
-  char                    command[64];
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
-  assert_non_null(mkdtemp(folder));
+  must(MakeFolder(NULL));
   WriteText(InFolder("flat.yaml"), "observables: [flat]\n");
-  failed = cmocka_run_group_tests(tests, NULL, NULL);
-  (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-  if (system(command)) failed++;
+  failed = cmocka_run_group_tests(tests, NULL, RemoveFolder);
   must(SlepcFinalize());
   return failed;
 }

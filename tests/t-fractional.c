@@ -82,33 +82,12 @@ static void test_stable(void **state)
 static json_t *Results(const char *text)
 {
   const char *run[] = {"dlnfp", "run", InFolder("run.yaml"), "-out", InFolder("out"), NULL};
-  json_t     *root;
   int         code;
 
   WriteText(run[2], text);
   code = RunProgram(run);
   check(code == 0, "exit code %d: %s", code, ReadText(InFolder("errors")));
-  root = json_load_file(InFolder("out/results.json"), 0, NULL);
-  assert_non_null(root);
-  return root;
-}
-
-static double Value(const json_t *root, const char *engine, const char *quantity, double *error)
-{
-  const json_t *row;
-  size_t        k;
-
-  json_array_foreach(json_object_get(root, "results"), k, row)
-  {
-    if (strcmp(json_string_value(json_object_get(row, "engine")), engine) ||
-        strcmp(json_string_value(json_object_get(row, "quantity")), quantity))
-      continue;
-    check(json_object_get(row, "value"), "%s by %s has no value", quantity, engine);
-    *error = json_number_value(json_object_get(row, "error"));
-    return json_number_value(json_object_get(row, "value"));
-  }
-  fail_msg("no %s by %s", quantity, engine);
-  return 0;
+  return LoadResults(InFolder("out"));
 }
 
 /* Generator within its bound, which is no more than useful; particles within 4.5 standard errors. */
@@ -123,7 +102,7 @@ static void Both(const json_t *root, double exact, double useful, const char *fo
   va_end(args);
   for (int e = 0; e < 2; e++) {
     double       error;
-    const double value = Value(root, engine[e], quantity, &error);
+    const double value = Value(root, NULL, engine[e], NULL, quantity, &error);
 
     check(fabs(value - exact) <= (e ? 4.5 : 1) * error, "%s by %s: %.10g +- %.2g, exactly %.10g", quantity, engine[e],
           value, error, exact);
@@ -420,7 +399,7 @@ static void test_walk(void **state)
 
       for (int n = 1; n < 600; n++) mean -= (1 - z) * pow(z, n - 1) * OwnTime(beta[b], n * eta / scale, NULL);
       (void)snprintf(quantity, sizeof(quantity), "mean[0][t=%g]", t);
-      value = Value(root, "particles", quantity, &error);
+      value = Value(root, NULL, "particles", NULL, quantity, &error);
       check(fabs(value - p - (start - p) * mean) < 4.5 * error && error < 0.01, "order %g: %s is %g +- %g, not %g",
             beta[b], quantity, value, error, p + (start - p) * mean);
     }
@@ -449,9 +428,9 @@ static void test_ordinary(void **state)
   fractional = Results(two);
   for (int e = 0; e < 2; e++) {
     double       error[2];
-    const double value = Value(ordinary, engine[e], "mean_p[t=3]", &error[0]);
+    const double value = Value(ordinary, NULL, engine[e], NULL, "mean_p[t=3]", &error[0]);
 
-    assert_true(value == Value(fractional, engine[e], "mean_p[t=3]", &error[1]) && error[0] == error[1]);
+    assert_true(value == Value(fractional, NULL, engine[e], NULL, "mean_p[t=3]", &error[1]) && error[0] == error[1]);
   }
   json_decref(ordinary);
   json_decref(fractional);
@@ -463,14 +442,10 @@ int main(int argc, char **argv)
       cmocka_unit_test(test_scalar),        cmocka_unit_test(test_stable),   cmocka_unit_test(test_relaxation),
       cmocka_unit_test(test_turning),       cmocka_unit_test(test_survival), cmocka_unit_test(test_aged),
       cmocka_unit_test(test_subordination), cmocka_unit_test(test_walk),     cmocka_unit_test(test_ordinary)};
-  char command[64];
-  int  failed;
+  int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
-  assert_non_null(mkdtemp(folder));
-  failed = cmocka_run_group_tests(tests, NULL, NULL);
-  (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-  if (system(command)) failed++;
+  failed = cmocka_run_group_tests(tests, MakeFolder, RemoveFolder);
   must(SlepcFinalize());
   return failed;
 }

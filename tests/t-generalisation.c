@@ -287,36 +287,12 @@ static void test_unchanged(void **state)
 static json_t *Run(const char text[])
 {
   const char *const argv[] = {"dlnfp", "run", InFolder("run.yaml"), "-out", InFolder("out"), NULL};
-  json_t           *root;
   int               code;
 
   WriteText(InFolder("run.yaml"), text);
   code = RunProgram(argv);
   check(code == 0, "exit code %d: %s", code, ReadText(InFolder("errors")));
-  root = json_load_file(InFolder("out/results.json"), 0, NULL);
-  assert_non_null(root);
-  return root;
-}
-
-static double Value(const json_t *root, const char *process, const char *engine, const char *observable,
-                    const char *quantity, double *error)
-{
-  size_t  i;
-  json_t *row;
-
-  json_array_foreach(json_object_get(root, "results"), i, row)
-  {
-    const char *const keys[] = {"process", "engine", "observable", "quantity"}, *const want[] = {process, engine,
-                                                                                                 observable, quantity};
-    int same = 0;
-
-    for (int k = 0; k < 4; k++) same += !strcmp(json_string_value(json_object_get(row, keys[k])), want[k]);
-    if (same < 4) continue;
-    if (error) *error = json_number_value(json_object_get(row, "error"));
-    return json_number_value(json_object_get(row, "value"));
-  }
-  fail_msg("no %s of %s by %s of %s", quantity, observable, engine, process);
-  return 0;
+  return LoadResults(InFolder("out"));
 }
 
 /* Within the bound (generator), within 5 standard errors (particles), and the error is of use. */
@@ -636,15 +612,12 @@ int main(int argc, char *argv[])
       cmocka_unit_test(test_same),      cmocka_unit_test(test_engines),  cmocka_unit_test(test_order),
       cmocka_unit_test(test_bad),
   };
-  char remove[320];
-  int  failed;
+  int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
-  assert_non_null(mkdtemp(folder));
+  must(MakeFolder(NULL));
   WriteRows();
-  failed = cmocka_run_group_tests(tests, NULL, NULL);
-  (void)snprintf(remove, sizeof(remove), "rm -r %s", folder);
-  if (system(remove)) failed++;
+  failed = cmocka_run_group_tests(tests, NULL, RemoveFolder);
   must(SlepcFinalize());
   return failed;
 }

@@ -1,8 +1,8 @@
 /* t-gibbs-distance.c: w1_p_gibbs, the Wasserstein-1 distance of the law of p from the Gibbs law, against laws known in
    closed form, by the generator with its order and by particles with their bias. Sign inputs and normal label noise
    make one weight an Ornstein-Uhlenbeck process or an autoregression, two equal ones a Gamma law. */
+#include "quiet.h"
 #include "scene.h"
-#include "fprun.h"
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <stdlib.h>
@@ -86,23 +86,6 @@ static void test_gamma_law(void **state)
   SceneClose(&scene);
 }
 
-static void Particles(json_t *root, const char process[], PetscReal *value, PetscReal *error)
-{
-  json_t *row;
-  size_t  i;
-
-  *error = -1;
-  json_array_foreach(json_object_get(root, "results"), i, row)
-  {
-    if (strcmp(json_string_value(json_object_get(row, "quantity")), "w1_p_gibbs")) continue;
-    if (strcmp(json_string_value(json_object_get(row, "process")), process)) continue;
-    if (strcmp(json_string_value(json_object_get(row, "engine")), "particles")) continue;
-    *value = json_number_value(json_object_get(row, "value"));
-    *error = json_number_value(json_object_get(row, "error"));
-  }
-  check(*error > 0, "%s has no w1_p_gibbs by particles", process);
-}
-
 /* SGD of one weight: variance eta sigma^2/(B (2 - eta s)), normal, at distance sqrt(2/pi) |sigma_1 - sigma_2|; Langevin
    dynamics at a temperature of its own is at none, within what its error says of the bias. */
 static void test_particles(void **state)
@@ -125,16 +108,14 @@ static void test_particles(void **state)
                  0.7, sigma, s, eta);
   must(FPConfigCreate(&config));
   SceneSet(config, keys);
-  must(FPRunExecute(config, dir, &disagreements));
+  must(QuietRun(config, dir, &disagreements));
   must(FPConfigDestroy(&config));
   assert_int_equal(disagreements, 0);
-  (void)snprintf(path, sizeof(path), "%s/results.json", dir);
-  root = json_load_file(path, 0, NULL);
-  assert_non_null(root);
-  Particles(root, "sgd", &value, &error);
+  root  = LoadResults(dir);
+  value = Value(root, "sgd", "particles", "stationary", "w1_p_gibbs", &error);
   print_message("  sgd %.6g +- %.2g, exact %.6g\n", value, error, exact);
   check(fabs(value - exact) < 4.5 * error && error < 0.03 * exact, "sgd: %g +- %g, exact %g", value, error, exact);
-  Particles(root, "langevin", &value, &error);
+  value = Value(root, "langevin", "particles", "stationary", "w1_p_gibbs", &error);
   print_message("  langevin %.6g +- %.2g, exact 0\n", value, error);
   check(fabs(value) < 3 * error && error < 0.02, "langevin: %g +- %g, exact 0", value, error);
   json_decref(root);

@@ -2,13 +2,9 @@
    end to end and coarsely: no error, every promised number is there or says why not, all are finite, no two engines
    contradict each other. Discrete algorithms by their transfer operator, where it is known, with every observable. What
    is refused is refused in one line, and `dlnfp list` says so. */
-#include "test.h"
-#include "fprun.h"
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "folder.h"
+#include "quiet.h"
+#include <math.h>
 
 #define MAX_Z 6.0
 
@@ -276,41 +272,6 @@ static FPConfig MakeConfig(const Setting *setting)
   return config;
 }
 
-/* Without the tables and the progress of the run. */
-static PetscErrorCode QuietRun(FPConfig config, const char *dir, PetscInt *disagreements)
-{
-  const int      null = open("/dev/null", O_WRONLY), out = dup(1), err = dup(2);
-  PetscErrorCode ierr;
-
-  (void)fflush(stdout);
-  (void)dup2(null, 1);
-  (void)dup2(null, 2);
-  ierr = FPRunExecute(config, dir, disagreements);
-  (void)fflush(stdout);
-  (void)dup2(out, 1);
-  (void)dup2(err, 2);
-  (void)close(null);
-  (void)close(out);
-  (void)close(err);
-  return ierr;
-}
-
-static const json_t *FindRow(const json_t *root, const char *process, const char *engine, const char *observable,
-                             const char *quantity)
-{
-  size_t  i;
-  json_t *row;
-
-  json_array_foreach(json_object_get(root, "results"), i, row)
-  {
-    if (strcmp(json_string_value(json_object_get(row, "process")), process)) continue;
-    if (strcmp(json_string_value(json_object_get(row, "engine")), engine)) continue;
-    if (strcmp(json_string_value(json_object_get(row, "observable")), observable)) continue;
-    if (!strcmp(json_string_value(json_object_get(row, "quantity")), quantity)) return row;
-  }
-  return NULL;
-}
-
 /* The first of the names, separated by '|', that has a row; a row without a number gives a reason. */
 static void Promise(const json_t *root, const char *title, const char *process, const char *engine,
                     const char *observable, const char *names)
@@ -423,18 +384,13 @@ static void CheckNoise(const Setting *s, const json_t *root)
 
 static void RunSetting(const Setting *s)
 {
-  char     dir[64] = "/tmp/dlnfp-pairs-XXXXXX", path[128];
-  FPConfig config;
+  FPConfig config = MakeConfig(s);
   PetscInt disagreements;
   json_t  *root;
 
-  assert_non_null(mkdtemp(dir));
-  config = MakeConfig(s);
-  must(QuietRun(config, dir, &disagreements));
+  must(QuietRun(config, folder, &disagreements));
   must(FPConfigDestroy(&config));
-  (void)snprintf(path, sizeof(path), "%s/results.json", dir);
-  root = json_load_file(path, 0, NULL);
-  assert_non_null(root);
+  root = LoadResults(folder);
   CheckRows(s, root);
   for (size_t p = 0; p < sizeof(processes) / sizeof(processes[0]); p++) {
     if (!Exists(s, p)) continue;
@@ -455,30 +411,25 @@ static void RunSetting(const Setting *s)
             (json_object_get(FindRow(root, "sgd", "particles", "reduction", "difference_loss"), "value") != NULL),
         "%s: difference_loss has a value where it should not, or none where it should", s->title);
   json_decref(root);
-  (void)snprintf(path, sizeof(path), "rm -rf %s", dir);
-  assert_int_equal(system(path), 0);
 }
 
 /* Every process that the setting names */
 static void test_transfer(void **state)
 {
-  const Setting *s       = (const Setting *)*state;
-  char           dir[64] = "/tmp/dlnfp-pairs-XXXXXX", path[128], names[64] = "", *rest = names;
+  const Setting *s         = (const Setting *)*state;
+  char           names[64] = "", *rest = names;
   PetscBool      both = PETSC_FALSE;
   PetscInt       disagreements;
   FPConfig       config = MakeConfig(s);
   json_t        *root;
 
-  assert_non_null(mkdtemp(dir));
   for (PetscInt k = 0; s->keys[k]; k += 2) {
     if (!strcmp(s->keys[k], "processes")) (void)snprintf(names, sizeof(names), "%s", s->keys[k + 1]);
     if (!strcmp(s->keys[k], "engines")) both = (PetscBool)(strstr(s->keys[k + 1], "particles") != NULL);
   }
-  must(QuietRun(config, dir, &disagreements));
+  must(QuietRun(config, folder, &disagreements));
   must(FPConfigDestroy(&config));
-  (void)snprintf(path, sizeof(path), "%s/results.json", dir);
-  root = json_load_file(path, 0, NULL);
-  assert_non_null(root);
+  root = LoadResults(folder);
   CheckRows(s, root);
   for (const char *name = strsep(&rest, ","); name; name = strsep(&rest, ",")) {
     CheckPromises(s, root, name, "transfer");
@@ -488,8 +439,6 @@ static void test_transfer(void **state)
     if (both) CheckPromises(s, root, name, "particles");
   }
   json_decref(root);
-  (void)snprintf(path, sizeof(path), "rm -rf %s", dir);
-  assert_int_equal(system(path), 0);
 }
 
 static void test_setting(void **state)
@@ -568,7 +517,7 @@ int main(int argc, char **argv)
   tests[SETTINGS + TRANSFERS]     = (struct CMUnitTest)cmocka_unit_test(test_refused);
   tests[SETTINGS + TRANSFERS + 1] = (struct CMUnitTest)cmocka_unit_test(test_list);
   cmocka_set_test_filter(getenv("TEST_FILTER")); /* such as "transfer*": one part alone, by hand */
-  failed = cmocka_run_group_tests(tests, NULL, NULL);
+  failed = cmocka_run_group_tests(tests, MakeFolder, RemoveFolder);
   must(SlepcFinalize());
   return failed;
 }

@@ -2,18 +2,11 @@
    leaves the old results; disagreement is exit code 3; particles' numbers and step biases are those of the OU process,
    for which Euler's method of step h has exactly variance T/(a (1 - a h/2)) and decay rate -log(1 - a h)/h; errors
    shrink as one over the root of the number of particles. */
-#include "test.h"
-#include "fprun.h"
-#include <fcntl.h>
+#include "program.h"
+#include "quiet.h"
+#include <math.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
-
-extern char **environ;
 
 #define DRIFT 1.7
 #define TEMPERATURE 0.21
@@ -29,54 +22,19 @@ static const char Text[] = "model: {type: ou, drift: [1.7], diffusion: [0.1], ce
                            "observables: [spectrum, stationary]\n"
                            "spectrum: {pairs: 2, lag: 0.4}\n";
 
-static char folder[] = "/tmp/dlnfp-run-XXXXXX";
-
-static char *PathOf(const char *name)
-{
-  static char path[4][128];
-  static int  next = 0;
-  char       *p    = path[next++ % 4];
-
-  (void)snprintf(p, sizeof(path[0]), "%s/%s", folder, name);
-  return p;
-}
-
-static void WriteFile(const char *path, const char *text)
-{
-  FILE *f = fopen(path, "w");
-
-  assert_non_null(f);
-  (void)fputs(text, f);
-  assert_int_equal(fclose(f), 0);
-}
-
 /* Run the text with options "key value ..." through the library, quietly; the results belong to the caller. */
 static json_t *Run(const char *text, int words, char *option[])
 {
-  FPConfig  config;
-  PetscInt  disagreements;
-  json_t   *root;
-  const int null = open("/dev/null", O_WRONLY), out = dup(1), err = dup(2);
+  FPConfig config;
+  PetscInt disagreements;
 
-  WriteFile(PathOf("run.yaml"), text);
+  WriteText(InFolder("run.yaml"), text);
   must(FPConfigCreate(&config));
-  must(FPConfigLoad(config, PathOf("run.yaml")));
+  must(FPConfigLoad(config, InFolder("run.yaml")));
   must(FPConfigOverride(config, words, option));
-  (void)fflush(stdout);
-  (void)dup2(null, 1);
-  (void)dup2(null, 2);
-  const PetscErrorCode ierr = FPRunExecute(config, PathOf("library"), &disagreements);
-  (void)fflush(stdout);
-  (void)dup2(out, 1);
-  (void)dup2(err, 2);
-  (void)close(null);
-  (void)close(out);
-  (void)close(err);
-  must(ierr);
+  must(QuietRun(config, InFolder("library"), &disagreements));
   must(FPConfigDestroy(&config));
-  root = json_load_file(PathOf("library/results.json"), 0, NULL);
-  assert_non_null(root);
-  return root;
+  return LoadResults(InFolder("library"));
 }
 
 /* Everything that was computed, as text: numbers are written so that equal texts are equal bits. */
@@ -90,30 +48,6 @@ static char *Numbers(const json_t *root)
   text = json_dumps(part, JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
   json_decref(part);
   return text;
-}
-
-/* engine NULL: the first that has it */
-static void NumberBy(const json_t *root, const char *engine, const char *process, const char *quantity, double *value,
-                     double *error)
-{
-  size_t  i;
-  json_t *row;
-
-  json_array_foreach(json_object_get(root, "results"), i, row)
-  {
-    if (strcmp(json_string_value(json_object_get(row, "process")), process)) continue;
-    if (strcmp(json_string_value(json_object_get(row, "quantity")), quantity)) continue;
-    if (engine && strcmp(json_string_value(json_object_get(row, "engine")), engine)) continue;
-    *value = json_number_value(json_object_get(row, "value"));
-    *error = json_number_value(json_object_get(row, "error"));
-    return;
-  }
-  fail_msg("no %s of %s", quantity, process);
-}
-
-static void Number(const json_t *root, const char *process, const char *quantity, double *value, double *error)
-{
-  NumberBy(root, NULL, process, quantity, value, error);
 }
 
 static void test_bits(void **state)
@@ -166,9 +100,9 @@ static void test_override(void **state)
 /* value = truth within 4 standard errors, and the error is no more than `useful` of the truth. */
 static void Near(const json_t *root, const char *process, const char *quantity, double truth, double useful)
 {
-  double value, error;
+  double       error;
+  const double value = Value(root, process, NULL, NULL, quantity, &error);
 
-  Number(root, process, quantity, &value, &error);
   check(fabs(value - truth) < 4 * error && error > 0 && error < useful * fabs(truth),
         "%s %s: %.6g +- %.2g, exactly %.6g", process, quantity, value, error, truth);
 }
@@ -200,7 +134,7 @@ static void test_exact(void **state)
   Near(root, "langevin", "step_bias[decay_rate[1]]", EulerRate(0.1) - EulerRate(0.05), 0.3);
   Near(root, "sgd", "covariance[0][0]", sgd, 0.01);
   Near(root, "sgd", "decay_rate[1]", EulerRate(ETA), 0.02);
-  Number(root, "sgd", "covariance[0][0]", &value, &error);
+  value = Value(root, "sgd", NULL, NULL, "covariance[0][0]", &error);
   check(fabs(value - 0.1 / DRIFT) > 8 * error, "sgd's own step error should show");
   json_decref(root);
 }
@@ -215,10 +149,10 @@ static void test_scaling(void **state)
 
   (void)state;
   for (size_t k = 0; k < 4; k++) {
-    double value, coarse, fine;
+    double coarse, fine;
 
-    Number(a, "sgd", names[k], &value, &coarse);
-    Number(b, "sgd", names[k], &value, &fine);
+    (void)Value(a, "sgd", NULL, NULL, names[k], &coarse);
+    (void)Value(b, "sgd", NULL, NULL, names[k], &fine);
     check(coarse / fine > 2.3 && coarse / fine < 6.5, "%s: errors %g and %g", names[k], coarse, fine);
     log_ratio += log(coarse / fine) / 4;
   }
@@ -228,62 +162,33 @@ static void test_scaling(void **state)
   json_decref(b);
 }
 
-/* The program itself, output thrown away. */
-static pid_t Spawn(char *argv[])
-{
-  posix_spawn_file_actions_t actions;
-  pid_t                      pid;
-
-  assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
-  (void)posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  (void)posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-  assert_int_equal(posix_spawn(&pid, argv[0], &actions, NULL, argv, environ), 0);
-  (void)posix_spawn_file_actions_destroy(&actions);
-  return pid;
-}
-
-static int Wait(pid_t pid)
-{
-  int status;
-
-  assert_int_equal(waitpid(pid, &status, 0), pid);
-  return status;
-}
-
-static char *Program(void)
-{
-  static char name[] = "bin/dlnfp";
-
-  return getenv("DLNFP") ? getenv("DLNFP") : name;
-}
-
 static void test_exit_codes(void **state)
 {
-  char *agree[]    = {Program(), "run", PathOf("run.yaml"), "-out", PathOf("codes"), NULL};
-  char *disagree[] = {Program(),
-                      "run",
-                      PathOf("run.yaml"),
-                      "-out",
-                      PathOf("codes"),
-                      "-crosscheck_threshold",
-                      "1e-6",
-                      "-engines",
-                      "generator,particles",
-                      "-mesh_lower",
-                      "-2",
-                      "-mesh_upper",
-                      "2.5",
-                      "-mesh_cells",
-                      "64",
-                      NULL};
-  int   status;
+  const char *const agree[]    = {"dlnfp", "run", InFolder("run.yaml"), "-out", InFolder("codes"), NULL};
+  const char *const disagree[] = {"dlnfp",
+                                  "run",
+                                  InFolder("run.yaml"),
+                                  "-out",
+                                  InFolder("codes"),
+                                  "-crosscheck_threshold",
+                                  "1e-6",
+                                  "-engines",
+                                  "generator,particles",
+                                  "-mesh_lower",
+                                  "-2",
+                                  "-mesh_upper",
+                                  "2.5",
+                                  "-mesh_cells",
+                                  "64",
+                                  NULL};
+  int               code;
 
   (void)state;
-  WriteFile(PathOf("run.yaml"), Text);
-  status = Wait(Spawn(agree));
-  check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d of a run that is in order", status);
-  status = Wait(Spawn(disagree));
-  check(WIFEXITED(status) && WEXITSTATUS(status) == 3, "status %d with a threshold of a millionth", status);
+  WriteText(InFolder("run.yaml"), Text);
+  code = RunProgram(agree);
+  check(code == 0, "exit code %d of a run that is in order", code);
+  code = RunProgram(disagree);
+  check(code == 3, "exit code %d with a threshold of a millionth", code);
 }
 
 /* A barrier of ten temperatures, so no particle passes it: the rate that is measured, 0, is not known to better than
@@ -304,11 +209,11 @@ static void test_rare(void **state)
   json_t           *root    = Run(Rare, 0, NULL);
 
   (void)state;
-  Number(root, "langevin", "gap", &value, &error);
+  value = Value(root, "langevin", NULL, NULL, "gap", &error);
   check(fabs(value) < 10 * event && error >= event, "gap %g, error %g, one event %g", value, error, event);
   json_decref(root);
-  root = Run(Rare, 4, known); /* the generator's mode is flat in the wells, so that nothing but transitions counts */
-  NumberBy(root, "particles", "langevin", "gap", &value, &error);
+  root  = Run(Rare, 4, known); /* the generator's mode is flat in the wells, so that nothing but transitions counts */
+  value = Value(root, "langevin", "particles", NULL, "gap", &error);
   check(fabs(value) < 0.01 * event && error >= event / 4 && error < event, "gap %g, error %g, one event %g", value,
         error, event / 4);
   json_decref(root);
@@ -331,7 +236,7 @@ static void test_one_well(void **state)
   size_t            i;
 
   (void)state;
-  Number(root, "langevin", "closed_classes", &value, &error);
+  value = Value(root, "langevin", NULL, NULL, "closed_classes", &error);
   check(value == 2, "%g closed classes", value);
   json_array_foreach(json_object_get(root, "results"), i, row)
   {
@@ -356,8 +261,8 @@ static void test_double_rates(void **state)
   json_t           *root = Run(Zero, 0, NULL);
 
   (void)state;
-  Number(root, "ald", "decay_rate[1]", &first, &error);
-  Number(root, "ald", "decay_rate[2]", &second, &error);
+  first  = Value(root, "ald", NULL, NULL, "decay_rate[1]", &error);
+  second = Value(root, "ald", NULL, NULL, "decay_rate[2]", &error);
   check(first > 0.01 && fabs(first - second) < error + 1e-9, "rates %.9g, %.9g +- %g", first, second, error);
   json_decref(root);
 }
@@ -365,47 +270,28 @@ static void test_double_rates(void **state)
 /* Long enough to be alive after a second; killed, it must leave what was there. */
 static void test_killed(void **state)
 {
-  char   *quick[] = {Program(), "run", PathOf("run.yaml"), "-out", PathOf("killed"), NULL};
-  char   *slow[]  = {Program(), "run", quick[2], "-out", quick[4], "-particles_steps", "2000000", NULL};
-  char   *before, *after;
-  json_t *root;
-  pid_t   pid;
-  int     status;
+  const char *const quick[] = {"dlnfp", "run", InFolder("run.yaml"), "-out", InFolder("killed"), NULL};
+  const char *const slow[]  = {"dlnfp", "run", quick[2], "-out", quick[4], "-particles_steps", "2000000", NULL};
+  char             *before, *after;
+  json_t           *root;
+  pid_t             pid;
 
   (void)state;
-  WriteFile(quick[2], Text);
-  status = Wait(Spawn(quick));
-  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  root   = json_load_file(PathOf("killed/results.json"), 0, NULL);
+  WriteText(quick[2], Text);
+  assert_int_equal(RunProgram(quick), 0);
+  root   = LoadResults(InFolder("killed"));
   before = Numbers(root);
   json_decref(root);
-  pid = Spawn(slow);
+  pid = StartProgram(slow);
   (void)nanosleep(&(struct timespec){.tv_nsec = 700000000}, NULL);
   assert_int_equal(kill(pid, SIGKILL), 0);
-  status = Wait(pid);
-  check(WIFSIGNALED(status), "the run was over before it was killed");
-  root = json_load_file(PathOf("killed/results.json"), 0, NULL);
-  check(root, "a killed run broke results.json");
+  check(EndProgram(pid) == 128 + SIGKILL, "the run was over before it was killed");
+  root  = LoadResults(InFolder("killed")); /* not broken */
   after = Numbers(root);
   check(!strcmp(before, after), "a killed run changed the results");
   json_decref(root);
   free(before);
   free(after);
-}
-
-static int MakeFolder(void **state)
-{
-  (void)state;
-  return mkdtemp(folder) ? 0 : -1;
-}
-
-static int RemoveFolder(void **state)
-{
-  char command[64];
-
-  (void)state;
-  (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-  return system(command);
 }
 
 int main(int argc, char **argv)

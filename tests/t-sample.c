@@ -595,16 +595,13 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_sublevel),        cmocka_unit_test(test_both),
                                      cmocka_unit_test(test_transfer),        cmocka_unit_test(test_nowhere),
                                      cmocka_unit_test(test_refused)};
-  char                    command[64];
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
-  assert_non_null(mkdtemp(folder));
+  must(MakeFolder(NULL));
   WriteText(InFolder("grid.yaml"), Grid);
   WriteText(InFolder("walk.yaml"), Walk);
-  failed = cmocka_run_group_tests(tests, NULL, NULL);
-  (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-  if (system(command)) failed++;
+  failed = cmocka_run_group_tests(tests, NULL, RemoveFolder);
   must(SlepcFinalize());
   return failed;
 }

@@ -352,15 +352,12 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_orders),  cmocka_unit_test(test_failure),
                                      cmocka_unit_test(test_kill),    cmocka_unit_test(test_change),
                                      cmocka_unit_test(test_refused)};
-  char                    command[64];
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
-  assert_non_null(mkdtemp(folder));
+  must(MakeFolder(NULL));
   WriteText(InFolder("run.yaml"), Text);
-  failed = cmocka_run_group_tests(tests, NULL, NULL);
-  (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-  if (system(command)) failed++;
+  failed = cmocka_run_group_tests(tests, NULL, RemoveFolder);
   must(SlepcFinalize());
   return failed;
 }
