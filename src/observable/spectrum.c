@@ -127,7 +127,7 @@ static PetscErrorCode Destroy_Spectrum(FPObservable obs)
   PetscFunctionBegin;
   for (PetscInt k = 0; k < s->known; k++) {
     PetscCall(PetscFree(s->basis[k].function));
-    PetscCall(PetscFree2(s->basis[k].rate, s->basis[k].frequency));
+    PetscCall(PetscFree3(s->basis[k].rate, s->basis[k].frequency, s->basis[k].rarest));
   }
   PetscFunctionReturn(0);
 }

@@ -89,16 +89,20 @@ static PetscErrorCode SetReference(FPSpectrum *s, const char name[])
 }
 
 PetscErrorCode FPSpectrumParticlesBegin(FPObservable obs, FPProcess process, PetscReal dt,
-                                        PETSC_UNUSED const FPParticleOptions *options, FPObserver *observer,
+                                        const FPParticleOptions *options, FPObserver *observer,
                                         PETSC_UNUSED FPEnsemble *ensemble, PetscBool *used)
 {
   FPSpectrum *s = (FPSpectrum *)obs->data;
+  FPTraining  training;
+  PetscInt    count;
   const char *name;
 
   PetscFunctionBegin;
   PetscCall(FPProcessGetName(process, &name));
+  PetscCall(FPProcessGetTraining(process, &training));
+  PetscCall(FPParticlesCount(options, &count));
   PetscCall(FPModelGetSizes(obs->scene.model, &s->dim, NULL, NULL));
-  PetscCall(FPSpectrumChooseBasis(s, obs->scene.mesh, name));
+  PetscCall(FPSpectrumChooseBasis(s, obs->scene.mesh, name, count, options->steps * training.learning_rate));
   PetscCall(SetReference(s, name));
   PetscCall(DefaultLag(s, obs->scene.model, &s->tau));
   observer->every       = FPStepsOf(s->tau, dt);
@@ -183,10 +187,11 @@ static void FindClusters(FPSpectrum *s, PetscReal time)
   for (PetscInt k = 0; k < m->n; k++) {
     s->cluster[k] = k;
     s->blur[k]    = 0;
-    for (PetscInt j = 1; j < k; j++) {
+    for (PetscInt j = 1; j < k && s->missed[k] < 1; j++) {
       const PetscReal noise = PetscSqrtReal(2 * PetscAbsReal(m->rate[k]) / time);
 
-      if (!(hypot(m->rate[k] - m->rate[j], m->frequency[k] - m->frequency[j]) <= BLUR * noise)) continue;
+      if (s->missed[j] == 1 || !(hypot(m->rate[k] - m->rate[j], m->frequency[k] - m->frequency[j]) <= BLUR * noise))
+        continue;
       s->cluster[k] = s->cluster[j];
       s->blur[k] = s->blur[s->cluster[j]] = noise;
       break;
@@ -268,9 +273,14 @@ PetscErrorCode FPSpectrumEvaluate(FPObservable obs, const double sums[], FPQuant
     MeanOfClusters(s, s->reference.rate, modes[lag - 1].rate, spread[0]);
     MeanOfClusters(s, s->reference.frequency, modes[lag - 1].frequency, spread[1]);
   }
+  for (PetscInt k = 1; k < modes[0].n; k++)
+    if (s->missed[k] == 1) modes[0].rate[k] = modes[0].frequency[k] = NAN;
   modes[0].rate[0] = modes[1].rate[0] = 0;
   rare[0]                             = 0;
-  for (PetscInt k = 1; k < modes[0].n; k++) rare[k] = Rare(sums[0] * s->tau, modes[0].rate[k]);
+  for (PetscInt k = 1; k < modes[0].n; k++) {
+    rare[k] = Rare(sums[0] * s->tau, modes[0].rate[k]);
+    rare[k] = hypot(rare[k], s->missed[k] * modes[0].rate[k]);
+  }
   PetscCall(FPSpectrumAddRates(modes[0].n, modes[0].rate, modes[0].frequency, rare, 1, q));
   for (PetscInt k = 1; k < modes[0].n; k++) {
     PetscCall(AddDoubt(q, modes[0].rate[k] - modes[1].rate[k], spread[0][k], "decay_rate", (int)k));

@@ -4,6 +4,7 @@
 #include "observableimpl.h"
 
 #define FP_MAX_BASIS 48
+#define FP_SHARES 3 /* of a variance: a half, a quarter, an eighth */
 
 /* Eigenfunctions of one process on its grid, [modes][lattice]. */
 typedef struct {
@@ -11,8 +12,9 @@ typedef struct {
   PetscInt   modes, cells[3], lattice;
   FPMesh     mesh;                        /* the grid's own */
   PetscReal *function, *rate, *frequency; /* rate, frequency [modes + 1] */
-  PetscReal  mean[3], deviation[3];       /* of the coordinates under the stationary law */
-  PetscBool  reversible;
+  PetscReal (*rarest)[FP_SHARES];         /* [modes]: probabilities that shares of their variance come from */
+  PetscReal mean[3], deviation[3];        /* of the coordinates under the stationary law */
+  PetscBool reversible;
 } FPModeBasis;
 
 typedef struct {
@@ -28,7 +30,9 @@ typedef struct {
   /* particles */
   PetscInt           known, size, dim, polynomials, exponent[FP_MAX_BASIS][FP_MAX_DIM];
   FPModeBasis        basis[16];
-  const FPModeBasis *modes; /* for the process at hand; NULL: polynomials only */
+  const FPModeBasis *modes;                    /* for the process at hand; NULL: polynomials only */
+  PetscInt           own, which[FP_MAX_BASIS]; /* functions of it that particles see */
+  PetscReal          missed[FP_MAX_BASIS];     /* share of the variance of a mode of the reference; 1: it is not seen */
   FPMesh             mesh;
   PetscReal          centre[FP_MAX_DIM], scale[FP_MAX_DIM], tau;
   PetscBool          reversible, clustered, borrowed;
@@ -53,9 +57,11 @@ PETSC_INTERN void           FPModesFollow(const FPModes *reference, PetscInt hav
                                           const PetscReal frequency[], FPModes *out);
 PETSC_INTERN PetscErrorCode FPSpectrumAlign(FPObservable obs, const FPQuantities *finest, FPQuantities *coarse);
 /* spectrum_basis.c: the first `modes` eigenfunctions of a generator become a basis; the basis for particles of a
-   process on a mesh (NULL: no box), its own if it is kept; and psi[size][FP_BLOCK] at z[dim][FP_BLOCK]. */
+   process on a mesh (NULL: no box), its own if it is kept, as far as `count` of them see it in that time; and
+   psi[size][FP_BLOCK] at z[dim][FP_BLOCK]. */
 PETSC_INTERN PetscErrorCode FPSpectrumKeepBasis(FPSpectrum *s, FPGenerator gen, PetscInt modes);
-PETSC_INTERN PetscErrorCode FPSpectrumChooseBasis(FPSpectrum *s, FPMesh mesh, const char process[]);
+PETSC_INTERN PetscErrorCode FPSpectrumChooseBasis(FPSpectrum *s, FPMesh mesh, const char process[], PetscInt count,
+                                                  PetscReal time);
 PETSC_INTERN void           FPSpectrumEvaluateBasis(const FPSpectrum *s, const double *z, double *psi);
 /* spectrum_particles.c */
 PETSC_INTERN PetscErrorCode FPSpectrumParticlesBegin(FPObservable obs, FPProcess process, PetscReal dt,

@@ -269,7 +269,7 @@ static PetscBool GapUnresolved(const Estimates *coarse, const Estimates *fine)
 /* What keeps an estimate from being a number, or NULL. */
 static const char *Unresolved(const FPQuantity *item, PetscBool gap)
 {
-  if (isnan(item->value)) return "the run is too short for it, or particles explore too few directions";
+  if (isnan(item->value)) return "the run is too short for it, or particles are hardly where it shows";
   if (gap && !strcmp(item->name, "relaxation_time"))
     return "the gap is zero within its error: too few transitions were seen";
   return NULL;
