@@ -19,7 +19,7 @@ static void test_gaussian(void **state)
 {
   static const Setting setting = {
       "SGD on Gaussian data, one sample", "sgd", ALL,
-      LINE "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 spectrum_pairs=1 "
+      LINE "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 spectrum_pairs=3 "
            "training_learning_rate=0.1 training_batch_size=1 training_weight_decay=0.1 training_temperature=0.05 "
            "mesh_lower=0.05 mesh_upper=2.3 mesh_cells=512 exit_center=0.83 exit_start=0.91 exit_radius=0.45 "
            "exit_duration=60 evolution_start=0.31 mixing_start=0.31 sharpness_start=0.31",
@@ -38,7 +38,7 @@ static void test_descent(void **state)
       "gd",
       {"spectrum", "stationary", "exit", "evolution", "msd", "autocorrelation"},
       LINE "particles_burn_in=60 data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.7 "
-           "spectrum_pairs=1 training_learning_rate=0.1 training_batch_size=1 training_weight_decay=0.1 "
+           "spectrum_pairs=3 training_learning_rate=0.1 training_batch_size=1 training_weight_decay=0.1 "
            "training_temperature=0.05 mesh_lower=0.05 mesh_upper=2.3 mesh_cells=512 exit_center=0.83 exit_start=0.91 "
            "exit_radius=0.45 exit_duration=60 evolution_start=0.31",
       .fine = 0.1};
@@ -65,13 +65,13 @@ static void test_rows(void **state)
   Calibrate(&setting);
 }
 
-/* Label noise alone: it vanishes at the saddle, which the law keeps away from. Modes beyond the first grow there, so
-   that their variance is hardly finite and particles take them for faster: with one mode. */
+/* Label noise alone: it vanishes at the saddle, which the law keeps away from. Modes beyond the first grow there, where
+   particles hardly are, which leave them untold. */
 static void test_signs(void **state)
 {
   static const Setting setting = {
       "SGD on signs, label noise alone", "sgd", ALL,
-      LINE "data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.9 spectrum_pairs=1 "
+      LINE "data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.9 spectrum_pairs=3 "
            "training_learning_rate=0.15 training_batch_size=1 mesh_lower=0.05 mesh_upper=2.4 mesh_cells=1536 "
            "exit_center=0.93 exit_start=0.86 exit_radius=0.34 exit_duration=60 evolution_start=0.41 mixing_start=0.41 "
            "sharpness_start=0.41",
@@ -114,11 +114,88 @@ static void test_plane_currents(void **state)
   Calibrate(&setting);
 }
 
+#define TANGENTS                                                                                                       \
+  "particles_count=4096 particles_steps=45 particles_burn_in=20 training_learning_rate=0.2 mesh_upper=2.5,2.6 "
+
+/* How fast neighbours in the plane of two weights come together. Bounds are below a quarter of the standard errors. */
+static void test_exponents_gaussian(void **state)
+{
+  static const Setting setting = {
+      "SGD of two weights on Gaussian data, exponents",
+      "sgd",
+      {"lyapunov"},
+      TANGENTS "model_type=chain model_depth=2 data_type=gaussian data_teacher=0.8 data_second_moment=0.9 "
+               "data_label_noise=0.5 training_batch_size=5 training_weight_decay=0.15 training_temperature=0.2 "
+               "mesh_lower=-2.6,-2.5 mesh_cells=28,28 transfer_order=4",
+      .fine = 0.25};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+static void test_exponents_signs(void **state)
+{
+  static const Setting setting = {
+      "SGD of two weights on signs, exponents",
+      "sgd",
+      {"lyapunov"},
+      TANGENTS "model_type=chain model_depth=2 data_type=rademacher data_teacher=0.9 data_second_moment=1.2 "
+               "data_label_noise=0.5 training_batch_size=2 training_weight_decay=0.12 training_temperature=0.12 "
+               "mesh_lower=-2.6,-2.5 mesh_cells=40,40 transfer_order=4",
+      .fine = 0.25};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+static void test_exponents_rows(void **state)
+{
+  static const Setting setting = {
+      "SGD of two weights on rows, exponents",
+      "sgd",
+      {"lyapunov"},
+      TANGENTS "model_type=chain model_depth=2 data_type=file data_path=data/diabetes_bmi.csv "
+               "data_inputs=body_mass_index data_targets=disease_progression data_standardize=true "
+               "training_batch_size=4 training_weight_decay=0.08 training_temperature=0.15 mesh_lower=-2.6,-2.5 "
+               "mesh_cells=56,56",
+      .fine = 0.25};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+/* u u^T x on five rows, in all pairs of them: steps turn by matrices that have no common direction. */
+static void test_exponents_symmetric(void **state)
+{
+  char    path[]  = "/tmp/dlnfp-rows-XXXXXX", keys[1024];
+  FILE   *f       = fdopen(mkstemp(path), "w");
+  Setting setting = {"SGD of a symmetric factorisation on rows, exponents", "sgd", {"lyapunov"}, keys, .fine = 0.25};
+
+  (void)state;
+  assert_non_null(f);
+  fprintf(f, "a,b,c,d\n0.9,-0.4,0.8,0.1\n-0.6,1.1,-0.5,0.7\n0.2,0.7,0.4,0.3\n1.2,0.3,0.9,-0.2\n-0.3,-0.8,0.2,-0.6\n");
+  (void)fclose(f);
+  (void)snprintf(keys, sizeof(keys),
+                 TANGENTS "model_type=symmetric model_rank=1 data_type=file data_path=%s data_inputs=a,b "
+                          "data_targets=c,d training_batch_size=2 training_weight_decay=0.1 training_temperature=0.15 "
+                          "mesh_lower=-2.6,-2.5 mesh_cells=48,48",
+                 path);
+  Calibrate(&setting);
+  (void)remove(path);
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_gaussian), cmocka_unit_test(test_descent),
-                                     cmocka_unit_test(test_rows),     cmocka_unit_test(test_signs),
-                                     cmocka_unit_test(test_plane),    cmocka_unit_test(test_plane_currents)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_gaussian),
+                                     cmocka_unit_test(test_descent),
+                                     cmocka_unit_test(test_rows),
+                                     cmocka_unit_test(test_signs),
+                                     cmocka_unit_test(test_plane),
+                                     cmocka_unit_test(test_plane_currents),
+                                     cmocka_unit_test(test_exponents_gaussian),
+                                     cmocka_unit_test(test_exponents_signs),
+                                     cmocka_unit_test(test_exponents_rows),
+                                     cmocka_unit_test(test_exponents_symmetric)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));
