@@ -1,6 +1,7 @@
 /* data.c: the law of one sample, its registry and what all types share. */
 #include "dataimpl.h"
 #include <gsl/gsl_eigen.h>
+#include <string.h>
 
 const char *const FPLawNames[FP_LAWS] = {"test", "shifted"};
 
@@ -15,15 +16,14 @@ static const FPParameter TypeParameters[] = {
     {.name = NULL},
 };
 
-static PetscErrorCode FPDataRegisterAll(PetscFunctionList *list)
-{
-  PetscFunctionBegin;
-  *list = NULL;
-#define FP_DATA(name, type, parameters, help) PetscCall(PetscFunctionListAdd(list, name, FPDataCreate_##type));
+static const struct {
+  const char *name;
+  PetscErrorCode (*create)(FPData, FPConfig);
+} Registry[] = {
+#define FP_DATA(name, type, parameters, help) {name, FPDataCreate_##type},
 #include "datalist.h"
 #undef FP_DATA
-  PetscFunctionReturn(0);
-}
+};
 
 /* Other laws need data to begin with; only a file has columns for a test file to share. */
 static PetscErrorCode CheckOthers(FPConfig config, FPData data)
@@ -46,10 +46,8 @@ static PetscErrorCode CheckOthers(FPConfig config, FPData data)
 
 PetscErrorCode FPDataCreate(FPConfig config, FPData *data)
 {
-  char              type[FP_TEXT];
-  PetscBool         has;
-  PetscFunctionList list;
-  PetscErrorCode (*create)(FPData, FPConfig);
+  char      type[FP_TEXT]; /* one of the registry, or FPConfigRead() refuses it */
+  PetscBool has;
 
   PetscFunctionBegin;
   *data = NULL;
@@ -59,13 +57,10 @@ PetscErrorCode FPDataCreate(FPConfig config, FPData *data)
     PetscCall(CheckOthers(config, NULL));
     PetscFunctionReturn(0);
   }
-  PetscCall(FPDataRegisterAll(&list));
-  PetscCall(PetscFunctionListFind(list, type, &create));
-  PetscCall(PetscFunctionListDestroy(&list));
-  FPInputCheck(create, "data_type = %s is not known; accepted: %s", type, Types);
   PetscCall(PetscNew(data));
   PetscCall(PetscStrncpy((*data)->type, type, sizeof(type)));
-  PetscCall((*create)(*data, config));
+  for (size_t k = 0; k < sizeof(Registry) / sizeof(Registry[0]); k++)
+    if (!strcmp(Registry[k].name, type)) PetscCall((*Registry[k].create)(*data, config));
   PetscCall(CheckOthers(config, *data));
   PetscCall(FPShiftCreate(*data, config));
   PetscFunctionReturn(0);

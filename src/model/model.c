@@ -13,38 +13,32 @@ static const FPParameter TypeParameters[] = {
     {.name = NULL},
 };
 
-static PetscErrorCode FPModelRegisterAll(PetscFunctionList *list)
-{
-  PetscFunctionBegin;
-  *list = NULL;
-#define FP_MODEL(name, type, parameters, help) PetscCall(PetscFunctionListAdd(list, name, FPModelCreate_##type));
+static const struct {
+  const char *name;
+  PetscErrorCode (*create)(FPModel, FPConfig);
+} Registry[] = {
+#define FP_MODEL(name, type, parameters, help) {name, FPModelCreate_##type},
 #include "modellist.h"
 #undef FP_MODEL
-  PetscFunctionReturn(0);
-}
+};
 
 PetscErrorCode FPModelCreate(FPConfig config, FPData data, FPModel *model)
 {
-  char              type[FP_TEXT];
-  PetscBool         has;
-  PetscFunctionList list;
-  PetscErrorCode (*create)(FPModel, FPConfig);
+  char      type[FP_TEXT]; /* one of the registry, or FPConfigRead() refuses it */
+  PetscBool has;
 
   PetscFunctionBegin;
   *model = NULL;
   PetscCall(FPConfigRead(config, "model", TypeParameters, type));
   PetscCall(FPConfigHas(config, "model_type", &has));
   FPInputCheck(has, "model_type is missing; accepted: %s", Types);
-  PetscCall(FPModelRegisterAll(&list));
-  PetscCall(PetscFunctionListFind(list, type, &create));
-  PetscCall(PetscFunctionListDestroy(&list));
-  FPInputCheck(create, "model_type = %s is not known; accepted: %s", type, Types);
   PetscCall(PetscNew(model));
   (*model)->data   = data;
   (*model)->metric = 1;
   PetscCall(PetscStrncpy((*model)->type, type, FP_TEXT));
   PetscCall(FPTrainingRead(config, &(*model)->training));
-  PetscCall((*create)(*model, config));
+  for (size_t k = 0; k < sizeof(Registry) / sizeof(Registry[0]); k++)
+    if (!strcmp(Registry[k].name, type)) PetscCall((*Registry[k].create)(*model, config));
   PetscFunctionReturn(0);
 }
 

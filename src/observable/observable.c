@@ -2,8 +2,7 @@
 #include "observableimpl.h"
 #include <stdarg.h>
 #include <stdio.h>
-
-typedef PetscErrorCode (*CreateFunction)(FPObservable);
+#include <string.h>
 
 #define FP_OBSERVABLE(name, create, help) name " "
 static const char Names[] =
@@ -11,38 +10,27 @@ static const char Names[] =
     ;
 #undef FP_OBSERVABLE
 
-static PetscFunctionList Registry = NULL;
-
-static PetscErrorCode DestroyRegistry(void)
-{
-  PetscFunctionBegin;
-  PetscCall(PetscFunctionListDestroy(&Registry));
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode Register(void)
-{
-  PetscFunctionBegin;
-  if (Registry) PetscFunctionReturn(0);
-#define FP_OBSERVABLE(name, create, help) PetscCall(PetscFunctionListAdd(&Registry, name, create));
+static const struct {
+  const char *name;
+  PetscErrorCode (*create)(FPObservable);
+} Registry[] = {
+#define FP_OBSERVABLE(name, create, help) {name, create},
 #include "observablelist.h"
 #undef FP_OBSERVABLE
-  PetscCall(PetscRegisterFinalize(DestroyRegistry));
-  PetscFunctionReturn(0);
-}
+};
+#define TYPES (sizeof(Registry) / sizeof(Registry[0]))
 
 PetscErrorCode FPObservableCreate(FPConfig config, const char name[], FPObservable *observable)
 {
-  CreateFunction create;
-  FPObservable   o;
+  size_t       k = 0;
+  FPObservable o;
 
   PetscFunctionBegin;
-  PetscCall(Register());
-  PetscCall(PetscFunctionListFind(Registry, name, &create));
-  FPInputCheck(create, "observables = %s is not one of: %s", name, Names);
+  while (k < TYPES && strcmp(Registry[k].name, name)) k++;
+  FPInputCheck(k < TYPES, "observables = %s is not one of: %s", name, Names);
   PetscCall(PetscNew(&o));
   PetscCall(PetscStrncpy(o->name, name, sizeof(o->name)));
-  PetscCall((*create)(o));
+  PetscCall((*Registry[k].create)(o));
   if (o->parameters) PetscCall(FPConfigRead(config, name, o->parameters, o->data));
   PetscCall(FPConfigAllowSolver(config, name));
   *observable = o;

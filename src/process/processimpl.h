@@ -71,11 +71,12 @@ struct _p_FPProcess {
   PetscReal       center[FP_MAX_DIM], *curvature; /* [dim][dim]; FP_QUADRATIC: Phi = y^T curvature y/2 */
 };
 
-typedef PetscErrorCode (*FPAxisCreate)(FPProcess);
 typedef enum { FP_AXIS_DRIFT, FP_AXIS_NOISE, FP_AXIS_ALGORITHM, FP_AXIS_CLOCK, FP_AXES } FPAxis;
 
 /* processread.c. Sets the axes, which read nothing, and checks that the keys fit them. */
 PETSC_INTERN PetscErrorCode FPProcessReadKeys(FPConfig config, FPProcess process, FPProcessKeys *keys);
+/* File, line, key and value of NAME_KEY; NULL: it is not given. */
+PETSC_INTERN PetscErrorCode FPProcessKeyWhere(FPConfig config, FPProcess process, const char key[], const char **where);
 /* processmatched.c. Mean over all weights of the variance of one sample's gradient: tr C/d in `weights`, at z. */
 PETSC_INTERN PetscErrorCode FPProcessMeanCovariance(FPModel model, const PetscReal z[], PetscReal *mean);
 /* Largest modulus of the eigenvalues of FPModelHessian() on the weights at z. */

@@ -101,18 +101,14 @@ PetscErrorCode FPProcessSharpness(FPProcess process, const PetscReal z[], PetscR
 static PetscErrorCode Where(FPConfig config, FPProcess process, const char key[], const char value[], char text[],
                             size_t length)
 {
-  char        full[2 * FP_NAME];
   const char *where;
-  PetscBool   has;
 
   PetscFunctionBegin;
-  PetscCall(PetscSNPrintf(full, sizeof full, "%s_%s", process->name, key));
-  PetscCall(FPConfigHas(config, full, &has));
-  if (has) {
-    PetscCall(FPConfigWhere(config, full, &where));
+  PetscCall(FPProcessKeyWhere(config, process, key, &where));
+  if (where)
     PetscCall(PetscStrncpy(text, where, length));
-  } else
-    PetscCall(PetscSNPrintf(text, length, "key %s = %s (default)", full, value));
+  else
+    PetscCall(PetscSNPrintf(text, length, "key %s_%s = %s (default)", process->name, key, value));
   PetscFunctionReturn(0);
 }
 

@@ -124,66 +124,60 @@ static PetscErrorCode ReadPreset(FPConfig config, const char name[], PetscInt *i
   PetscFunctionReturn(0);
 }
 
-static PetscFunctionList types[FP_AXES]; /* of each axis: name -> FPAxisCreate */
-
-static PetscErrorCode DestroyTypes(void)
-{
-  PetscFunctionBegin;
-  for (PetscInt a = 0; a < FP_AXES; a++) PetscCall(PetscFunctionListDestroy(&types[a]));
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode RegisterTypes(void)
-{
-  PetscFunctionBegin;
-  if (types[FP_AXIS_DRIFT]) PetscFunctionReturn(0);
-#define FP_DRIFT(name, create) PetscCall(PetscFunctionListAdd(&types[FP_AXIS_DRIFT], name, create));
-#define FP_NOISE(name, create) PetscCall(PetscFunctionListAdd(&types[FP_AXIS_NOISE], name, create));
-#define FP_ALGORITHM(name, create) PetscCall(PetscFunctionListAdd(&types[FP_AXIS_ALGORITHM], name, create));
-#define FP_CLOCK(name, create) PetscCall(PetscFunctionListAdd(&types[FP_AXIS_CLOCK], name, create));
+static const struct {
+  FPAxis      axis;
+  const char *name;
+  PetscErrorCode (*create)(FPProcess);
+} types[] = {
+#define FP_DRIFT(name, create) {FP_AXIS_DRIFT, name, create},
+#define FP_NOISE(name, create) {FP_AXIS_NOISE, name, create},
+#define FP_ALGORITHM(name, create) {FP_AXIS_ALGORITHM, name, create},
+#define FP_CLOCK(name, create) {FP_AXIS_CLOCK, name, create},
 #include "processlist.h"
-  PetscCall(PetscRegisterFinalize(DestroyTypes));
-  PetscFunctionReturn(0);
-}
+};
 
 static PetscErrorCode SetAxis(FPConfig config, FPProcess process, FPAxis axis, const char key[], const char value[])
 {
-  char         names[FP_TEXT] = "", full[2 * FP_NAME];
-  const char **name, *where;
-  FPAxisCreate create;
-  int          count;
+  char        names[FP_TEXT] = "", full[2 * FP_NAME];
+  const char *where;
 
   PetscFunctionBegin;
-  PetscCall(RegisterTypes());
-  PetscCall(PetscFunctionListFind(types[axis], value, &create));
-  if (!create) {
-    PetscCall(PetscFunctionListGet(types[axis], &name, &count));
-    for (int k = 0; k < count; k++) {
-      PetscCall(PetscStrlcat(names, k ? ", " : "", sizeof names));
-      PetscCall(PetscStrlcat(names, name[k], sizeof names));
+  for (size_t k = 0; k < sizeof types / sizeof types[0]; k++) {
+    if (types[k].axis != axis) continue;
+    if (!strcmp(types[k].name, value)) {
+      PetscCall((*types[k].create)(process));
+      PetscFunctionReturn(0);
     }
-    PetscCall(PetscFree(name));
-    PetscCall(PetscSNPrintf(full, sizeof full, "%s_%s", process->name, key));
-    PetscCall(FPConfigWhere(config, full, &where));
-    FPInputError("%s: accepted are %s", where, names);
+    PetscCall(PetscStrlcat(names, names[0] ? ", " : "", sizeof names));
+    PetscCall(PetscStrlcat(names, types[k].name, sizeof names));
   }
-  PetscCall((*create)(process));
+  PetscCall(PetscSNPrintf(full, sizeof full, "%s_%s", process->name, key));
+  PetscCall(FPConfigWhere(config, full, &where));
+  FPInputError("%s: accepted are %s", where, names);
+}
+
+PetscErrorCode FPProcessKeyWhere(FPConfig config, FPProcess process, const char key[], const char **where)
+{
+  char      full[2 * FP_NAME];
+  PetscBool has;
+
+  PetscFunctionBegin;
+  PetscCall(PetscSNPrintf(full, sizeof full, "%s_%s", process->name, key));
+  PetscCall(FPConfigHas(config, full, &has));
+  *where = NULL;
+  if (has) PetscCall(FPConfigWhere(config, full, where));
   PetscFunctionReturn(0);
 }
 
 /* Refuse a key that was given but would do nothing. */
 static PetscErrorCode Refuse(FPConfig config, FPProcess process, const char key[], PetscBool useful, const char why[])
 {
-  char        full[2 * FP_NAME];
   const char *where;
-  PetscBool   has;
 
   PetscFunctionBegin;
-  PetscCall(PetscSNPrintf(full, sizeof full, "%s_%s", process->name, key));
-  PetscCall(FPConfigHas(config, full, &has));
-  if (!has || useful) PetscFunctionReturn(0);
-  PetscCall(FPConfigWhere(config, full, &where));
-  FPInputError("%s: %s", where, why);
+  PetscCall(FPProcessKeyWhere(config, process, key, &where));
+  FPInputCheck(!where || useful, "%s: %s", where, why);
+  PetscFunctionReturn(0);
 }
 
 /* Only keys that have an effect are read, and so recorded. */

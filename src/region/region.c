@@ -175,17 +175,15 @@ PetscErrorCode FPPointRead(FPConfig config, const char key[], const FPStrings *w
   FPInputError("%s: no critical point has the name %.80s; known are %s", where, words->value[0], names);
 }
 
-typedef PetscErrorCode (*CreateFunction)(FPPart *, FPRegionReader *);
-
-static PetscErrorCode FPRegionRegisterAll(PetscFunctionList *list)
-{
-  PetscFunctionBegin;
-  *list = NULL;
-#define FP_REGION(name, type, help) PetscCall(PetscFunctionListAdd(list, name, FPRegionCreate_##type));
+static const struct {
+  const char *name;
+  PetscErrorCode (*create)(FPPart *, FPRegionReader *);
+} Registry[] = {
+#define FP_REGION(name, type, help) {name, FPRegionCreate_##type},
 #include "regionlist.h"
 #undef FP_REGION
-  PetscFunctionReturn(0);
-}
+};
+#define TYPES (sizeof(Registry) / sizeof(Registry[0]))
 
 /* Numbers that no part took are a mistake. */
 static PetscErrorCode CheckAllTaken(FPRegionReader *reader)
@@ -209,24 +207,21 @@ static PetscErrorCode CheckAllTaken(FPRegionReader *reader)
 
 static PetscErrorCode CreateParts(FPRegionReader *reader, FPRegion region)
 {
-  PetscFunctionList list;
-  CreateFunction    create;
-
   PetscFunctionBegin;
   region->parts  = reader->keys.region.n;
   region->inside = reader->keys.inside;
   region->dim    = reader->dim;
   PetscCall(PetscCalloc1(region->parts, &region->part));
-  PetscCall(FPRegionRegisterAll(&list));
   for (PetscInt p = 0; p < region->parts; p++) {
     reader->type          = reader->keys.region.value[p];
     region->part[p].model = reader->model;
     region->part[p].dim   = (int)reader->dim;
-    PetscCall(PetscFunctionListFind(list, reader->type, &create));
-    FPInputCheck(create, "%s_region%s = %s is not one of: %s", reader->section, reader->suffix, reader->type, Types);
-    PetscCall((*create)(&region->part[p], reader));
+    size_t k              = 0;
+
+    while (k < TYPES && strcmp(Registry[k].name, reader->type)) k++;
+    FPInputCheck(k < TYPES, "%s_region%s = %s is not one of: %s", reader->section, reader->suffix, reader->type, Types);
+    PetscCall((*Registry[k].create)(&region->part[p], reader));
   }
-  PetscCall(PetscFunctionListDestroy(&list));
   PetscCall(CheckAllTaken(reader));
   PetscFunctionReturn(0);
 }
