@@ -7,7 +7,7 @@
    probabilities. */
 #include "transfer.h"
 
-#define SAMPLES 16        /* per axis of a cell that a boundary cuts */
+#define SAME 1e-3         /* of the probabilities inside and outside a region together */
 #define TINY 1e-17        /* entries below are put on the others */
 #define MOST_POINTS 20000 /* on a line in the plane */
 #define LATTICE 0.5       /* spacing of laws without density on the finest grid, over the injected noise, at order 2 */
@@ -32,6 +32,9 @@ typedef struct {
   PetscReal  *row;    /* [lattice] */
   PetscInt   *touched, count;
   char       *seen;
+  FPLanding   inside, outside; /* of a region in the plane, else NULL */
+  PetscReal  *landed;          /* [lattice] */
+  PetscReal   killed;          /* by the row at hand; -1: what is missing of it */
   PetscReal   spacing; /* of lattices along the gradient noise, over the injected noise */
 } Builder;
 
@@ -87,7 +90,8 @@ static PetscErrorCode Begin(FPGenerator gen, Builder *b)
   for (PetscInt a = 0; a < gen->dim; a++)
     PetscCall(FPHatAxisCreate(gen, a, gen->dim == 1 ? gen->region : NULL, &b->hats[a]));
   if (gen->info.along >= 0) PetscCall(FPBlocksCreate(gen, b->law, &b->blocks));
-  PetscCall(PetscCalloc3(gen->lattice, &b->row, gen->lattice, &b->touched, gen->lattice, &b->seen));
+  PetscCall(PetscCalloc4(gen->lattice, &b->row, gen->lattice, &b->touched, gen->lattice, &b->seen, gen->lattice,
+                         &b->landed));
   PetscFunctionReturn(0);
 }
 
@@ -98,8 +102,10 @@ static PetscErrorCode End(Builder *b)
   PetscCall(FPBlocksDestroy(&b->blocks));
   PetscCall(FPMixtureFree(&b->mixture));
   PetscCall(FPMixtureFree(&b->points));
+  PetscCall(FPLandingDestroy(&b->inside));
+  PetscCall(FPLandingDestroy(&b->outside));
   PetscCall(FPStepLawDestroy(&b->law));
-  PetscCall(PetscFree3(b->row, b->touched, b->seen));
+  PetscCall(PetscFree4(b->row, b->touched, b->seen, b->landed));
   PetscFunctionReturn(0);
 }
 
@@ -246,6 +252,15 @@ static PetscErrorCode BuildRow(Builder *b, PetscInt k, PetscReal *beyond)
     PetscFunctionReturn(0);
   }
   PetscCall(Discretise(b));
+  if (b->inside) {
+    PetscReal kept;
+
+    if (!gen->absorbing) PetscCall(FPLandingFrom(b->outside, &b->points, m->normal, NULL, &b->killed));
+    PetscCall(FPLandingFrom(b->inside, &b->points, m->normal, b->landed, &kept));
+    for (PetscInt j = 0; j < gen->n; j++)
+      if (b->landed[gen->node[j]] != 0) AddEntry(b, j, b->landed[gen->node[j]]);
+    PetscFunctionReturn(0);
+  }
   for (PetscInt i = 0; i < b->points.n; i++) {
     PetscReal inside = 1;
 
@@ -295,11 +310,14 @@ static PetscErrorCode StoreRow(Builder *b, PetscInt k, PetscBool killing, Rows *
     kept += value;
   }
   b->count = 0;
-  PetscCheck(PetscAbsReal(total - 1) < 1e-10 || (killing && (total < 1 || gen->info.interpolates)), PETSC_COMM_SELF,
-             PETSC_ERR_PLIB, "a step from node %" PetscInt_FMT " has probability %.15g", k, (double)total);
+  PetscCheck(PetscAbsReal(total - 1) < 1e-10 || (killing && (total < 1 || gen->info.interpolates)) ||
+                 (b->killed >= 0 && PetscAbsReal(total + b->killed - 1) < SAME),
+             PETSC_COMM_SELF, PETSC_ERR_PLIB, "a step from node %" PetscInt_FMT " has probability %.15g", k,
+             (double)total);
   if (!killing || total > 1) total = 1; /* cubics swing above the share that stays */
+  if (b->killed >= 0) total = PetscMax(0, 1 - b->killed);
   for (PetscInt i = rows->first[k]; i < at; i++) rows->value[i] *= total / kept;
-  gen->kill[k]       = killing ? PetscMax(0, 1 - total) / gen->step : 0;
+  gen->kill[k]       = b->killed >= 0 ? b->killed / gen->step : killing ? PetscMax(0, 1 - total) / gen->step : 0;
   rows->first[k + 1] = at;
   PetscFunctionReturn(0);
 }
@@ -349,68 +367,34 @@ static PetscErrorCode AddEdges(FPGenerator gen, const Rows *rows)
   PetscFunctionReturn(0);
 }
 
-/* Shares of the cells of a plane that lie inside the region, by samples where the boundary passes. [n] */
-static PetscErrorCode SharesInside(FPGenerator gen, PetscReal share[])
+/* In the plane: unknowns are the nodes that interpolate in the region, some of them beyond its boundary. */
+static PetscErrorCode PlaceInRegion(FPGenerator gen, Builder *b)
 {
-  PetscReal *z, *level;
+  const PetscReal injected = FPStepLawInjected(b->law);
+  PetscInt       *beyond;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc2(2 * SAMPLES * SAMPLES, &z, SAMPLES * SAMPLES, &level));
-  for (PetscInt k = 0; k < gen->n; k++) {
-    PetscInt inside = 0, points;
-
-    for (PetscInt side = 2; side <= SAMPLES; side += SAMPLES - 2) { /* the corners, then all */
-      points = side * side;
-      for (PetscInt p = 0; p < points; p++) {
-        const PetscReal u[2] = {side == 2 ? p % 2 : (p % side + 0.5) / side,
-                                side == 2 ? p / 2 : (p / side + 0.5) / side};
-        PetscReal at[3];
-
-        FPGeneratorPointInCell(gen, k, u, at);
-        z[p]          = at[0];
-        z[points + p] = at[1];
-      }
-      FPRegionLevel(gen->region, (int)points, z, level);
-      inside = 0;
-      for (PetscInt p = 0; p < points; p++) inside += level[p] < 0;
-      share[k] = (PetscReal)inside / points;
-      if (side == 2 && (inside == 0 || inside == points)) break;
-    }
-  }
-  PetscCall(PetscFree2(z, level));
+  PetscCall(FPLandingCreate(gen, gen->region, PETSC_FALSE, PETSC_FALSE, injected, &b->inside));
+  PetscCall(FPLandingCreate(gen, gen->region, PETSC_TRUE, PETSC_TRUE, injected, &b->outside));
+  PetscCall(PetscMalloc1(gen->n, &beyond));
+  FPLandingNodes(b->inside, beyond);
+  PetscCall(FPGeneratorKeep(gen, beyond, 0));
+  PetscCall(PetscFree(beyond));
   PetscFunctionReturn(0);
 }
 
-/* In the plane: of what steps to a node, the share of its cell that is outside the region dies. */
-static PetscErrorCode KillCells(FPGenerator gen, const PetscReal share[], Rows *rows)
+/* On a line: what is left of the unknowns inside the region */
+static PetscErrorCode Restrict(FPGenerator gen)
 {
-  PetscFunctionBegin;
-  for (PetscInt i = 0; i < gen->n; i++)
-    for (PetscInt s = rows->first[i]; s < rows->first[i + 1]; s++) {
-      const PetscReal inside = share[rows->column[s]];
-
-      gen->kill[i] += rows->value[s] * (1 - inside) / gen->step;
-      rows->value[s] *= inside;
-    }
-  PetscFunctionReturn(0);
-}
-
-/* What is left of the unknowns inside the region */
-static PetscErrorCode Restrict(FPGenerator gen, Rows *rows, PetscInt outside[])
-{
-  PetscReal *share;
+  PetscReal *level;
+  PetscInt  *outside;
 
   PetscFunctionBegin;
-  PetscCall(PetscMalloc1(gen->n, &share));
-  if (gen->dim > 1) {
-    PetscCall(SharesInside(gen, share));
-    PetscCall(KillCells(gen, share, rows));
-    for (PetscInt k = 0; k < gen->n; k++) outside[k] = share[k] == 0;
-  } else {
-    FPRegionLevel(gen->region, (int)gen->n, gen->z, share);
-    for (PetscInt k = 0; k < gen->n; k++) outside[k] = share[k] >= 0;
-  }
-  PetscCall(PetscFree(share));
+  PetscCall(PetscMalloc2(gen->n, &level, gen->n, &outside));
+  FPRegionLevel(gen->region, (int)gen->n, gen->z, level);
+  for (PetscInt k = 0; k < gen->n; k++) outside[k] = level[k] >= 0;
+  PetscCall(FPGeneratorKeep(gen, outside, 0));
+  PetscCall(PetscFree2(level, outside));
   PetscFunctionReturn(0);
 }
 
@@ -420,8 +404,7 @@ PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
 {
   Builder   b       = {0};
   Rows      rows    = {0};
-  PetscInt *outside = NULL;
-  PetscBool killing = (PetscBool)(gen->absorbing || (gen->region && gen->dim == 1)), mapped;
+  PetscBool killing = (PetscBool)(gen->absorbing || gen->region), mapped;
 
   PetscFunctionBegin;
   PetscCall(FPProcessGetStep(gen->process, &gen->step));
@@ -430,19 +413,16 @@ PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
   PetscCall(FPModelGetParent(gen->model, &mapped, NULL));
   if (mapped) PetscCall(FPTransferPlaceOnLine(gen));
   PetscCall(Begin(gen, &b));
-  PetscCall(PetscMalloc1(gen->n, &gen->beyond));
+  b.killed = -1;
+  if (gen->region && gen->dim > 1) PetscCall(PlaceInRegion(gen, &b));
+  PetscCall(PetscCalloc1(gen->n, &gen->beyond));
   PetscCall(PetscCalloc1(gen->n + 1, &rows.first));
   for (PetscInt k = 0; k < gen->n; k++) {
     PetscCall(BuildRow(&b, k, &gen->beyond[k]));
     PetscCall(StoreRow(&b, k, killing, &rows));
   }
-  if (gen->region) {
-    PetscCall(PetscMalloc1(gen->n, &outside));
-    PetscCall(Restrict(gen, &rows, outside));
-  }
   PetscCall(AddEdges(gen, &rows));
-  if (gen->region) PetscCall(FPGeneratorKeep(gen, outside, 0));
-  PetscCall(PetscFree(outside));
+  if (gen->region && gen->dim == 1) PetscCall(Restrict(gen));
   PetscCall(PetscFree(rows.first));
   PetscCall(PetscFree(rows.column));
   PetscCall(PetscFree(rows.value));

@@ -22,6 +22,7 @@ PETSC_INTERN PetscErrorCode  FPStepLawCreate(FPProcess process, const FPTransfer
                                              PetscReal most, FPStepLaw *law);
 PETSC_INTERN PetscErrorCode  FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *mixture);
 PETSC_INTERN PetscErrorCode  FPStepLawDestroy(FPStepLaw *law);
+PETSC_INTERN PetscReal       FPStepLawInjected(FPStepLaw law); /* standard deviation along every coordinate */
 PETSC_INTERN PetscBool       FPStepLawIsFinite(FPStepLaw law); /* finitely many maps: no normal variable */
 
 /* transferspan.c: on a line, the smallest interval that a law of finitely many maps never leaves, from a start near its
@@ -81,6 +82,17 @@ PETSC_INTERN void           FPHatAxisAdd(FPHatAxis *hats, PetscReal weight, Pets
 PETSC_INTERN void FPHatShares(const PetscReal knot[], PetscInt n, PetscReal mean, PetscReal sd, PetscReal share[],
                               PetscInt *first, PetscInt *last);
 PETSC_INTERN PetscErrorCode FPHatAxisDestroy(FPHatAxis **hats);
+
+/* transferregion.c: steps in the plane that end in a set, or in its complement: row[lattice], or NULL, receives what of
+   them goes to the nodes that interpolate there, *mass their probability; masses: rows are not asked for. From a law of
+   points without sd along the line. FPLandingNodes(): beyond[unknowns of the whole box] = 0 for those nodes, else 1. */
+typedef struct _p_FPLanding *FPLanding;
+PETSC_INTERN PetscErrorCode  FPLandingCreate(FPGenerator gen, FPRegion set, PetscBool complement, PetscBool masses,
+                                             PetscReal injected, FPLanding *landing);
+PETSC_INTERN void            FPLandingNodes(FPLanding landing, PetscInt beyond[]);
+PETSC_INTERN PetscErrorCode  FPLandingFrom(FPLanding landing, const FPMixture *points, const PetscReal normal[],
+                                           PetscReal row[], PetscReal *mass);
+PETSC_INTERN PetscErrorCode  FPLandingDestroy(FPLanding *landing);
 
 /* 2, 4, or 0 for Chebyshev collocation, whose error falls faster than any power */
 PETSC_INTERN PetscInt FPTransferOrder(const FPTransferOptions *options);

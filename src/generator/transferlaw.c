@@ -191,6 +191,11 @@ PetscErrorCode FPStepLawDestroy(FPStepLaw *law)
   PetscFunctionReturn(0);
 }
 
+PetscReal FPStepLawInjected(FPStepLaw law)
+{
+  return law->injected;
+}
+
 PetscBool FPStepLawIsFinite(FPStepLaw law)
 {
   return (PetscBool)(law->kind == LAW_ROWS && law->injected == 0);
