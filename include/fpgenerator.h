@@ -150,6 +150,10 @@ PETSC_EXTERN PetscErrorCode FPGeneratorShares(FPGenerator gen, PetscInt axis, Pe
                                               PetscReal share[]);
 /* y = Q x for functions (backward), or Q^T x for measures; what the process conserves is conserved to rounding. */
 PETSC_EXTERN PetscErrorCode FPGeneratorApply(FPGenerator gen, PetscBool backward, const PetscReal x[], PetscReal y[]);
+/* Discrete, in the plane, between reflecting walls: rate[count][n], probability over its time that a step from an
+   unknown ends in each of the sets. */
+PETSC_EXTERN PetscErrorCode FPGeneratorRatesInto(FPGenerator gen, PetscInt count, const FPRegion set[],
+                                                 PetscReal rate[]);
 /* Of a process with stable noise, rate[n] at which it is killed by ending where z_axis > level: in cells outside the
    region, or beyond a killing wall in one dimension (has = PETSC_FALSE in two); what drift and short jumps carry across
    the boundary ends where it began. */

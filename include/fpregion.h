@@ -14,6 +14,10 @@ PETSC_EXTERN PetscErrorCode FPRegionCreate(FPConfig config, const char section[]
                                            FPRegion *region);
 /* The part of `region` that is not in `without`; both must outlive it. */
 PETSC_EXTERN PetscErrorCode FPRegionCreateDifference(FPRegion region, FPRegion without, FPRegion *difference);
+/* Where level(context, n, z[dim][n], f[n]) gives f < 0; n at most FP_BLOCK */
+PETSC_EXTERN PetscErrorCode FPRegionCreateLevel(PetscInt dim,
+                                                void (*level)(const void *context, int n, const double *z, double *f),
+                                                const void *context, FPRegion *region);
 PETSC_EXTERN void           FPRegionLevel(FPRegion region, int n, const double *z, double *f); /* z[dim][n] */
 /* The same, but a distance from the boundary also far from balls; of half-spaces and boxes the level is one, of
    sublevel sets it is a loss. */

@@ -15,6 +15,9 @@
 #define BATCHES 0.5       /* of these: spacing of the lattices that batches of rows are put on; one cell at most, as */
                           /* else no mesh, however fine, would tell a batch better */
 #define COLLOCATED 0.0625 /* and beside Chebyshev points, whose own error is far smaller */
+#define WIDEST 256        /* standard deviations of the noise that may lie in a cell; beyond it counts as wider, */
+#define WIDEST_CUT 16     /* and where a boundary cuts cells */
+#define LINE 12           /* points of quadrature between two knots of a line */
 #define TAIL 8.7          /* standard deviations */
 
 typedef struct {
@@ -32,10 +35,11 @@ typedef struct {
   PetscReal  *row;    /* [lattice] */
   PetscInt   *touched, count;
   char       *seen;
-  FPLanding   inside, outside; /* of a region in the plane, else NULL */
-  PetscReal  *landed;          /* [lattice] */
-  PetscReal   killed;          /* by the row at hand; -1: what is missing of it */
-  PetscReal   spacing; /* of lattices along the gradient noise, over the injected noise */
+  FPPlane     plane;      /* NULL on a line */
+  FPLanding   landing[2]; /* in a region in the plane, and outside, else NULL */
+  PetscReal  *landed;     /* [lattice] */
+  PetscReal   killed;     /* by the row at hand; -1: what is missing of it */
+  PetscReal   spacing;    /* of lattices along the gradient noise, over the injected noise */
 } Builder;
 
 PetscInt FPTransferOrder(const FPTransferOptions *options)
@@ -73,7 +77,8 @@ PetscErrorCode FPTransferSetMesh(FPGenerator gen)
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode Begin(FPGenerator gen, Builder *b)
+/* killed: or with another set that cuts cells */
+static PetscErrorCode Begin(FPGenerator gen, PetscBool killed, Builder *b)
 {
   const PetscInt order = FPTransferOrder(&gen->options.transfer);
   PetscReal      most  = PETSC_MAX_REAL;
@@ -89,9 +94,11 @@ static PetscErrorCode Begin(FPGenerator gen, Builder *b)
       FPStepLawCreate(gen->process, &gen->options.transfer, order ? BATCHES * b->spacing : b->spacing, most, &b->law));
   for (PetscInt a = 0; a < gen->dim; a++)
     PetscCall(FPHatAxisCreate(gen, a, gen->dim == 1 ? gen->region : NULL, &b->hats[a]));
+  if (gen->dim == 2 && gen->info.along < 0)
+    PetscCall(FPPlaneCreate(gen, FPStepLawInjected(b->law), killed ? WIDEST_CUT : WIDEST, &b->plane));
   if (gen->info.along >= 0) PetscCall(FPBlocksCreate(gen, b->law, &b->blocks));
-  PetscCall(PetscCalloc4(gen->lattice, &b->row, gen->lattice, &b->touched, gen->lattice, &b->seen, gen->lattice,
-                         &b->landed));
+  PetscCall(
+      PetscCalloc4(gen->lattice, &b->row, gen->lattice, &b->touched, gen->lattice, &b->seen, gen->lattice, &b->landed));
   PetscFunctionReturn(0);
 }
 
@@ -102,8 +109,8 @@ static PetscErrorCode End(Builder *b)
   PetscCall(FPBlocksDestroy(&b->blocks));
   PetscCall(FPMixtureFree(&b->mixture));
   PetscCall(FPMixtureFree(&b->points));
-  PetscCall(FPLandingDestroy(&b->inside));
-  PetscCall(FPLandingDestroy(&b->outside));
+  for (PetscInt l = 0; l < 2; l++) PetscCall(FPLandingDestroy(&b->landing[l]));
+  PetscCall(FPPlaneDestroy(&b->plane));
   PetscCall(FPStepLawDestroy(&b->law));
   PetscCall(PetscFree4(b->row, b->touched, b->seen, b->landed));
   PetscFunctionReturn(0);
@@ -114,21 +121,6 @@ static void AddEntry(Builder *b, PetscInt at, PetscReal value)
   if (!b->seen[at]) b->touched[b->count++] = at;
   b->seen[at] = 1;
   b->row[at] += value;
-}
-
-/* Onto the row what the axes hold of one component */
-static void AddProduct(Builder *b, PetscReal weight)
-{
-  FPGenerator gen = b->gen;
-  FPHatAxis **h   = b->hats;
-
-  if (gen->dim == 1) {
-    for (PetscInt i = h[0]->low; i <= h[0]->high; i++) AddEntry(b, i, weight * h[0]->weight[i]);
-    return;
-  }
-  for (PetscInt j = h[1]->low; j <= h[1]->high; j++)
-    for (PetscInt i = h[0]->low; i <= h[0]->high; i++)
-      AddEntry(b, j * gen->stride[1] + i, weight * h[1]->weight[j] * h[0]->weight[i]);
 }
 
 /* Place of a component on the line, in units of `along`, from the first one */
@@ -143,13 +135,53 @@ static PetscReal Place(const FPMixture *m, PetscInt d, PetscInt k)
   return square > 0 ? product / square : 0;
 }
 
+/* Cubics on equally spaced knots: what the components have in them that are as wide as their spacing, by their joint
+   density */
+static PetscErrorCode AddWide(const FPMixture *m, PetscInt d, PetscInt n, const PetscReal knot[], PetscReal mass[])
+{
+  const PetscReal                step  = knot[1] - knot[0];
+  gsl_integration_glfixed_table *table = gsl_integration_glfixed_table_alloc(LINE / 2);
+  const FPPlaneAxis              line  = {.nodes = n, .x = (PetscReal *)(uintptr_t)knot};
+  PetscReal                     *y, *density, part[LINE], weight[LINE], shape[LINE][FP_TERMS];
+
+  PetscFunctionBegin;
+  for (PetscInt q = 0; q < LINE; q++)
+    gsl_integration_glfixed_point(q / (LINE / 2) * step / 2, (q / (LINE / 2) + 1) * step / 2, (size_t)(q % (LINE / 2)),
+                                  &part[q], &weight[q], table);
+  gsl_integration_glfixed_table_free(table);
+  PetscCall(PetscMalloc1((n - 1) * LINE, &y));
+  PetscCall(PetscCalloc1((n - 1) * LINE, &density));
+  for (PetscInt i = 0; i < (n - 1) * LINE; i++) y[i] = knot[i / LINE] + part[i % LINE];
+  for (PetscInt k = 0; k < m->n; k++) {
+    const PetscReal at = Place(m, d, k), reach = TAIL * m->sd[k];
+    const PetscInt  from = (PetscInt)PetscClipInterval((at - reach - knot[0]) / step, 0, n - 1);
+    const PetscInt  to   = (PetscInt)PetscClipInterval(PetscCeilReal((at + reach - knot[0]) / step), 0, n - 1);
+
+    if (m->sd[k] >= step && m->weight[k] >= TINY)
+      FPPlaneDensity((to - from) * LINE, y + from * LINE, at, m->sd[k], m->weight[k], density + from * LINE);
+  }
+  for (PetscInt i = 0; i < n - 1; i++) {
+    PetscInt node[FP_TERMS];
+
+    FPPlaneNodes(i + 1, n, node);
+    for (PetscInt q = 0; q < LINE; q++) {
+      if (i < 2 || i == n - 2) FPPlaneShapes(&line, i + 1, FP_TERMS, y[i * LINE + q], shape[q]);
+      for (PetscInt s = 0; s < FP_TERMS; s++) mass[node[s]] += weight[q] * density[i * LINE + q] * shape[q][s];
+    }
+  }
+  PetscCall(PetscFree(y));
+  PetscCall(PetscFree(density));
+  PetscFunctionReturn(0);
+}
+
 /* Shares of the components on the n knots of the line, and what that adds to the variance: total, added. */
 static PetscErrorCode ShareOut(const Builder *b, PetscInt n, const PetscReal knot[], PetscReal mass[], PetscReal *mean,
                                PetscReal *shrink)
 {
-  const FPMixture *m = &b->mixture;
-  const FPHatAxis *h = b->hats[0];
-  const PetscInt   d = b->gen->dim;
+  const FPMixture *m    = &b->mixture;
+  const FPHatAxis *h    = b->hats[0];
+  const PetscInt   d    = b->gen->dim;
+  const PetscReal  step = knot[1] - knot[0];
   PetscReal       *share, true_square = 0, square = 0;
 
   PetscFunctionBegin;
@@ -161,12 +193,13 @@ static PetscErrorCode ShareOut(const Builder *b, PetscInt n, const PetscReal kno
     PetscInt        first, last;
 
     true_square += m->weight[k] * (PetscSqr(at - *mean) + PetscSqr(m->sd[k]));
-    if (m->weight[k] < TINY) continue;
+    if (m->weight[k] < TINY || (h->order == 4 && m->sd[k] >= step)) continue;
     FPHatShares(knot, n, at, m->sd[k], share, &first, &last);
     for (PetscInt i = first; i <= last; i++) mass[i] += m->weight[k] * share[i];
     if (h->order == 4)
       FPHatCubic(h->rule, knot, n, knot[0], knot[n - 1], m->weight[k], at, m->sd[k], mass, &first, &last);
   }
+  if (h->order == 4) PetscCall(AddWide(m, d, n, knot, mass));
   for (PetscInt i = 0; i < n; i++) square += mass[i] * PetscSqr(knot[i] - *mean);
   *shrink = square > 0 ? PetscSqrtReal(true_square / square) : 1;
   PetscCall(PetscFree(share));
@@ -225,7 +258,7 @@ static PetscErrorCode Discretise(Builder *b)
 static PetscErrorCode BuildRow(Builder *b, PetscInt k, PetscReal *beyond)
 {
   FPGenerator gen = b->gen;
-  PetscReal   z[3];
+  PetscReal   z[3], kept;
   FPMixture  *m = &b->mixture;
 
   PetscFunctionBegin;
@@ -248,31 +281,19 @@ static PetscErrorCode BuildRow(Builder *b, PetscInt k, PetscReal *beyond)
     for (PetscInt i = 0; i < m->n; i++)
       FPHatAxisAdd(b->hats[0], m->weight[i], m->at[0][i], hypot(m->sd[i] * m->along[0], m->injected));
     *beyond = b->hats[0]->beyond;
-    AddProduct(b, 1);
+    for (PetscInt i = b->hats[0]->low; i <= b->hats[0]->high; i++) AddEntry(b, i, b->hats[0]->weight[i]);
     PetscFunctionReturn(0);
   }
   PetscCall(Discretise(b));
-  if (b->inside) {
-    PetscReal kept;
-
-    if (!gen->absorbing) PetscCall(FPLandingFrom(b->outside, &b->points, m->normal, NULL, &b->killed));
-    PetscCall(FPLandingFrom(b->inside, &b->points, m->normal, b->landed, &kept));
-    for (PetscInt j = 0; j < gen->n; j++)
-      if (b->landed[gen->node[j]] != 0) AddEntry(b, j, b->landed[gen->node[j]]);
-    PetscFunctionReturn(0);
+  if (b->landing[0]) {
+    PetscCall(FPPlaneStep(b->plane, &b->points, m->normal, gen->absorbing ? 1 : 2, b->landing, NULL, beyond));
+    FPLandingCollect(b->landing[0], b->landed, &kept);
+    if (!gen->absorbing) FPLandingCollect(b->landing[1], NULL, &b->killed);
+  } else {
+    PetscCall(FPPlaneStep(b->plane, &b->points, m->normal, 0, NULL, b->landed, beyond));
   }
-  for (PetscInt i = 0; i < b->points.n; i++) {
-    PetscReal inside = 1;
-
-    for (PetscInt a = 0; a < gen->dim; a++) {
-      FPHatAxisClear(b->hats[a]);
-      b->hats[a]->beyond = 0;
-      FPHatAxisAdd(b->hats[a], 1, b->points.at[a][i], m->normal[a]);
-      inside *= 1 - b->hats[a]->beyond;
-    }
-    *beyond += b->points.weight[i] * (1 - inside);
-    AddProduct(b, b->points.weight[i]);
-  }
+  for (PetscInt j = 0; j < gen->n; j++)
+    if (b->landed[gen->node[j]] != 0) AddEntry(b, j, b->landed[gen->node[j]]);
   PetscFunctionReturn(0);
 }
 
@@ -370,14 +391,13 @@ static PetscErrorCode AddEdges(FPGenerator gen, const Rows *rows)
 /* In the plane: unknowns are the nodes that interpolate in the region, some of them beyond its boundary. */
 static PetscErrorCode PlaceInRegion(FPGenerator gen, Builder *b)
 {
-  const PetscReal injected = FPStepLawInjected(b->law);
-  PetscInt       *beyond;
+  PetscInt *beyond;
 
   PetscFunctionBegin;
-  PetscCall(FPLandingCreate(gen, gen->region, PETSC_FALSE, PETSC_FALSE, injected, &b->inside));
-  PetscCall(FPLandingCreate(gen, gen->region, PETSC_TRUE, PETSC_TRUE, injected, &b->outside));
+  PetscCall(FPLandingCreate(b->plane, gen->region, PETSC_FALSE, PETSC_FALSE, &b->landing[0]));
+  PetscCall(FPLandingCreate(b->plane, gen->region, PETSC_TRUE, PETSC_TRUE, &b->landing[1]));
   PetscCall(PetscMalloc1(gen->n, &beyond));
-  FPLandingNodes(b->inside, beyond);
+  FPLandingNodes(b->landing[0], beyond);
   PetscCall(FPGeneratorKeep(gen, beyond, 0));
   PetscCall(PetscFree(beyond));
   PetscFunctionReturn(0);
@@ -412,7 +432,7 @@ PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
   gen->info.interpolates = (PetscBool)(gen->info.order != 2);
   PetscCall(FPModelGetParent(gen->model, &mapped, NULL));
   if (mapped) PetscCall(FPTransferPlaceOnLine(gen));
-  PetscCall(Begin(gen, &b));
+  PetscCall(Begin(gen, (PetscBool)(gen->region != NULL), &b));
   b.killed = -1;
   if (gen->region && gen->dim > 1) PetscCall(PlaceInRegion(gen, &b));
   PetscCall(PetscCalloc1(gen->n, &gen->beyond));
@@ -426,6 +446,36 @@ PetscErrorCode FPGeneratorBuildTransfer(FPGenerator gen)
   PetscCall(PetscFree(rows.first));
   PetscCall(PetscFree(rows.column));
   PetscCall(PetscFree(rows.value));
+  PetscCall(End(&b));
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPGeneratorRatesInto(FPGenerator gen, PetscInt count, const FPRegion set[], PetscReal rate[])
+{
+  Builder    b = {.killed = -1};
+  FPLanding *landing;
+
+  PetscFunctionBegin;
+  PetscCheck(gen->step > 0 && gen->dim == 2, PETSC_COMM_SELF, PETSC_ERR_ARG_WRONGSTATE,
+             "steps into sets are those of discrete algorithms in the plane");
+  PetscCall(Begin(gen, PETSC_TRUE, &b));
+  PetscCall(PetscMalloc1(count, &landing));
+  for (PetscInt l = 0; l < count; l++)
+    PetscCall(FPLandingCreate(b.plane, set[l], PETSC_FALSE, PETSC_TRUE, &landing[l]));
+  for (PetscInt k = 0; k < gen->n; k++) {
+    const PetscReal z[3] = {gen->z[k], gen->z[gen->n + k], 0};
+    PetscReal       beyond;
+
+    PetscCall(FPStepLawAt(b.law, z, &b.mixture));
+    PetscCall(Discretise(&b));
+    PetscCall(FPPlaneStep(b.plane, &b.points, b.mixture.normal, count, landing, NULL, &beyond));
+    for (PetscInt l = 0; l < count; l++) {
+      FPLandingCollect(landing[l], NULL, &rate[l * gen->n + k]);
+      rate[l * gen->n + k] /= gen->step;
+    }
+  }
+  for (PetscInt l = 0; l < count; l++) PetscCall(FPLandingDestroy(&landing[l]));
+  PetscCall(PetscFree(landing));
   PetscCall(End(&b));
   PetscFunctionReturn(0);
 }

@@ -4,6 +4,7 @@
 #define FPTRANSFER_H
 #include "generatorimpl.h"
 #include <gsl/gsl_integration.h>
+#include <string.h>
 
 typedef struct {
   PetscInt   dim, n, room;
@@ -83,16 +84,75 @@ PETSC_INTERN void FPHatShares(const PetscReal knot[], PetscInt n, PetscReal mean
                               PetscInt *first, PetscInt *last);
 PETSC_INTERN PetscErrorCode FPHatAxisDestroy(FPHatAxis **hats);
 
-/* transferregion.c: steps in the plane that end in a set, or in its complement: row[lattice], or NULL, receives what of
-   them goes to the nodes that interpolate there, *mass their probability; masses: rows are not asked for. From a law of
-   points without sd along the line. FPLandingNodes(): beyond[unknowns of the whole box] = 0 for those nodes, else 1. */
+/* exp(x) for x <= 0, of which what is below -700 counts as that, to 3e-16 of it, for loops that compilers vectorise:
+   2^k times the series of exp(r) to degree 12, |r| < 0.35. */
+static inline PetscReal FPExponential(PetscReal x)
+{
+  const PetscReal shift = 0x1.8p52, y = x > -700 ? x : -700, k = y * M_LOG2E + shift, whole = k - shift;
+  const PetscReal r   = (y - whole * 0x1.62e42fefa38p-1) - whole * 0x1.ef35793c7673p-45;
+  PetscReal       sum = 1 + r * (1. / 12), power;
+  long long       bits;
+
+  sum = 1 + r * sum * (1. / 11);
+  sum = 1 + r * sum * (1. / 10);
+  sum = 1 + r * sum * (1. / 9);
+  sum = 1 + r * sum * (1. / 8);
+  sum = 1 + r * sum * (1. / 7);
+  sum = 1 + r * sum * (1. / 6);
+  sum = 1 + r * sum * (1. / 5);
+  sum = 1 + r * sum * (1. / 4);
+  sum = 1 + r * sum * (1. / 3);
+  sum = 1 + r * sum * (1. / 2);
+  sum = 1 + r * sum;
+  memcpy(&bits, &k, sizeof(bits));
+  bits = (bits + 1023) << 52;
+  memcpy(&power, &bits, sizeof(power));
+  return power * sum;
+}
+
+/* transferplane.c: one step in the plane as products of pieces: what a point of the law, widened by normal noise and
+   mirrored by the walls, has in each of the nodes + 1 intervals between walls and nodes, as mass, and as piece of the
+   polynomials of `terms` nodes that interpolate there. Noise counts as at least sd wide, so that an interval has no
+   more than `widest` of it. */
+#define FP_TERMS 4
+typedef struct {
+  PetscInt   nodes, *first;                /* points of quadrature on interval m: first[m] .. first[m + 1] - 1 */
+  PetscReal *x, *end, *y, *weight, *shape; /* [nodes], [nodes + 2]; points, shape[point][terms] */
+  PetscReal  sd;
+  PetscBool  mirror[2];
+  PetscInt   low, high, from, to, images, room; /* of the point at hand: intervals and nodes that it reaches; images */
+  PetscReal *image, *mass, *piece, *row, wide;  /* [images], [nodes + 1], [nodes + 1][terms], [nodes], its width */
+  PetscReal *density;                           /* at the points */
+} FPPlaneAxis;
+typedef struct {
+  FPGenerator gen;
+  PetscInt    terms;
+  FPPlaneAxis axis[2];
+} * FPPlane;
 typedef struct _p_FPLanding *FPLanding;
-PETSC_INTERN PetscErrorCode  FPLandingCreate(FPGenerator gen, FPRegion set, PetscBool complement, PetscBool masses,
-                                             PetscReal injected, FPLanding *landing);
-PETSC_INTERN void            FPLandingNodes(FPLanding landing, PetscInt beyond[]);
-PETSC_INTERN PetscErrorCode  FPLandingFrom(FPLanding landing, const FPMixture *points, const PetscReal normal[],
-                                           PetscReal row[], PetscReal *mass);
-PETSC_INTERN PetscErrorCode  FPLandingDestroy(FPLanding *landing);
+PETSC_INTERN PetscErrorCode  FPPlaneCreate(FPGenerator gen, PetscReal injected, PetscReal widest, FPPlane *plane);
+/* node[terms] of interval m of n nodes, and the values of its polynomials at y */
+PETSC_INTERN void FPPlaneNodes(PetscInt m, PetscInt n, PetscInt node[]);
+PETSC_INTERN void FPPlaneShapes(const FPPlaneAxis *axis, PetscInt m, PetscInt terms, PetscReal y, PetscReal shape[]);
+/* density[n] += weight times that of N(at, sd^2) at y[n] */
+PETSC_INTERN void FPPlaneDensity(PetscInt n, const PetscReal y[], PetscReal at, PetscReal sd, PetscReal weight,
+                                 PetscReal density[]);
+/* From points without sd of their own into row[lattice], unless NULL, and landings; beyond: what is outside the box
+   before it is mirrored. */
+PETSC_INTERN PetscErrorCode FPPlaneStep(FPPlane plane, const FPMixture *points, const PetscReal normal[],
+                                        PetscInt count, FPLanding landing[], PetscReal row[], PetscReal *beyond);
+PETSC_INTERN PetscErrorCode FPPlaneDestroy(FPPlane *plane);
+
+/* transferregion.c: steps in the plane that end in a set, or in its complement; alone: their probability is all that is
+   asked for. FPLandingNodes(): beyond[unknowns of the whole box] = 0 for the nodes that interpolate there, else 1.
+   FPLandingCollect(): of the last step, row[lattice], or NULL, and the probability. */
+PETSC_INTERN PetscErrorCode FPLandingCreate(FPPlane plane, FPRegion set, PetscBool complement, PetscBool alone,
+                                            FPLanding *landing);
+PETSC_INTERN void           FPLandingNodes(FPLanding landing, PetscInt beyond[]);
+PETSC_INTERN void           FPLandingClear(FPLanding landing);
+PETSC_INTERN void           FPLandingAdd(FPLanding landing, PetscReal weight); /* the point at hand */
+PETSC_INTERN void           FPLandingCollect(FPLanding landing, PetscReal row[], PetscReal *mass);
+PETSC_INTERN PetscErrorCode FPLandingDestroy(FPLanding *landing);
 
 /* 2, 4, or 0 for Chebyshev collocation, whose error falls faster than any power */
 PETSC_INTERN PetscInt FPTransferOrder(const FPTransferOptions *options);

@@ -39,7 +39,7 @@ static void AddShort(const Roots *r, PetscReal from, PetscReal to, PetscReal m, 
   for (PetscInt k = 0; k < SHORT; k++) {
     const PetscReal y = middle + (k % 2 ? half : -half) * Node[k / 2];
 
-    Point(r, y, Weight[k / 2] * half * DENSITY / sd * exp(-0.5 * PetscSqr((y - m) / sd)), mean);
+    Point(r, y, Weight[k / 2] * half * DENSITY / sd * FPExponential(-0.5 * PetscSqr((y - m) / sd)), mean);
   }
 }
 

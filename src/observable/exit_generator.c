@@ -273,7 +273,7 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   FPExitStencil    s;
   FPExitSlowMode   slow;
   FPStable         stable;
-  PetscReal       *T, mean  = 0, beta;
+  PetscReal       *T, mean  = 0, beta, step;
   PetscInt         n, first = q->n;
   PetscBool        rare = PETSC_FALSE;
 
@@ -290,8 +290,13 @@ static PetscErrorCode AddAnswers(FPObservable obs, FPGenerator gen, FPGenerator 
   PetscCall(AddTimes(mover, &s, &slow, (PetscBool)(beta < 1), T, &mean, q));
   PetscCall(FPExitAddSurvival(e, mover, &s, &slow, mean, q));
   PetscCall(FPExitBuildStencil(e, killed, mesh, &s));
-  if (e->negative) PetscCall(FPExitAddNegative(e, killed, &s, q));
-  PetscCall(FPExitAddLanding(e, killed, &s, mean, q));
+  PetscCall(FPGeneratorGetStep(killed, &step));
+  if (step > 0 && e->dim > 1) {
+    PetscCall(FPExitAddStepLandings(e, killed, mesh, &s, mean, q));
+  } else {
+    if (e->negative) PetscCall(FPExitAddNegative(e, killed, &s, q));
+    PetscCall(FPExitAddLanding(e, killed, &s, mean, q));
+  }
   if (stable.has) PetscCall(FPExitAddOvershoots(obs, gen, killed, &s, mean, q));
   if (e->second) PetscCall(FPExitAddCommittor(e, gen, killed, mean, q));
   if (stable.has) PetscCall(AddFractions(e, killed, &stable, first, q));

@@ -151,6 +151,26 @@ PetscErrorCode FPExitAddOvershoots(FPObservable obs, FPGenerator gen, FPGenerato
   PetscFunctionReturn(0);
 }
 
+/* more[unknowns of between]: by what its killing exceeds that of `killed` */
+static PetscErrorCode AddedKills(FPGenerator killed, FPGenerator between, PetscInt lattice, PetscReal more[])
+{
+  const PetscReal *kill, *alone;
+  const PetscInt  *node;
+  PetscReal       *first;
+  PetscInt         n;
+
+  PetscFunctionBegin;
+  PetscCall(PetscCalloc1(lattice, &first));
+  PetscCall(FPGeneratorGetNodes(killed, &n, &node, NULL, NULL, NULL));
+  PetscCall(FPGeneratorGetEdges(killed, NULL, NULL, &alone));
+  for (PetscInt k = 0; k < n; k++) first[node[k]] = alone[k];
+  PetscCall(FPGeneratorGetNodes(between, &n, &node, NULL, NULL, NULL));
+  PetscCall(FPGeneratorGetEdges(between, NULL, NULL, &kill));
+  for (PetscInt k = 0; k < n; k++) more[k] = PetscMax(0, kill[k] - first[node[k]]);
+  PetscCall(PetscFree(first));
+  PetscFunctionReturn(0);
+}
+
 /* committor: from the start, the probability of meeting the second region before leaving the first */
 PetscErrorCode FPExitAddCommittor(const FPExit *e, FPGenerator gen, FPGenerator killed, PetscReal mean, FPQuantities *q)
 {
@@ -160,10 +180,9 @@ PetscErrorCode FPExitAddCommittor(const FPExit *e, FPGenerator gen, FPGenerator 
   FPRegion                  region;
   FPMesh                    mesh;
   FPExitStencil             s;
-  const PetscReal          *kill, *alone;
   const PetscInt           *node, *cells;
-  PetscReal                *first, *second, *committor, residual;
-  PetscInt                  n, m, level, dim, lattice = 1;
+  PetscReal                *second, *committor, residual, step;
+  PetscInt                  n, level, dim, lattice = 1;
 
   PetscFunctionBegin;
   PetscCall(FPGeneratorGetProcess(gen, &process));
@@ -172,19 +191,17 @@ PetscErrorCode FPExitAddCommittor(const FPExit *e, FPGenerator gen, FPGenerator 
   for (PetscInt a = 0; a < dim; a++) lattice *= cells[a];
   PetscCall(FPRegionCreateDifference(e->region, e->second, &region));
   PetscCall(FPGeneratorCreateKilled(process, mesh, level, options, e->z, region, &between));
-  PetscCall(PetscCalloc1(lattice, &first));
-  PetscCall(FPGeneratorGetNodes(killed, &m, &node, NULL, NULL, NULL));
-  PetscCall(FPGeneratorGetEdges(killed, NULL, NULL, &alone));
-  for (PetscInt k = 0; k < m; k++) first[node[k]] = alone[k];
   PetscCall(FPGeneratorGetNodes(between, &n, &node, NULL, NULL, NULL));
-  PetscCall(FPGeneratorGetEdges(between, NULL, NULL, &kill));
   PetscCall(PetscMalloc2(n, &second, n, &committor));
-  for (PetscInt k = 0; k < n; k++) second[k] = PetscMax(0, kill[k] - first[node[k]]);
+  PetscCall(FPGeneratorGetStep(between, &step));
+  if (step > 0 && dim > 1)
+    PetscCall(FPGeneratorRatesInto(between, 1, &e->second, second));
+  else
+    PetscCall(AddedKills(killed, between, lattice, second));
   PetscCall(FPExitSolve(between, second, committor, &residual));
   PetscCall(FPExitBuildStencil(e, between, mesh, &s));
   PetscCall(FPQuantitiesAdd(q, FPExitAt(&s, committor), residual * mean, "1", "committor"));
   PetscCall(PetscFree2(second, committor));
-  PetscCall(PetscFree(first));
   PetscCall(FPGeneratorDestroy(&between));
   PetscCall(FPRegionDestroy(&region));
   PetscFunctionReturn(0);

@@ -40,6 +40,9 @@ PETSC_INTERN PetscErrorCode FPExitAddLanding(const FPExit *e, FPGenerator killed
                                              PetscReal mean, FPQuantities *q);
 PETSC_INTERN PetscErrorCode FPExitAddOvershoots(FPObservable obs, FPGenerator gen, FPGenerator killed,
                                                 const FPExitStencil *s, PetscReal mean, FPQuantities *q);
+/* exit_steps.c: of a discrete algorithm in the plane, all but the last by the places where steps land */
+PETSC_INTERN PetscErrorCode FPExitAddStepLandings(const FPExit *e, FPGenerator killed, FPMesh mesh,
+                                                  const FPExitStencil *s, PetscReal mean, FPQuantities *q);
 PETSC_INTERN PetscErrorCode FPExitAddCommittor(const FPExit *e, FPGenerator gen, FPGenerator killed, PetscReal mean,
                                                FPQuantities *q);
 #endif

@@ -53,8 +53,8 @@ typedef struct {
   PetscReal          density;                  /* of exits around it, 1/time */
 } FPExit;
 
-/* Does a point at displacement z[i*stride] - centre[i] lie mainly along negative curvature? */
-static inline PetscBool FPExitAlongNegative(const FPExit *e, const double *z, PetscInt stride)
+/* Of a point at displacement z[i*stride] - centre[i]: half of its square less what of it is along negative curvature */
+static inline double FPExitAcross(const FPExit *e, const double *z, PetscInt stride)
 {
   double square = 0, share = 0;
 
@@ -65,7 +65,13 @@ static inline PetscBool FPExitAlongNegative(const FPExit *e, const double *z, Pe
     for (PetscInt i = 0; i < e->dim; i++) along += e->vector[k * e->dim + i] * (z[i * stride] - e->centre[i]);
     share += along * along;
   }
-  return (PetscBool)(share > 0.5 * square);
+  return 0.5 * square - share;
+}
+
+/* Does it lie mainly along negative curvature? */
+static inline PetscBool FPExitAlongNegative(const FPExit *e, const double *z, PetscInt stride)
+{
+  return (PetscBool)(FPExitAcross(e, z, stride) < 0);
 }
 
 PETSC_INTERN PetscErrorCode FPExitGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q);

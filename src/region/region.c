@@ -256,6 +256,37 @@ PetscErrorCode FPRegionCreateDifference(FPRegion region, FPRegion without, FPReg
   PetscFunctionReturn(0);
 }
 
+typedef struct {
+  void (*level)(const void *context, int n, const double *z, double *f);
+  const void *context;
+} Given;
+
+static void Level_Given(const FPPart *part, int n, const double *z, double *f)
+{
+  const Given *given = (const Given *)part->impl;
+
+  (*given->level)(given->context, n, z, f);
+}
+
+PetscErrorCode FPRegionCreateLevel(PetscInt dim, void (*level)(const void *context, int n, const double *z, double *f),
+                                   const void *context, FPRegion *region)
+{
+  Given *given;
+
+  PetscFunctionBegin;
+  PetscCall(PetscNew(region));
+  PetscCall(PetscCalloc1(1, &(*region)->part));
+  PetscCall(PetscNew(&given));
+  *given                   = (Given){level, context};
+  (*region)->parts         = 1;
+  (*region)->dim           = dim;
+  (*region)->inside        = PETSC_TRUE;
+  (*region)->part[0].dim   = (int)dim;
+  (*region)->part[0].impl  = given;
+  (*region)->part[0].level = Level_Given;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPRegionList(FILE *out)
 {
   PetscFunctionBegin;
