@@ -40,6 +40,24 @@ static inline int RunProgram(const char *const argv[])
   return EndProgram(StartProgram(argv));
 }
 
+/* The same by one line, formatted as by printf(): words separated by blanks, without the program. */
+static inline int RunWords(const char *format, ...)
+{
+  char        line[2048], *rest = line;
+  const char *argv[64] = {"dlnfp"};
+  int         n        = 1;
+  va_list     args;
+
+  va_start(args, format);
+  assert_true(vsnprintf(line, sizeof(line), format, args) < (int)sizeof(line));
+  va_end(args);
+  for (char *word = strtok_r(rest, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+    assert_true(n < 63);
+    argv[n++] = word;
+  }
+  return RunProgram(argv);
+}
+
 static inline char *ReadText(const char *path)
 {
   static char text[4096];
@@ -51,6 +69,9 @@ static inline char *ReadText(const char *path)
   text[n] = 0;
   return text;
 }
+
+/* Such a line that has to end well */
+#define Runs(...) check(RunWords(__VA_ARGS__) == 0, "%s", ReadText(InFolder("errors")))
 
 /* Bad input: exit code 2, one line on stderr that has the word in it. */
 static inline void Refused(const char *const argv[], const char *word)

@@ -33,6 +33,20 @@ static inline json_t *Run(const char format[], ...)
   return LoadResults(folder);
 }
 
+/* Each of the cases, keys that come after the others, is refused as bad input before any work. */
+static inline void RefusesEach(const char keys[], size_t n, const char *const cases[])
+{
+  for (size_t k = 0; k < n; k++) {
+    FPConfig config = MakeConfig(keys);
+
+    SceneSet(config, cases[k]);
+    must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
+    check(FPRunCheck(config) == PETSC_ERR_USER_INPUT, "%s was not refused as bad input", cases[k]);
+    must(PetscPopErrorHandler());
+    must(FPConfigDestroy(&config));
+  }
+}
+
 /* Within its bound (generator; no wider than `useful`), within 5 standard errors (particles). */
 static inline void Meets(const json_t *root, const char *process, const char *engine, const char *observable,
                          double exact, double useful, const char *format, ...)

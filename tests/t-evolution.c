@@ -681,16 +681,9 @@ static void test_refused(void **state)
                                       "observables=autocorrelation"};
 
   (void)state;
-  for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
-    FPConfig config = MakeConfig(CHAIN "data_teacher=0.7 processes=langevin langevin_temperature=0.1 mesh_lower=-2,-2 "
-                                       "mesh_upper=2,2 mesh_cells=16,16");
-
-    SceneSet(config, cases[k]);
-    must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
-    check(FPRunCheck(config) == PETSC_ERR_USER_INPUT, "%s was not refused as bad input", cases[k]);
-    must(PetscPopErrorHandler());
-    must(FPConfigDestroy(&config));
-  }
+  RefusesEach(CHAIN "data_teacher=0.7 processes=langevin langevin_temperature=0.1 mesh_lower=-2,-2 "
+                    "mesh_upper=2,2 mesh_cells=16,16",
+              sizeof(cases) / sizeof(cases[0]), cases);
 }
 
 int main(int argc, char **argv)

@@ -286,11 +286,10 @@ static void test_unchanged(void **state)
 
 static json_t *Run(const char text[])
 {
-  const char *const argv[] = {"dlnfp", "run", InFolder("run.yaml"), "-out", InFolder("out"), NULL};
   int               code;
 
   WriteText(InFolder("run.yaml"), text);
-  code = RunProgram(argv);
+  code = RunWords("run %s -out %s", InFolder("run.yaml"), InFolder("out"));
   check(code == 0, "exit code %d: %s", code, ReadText(InFolder("errors")));
   return LoadResults(InFolder("out"));
 }

@@ -130,16 +130,9 @@ static void test_refused(void **state)
                                       "noise_times=1 noise_start=nowhere"};
 
   (void)state;
-  for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
-    FPConfig config = MakeConfig("observables=noise processes=sgd data_type=gaussian data_teacher=0.8 model_type=chain "
-                                 "model_coordinates=balanced mesh_lower=-2 mesh_upper=2 mesh_cells=16");
-
-    SceneSet(config, cases[k]);
-    must(PetscPushErrorHandler(PetscReturnErrorHandler, NULL));
-    check(FPRunCheck(config) == PETSC_ERR_USER_INPUT, "%s was not refused as bad input", cases[k]);
-    must(PetscPopErrorHandler());
-    must(FPConfigDestroy(&config));
-  }
+  RefusesEach("observables=noise processes=sgd data_type=gaussian data_teacher=0.8 model_type=chain "
+              "model_coordinates=balanced mesh_lower=-2 mesh_upper=2 mesh_cells=16",
+              sizeof(cases) / sizeof(cases[0]), cases);
 }
 
 int main(int argc, char **argv)

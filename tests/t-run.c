@@ -164,30 +164,15 @@ static void test_scaling(void **state)
 
 static void test_exit_codes(void **state)
 {
-  const char *const agree[]    = {"dlnfp", "run", InFolder("run.yaml"), "-out", InFolder("codes"), NULL};
-  const char *const disagree[] = {"dlnfp",
-                                  "run",
-                                  InFolder("run.yaml"),
-                                  "-out",
-                                  InFolder("codes"),
-                                  "-crosscheck_threshold",
-                                  "1e-6",
-                                  "-engines",
-                                  "generator,particles",
-                                  "-mesh_lower",
-                                  "-2",
-                                  "-mesh_upper",
-                                  "2.5",
-                                  "-mesh_cells",
-                                  "64",
-                                  NULL};
-  int               code;
+  int code;
 
   (void)state;
   WriteText(InFolder("run.yaml"), Text);
-  code = RunProgram(agree);
+  code = RunWords("run %s -out %s", InFolder("run.yaml"), InFolder("codes"));
   check(code == 0, "exit code %d of a run that is in order", code);
-  code = RunProgram(disagree);
+  code = RunWords("run %s -out %s -crosscheck_threshold 1e-6 -engines generator,particles -mesh_lower -2 -mesh_upper "
+                  "2.5 -mesh_cells 64",
+                  InFolder("run.yaml"), InFolder("codes"));
   check(code == 3, "exit code %d with a threshold of a millionth", code);
 }
 

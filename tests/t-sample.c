@@ -73,13 +73,11 @@ static double Effective(void)
 static void test_generator(void **state)
 {
   enum { N = 40000 };
-  static double     value[3 * (N + 1)];
-  const char *const argv[]      = {"dlnfp", "sample", InFolder("grid.yaml"), "-process", "langevin", "-count",
-                                   "40000", "-out",   InFolder("grid"),      NULL};
-  const double      variance[2] = {0.2 / 1.7, 0.2 / 0.6}, center[2] = {0.3, -0.2};
+  static double value[3 * (N + 1)];
+  const double  variance[2] = {0.2 / 1.7, 0.2 / 0.6}, center[2] = {0.3, -0.2};
 
   (void)state;
-  check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+  Runs("sample %s -process langevin -count 40000 -out %s", InFolder("grid.yaml"), InFolder("grid"));
   check(Effective() == N, "effective sample size %g", Effective());
   check(ReadCSV("grid", "w1,w2,loss\n", 3, N + 1, value) == N, "not %d rows", N);
   for (int a = 0; a < 2; a++) {
@@ -106,12 +104,10 @@ static void test_particles(void **state)
 
   (void)state;
   for (int k = 0; k < 2; k++) {
-    const char *const argv[] = {"dlnfp",   "sample", InFolder("walk.yaml"), "-process", "sgd", "-count",
-                                counts[k], "-out",   InFolder("walk"),      NULL};
-    const int         n      = atoi(counts[k]);
-    double            mean, variance, size;
+    const int n = atoi(counts[k]);
+    double    mean, variance, size;
 
-    check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+    Runs("sample %s -process sgd -count %s -out %s", InFolder("walk.yaml"), counts[k], InFolder("walk"));
     size = Effective();
     check(ReadCSV("walk", "w1,loss\n", 2, N + 1, value) == n, "not %d rows", n);
     Moments(n, 2, value, 0, 0, &mean, &variance);
@@ -124,26 +120,13 @@ static void test_particles(void **state)
 /* Snapshots 4 steps apart when the memory is 1/(eta a) = 83 steps long: about 1/40 of the points count. */
 static void test_effective(void **state)
 {
-  const char *const argv[] = {"dlnfp",
-                              "sample",
-                              InFolder("walk.yaml"),
-                              "-process",
-                              "sgd",
-                              "-count",
-                              "400000",
-                              "-out",
-                              InFolder("slow"),
-                              "-training_learning_rate",
-                              "0.01",
-                              "-particles_burn_in",
-                              "600",
-                              NULL};
   /* of an AR(1) series of 98 points with correlation c = (1 - eta s)^4: n (1 - c)/(1 + c), and the ends */
   const double c = pow(1 - 0.012, 4), n = 98,
                sum = (1 + c) / (1 - c) - 2 * c * (1 - pow(c, n)) / (n * (1 - c) * (1 - c));
 
   (void)state;
-  check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+  Runs("sample %s -process sgd -count 400000 -out %s -training_learning_rate 0.01 -particles_burn_in 600",
+       InFolder("walk.yaml"), InFolder("slow"));
   check(Effective() < 1.8 * 400000 / sum && Effective() > 0.4 * 400000 / sum,
         "effective sample size %g, of the series %g", Effective(), 400000 / sum);
 }
@@ -219,30 +202,14 @@ static double KilledLine(double a, double D, double R, double *rate)
 static void test_quasi_generator(void **state)
 {
   enum { N = 40000 };
-  static double     value[3 * (N + 1)];
-  const char *const argv[]    = {"dlnfp",
-                                 "sample",
-                                 InFolder("grid.yaml"),
-                                 "-process",
-                                 "langevin",
-                                 "-count",
-                                 "40000",
-                                 "-out",
-                                 InFolder("quasi"),
-                                 "-sample_law",
-                                 "quasi_stationary",
-                                 "-exit_region",
-                                 "box",
-                                 "-exit_center",
-                                 "0.3,-0.2",
-                                 "-exit_radius",
-                                 "0.47,0.91",
-                                 NULL};
-  const double      radius[2] = {0.47, 0.91}, A[2] = {1.7, 0.6}, center[2] = {0.3, -0.2};
-  double            total = 0;
+  static double value[3 * (N + 1)];
+  const double  radius[2] = {0.47, 0.91}, A[2] = {1.7, 0.6}, center[2] = {0.3, -0.2};
+  double        total = 0;
 
   (void)state;
-  check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+  Runs("sample %s -process langevin -count 40000 -out %s -sample_law quasi_stationary -exit_region box -exit_center "
+       "0.3,-0.2 -exit_radius 0.47,0.91",
+       InFolder("grid.yaml"), InFolder("quasi"));
   check(ReadCSV("quasi", "w1,w2,loss\n", 3, N + 1, value) == N, "not %d rows", N);
   for (int a = 0; a < 2; a++) {
     double       rate, mean = 0, second = 0, fourth = 0;
@@ -304,34 +271,10 @@ static void test_quasi_particles(void **state)
 
   (void)state;
   for (int threads = 1; threads <= 2; threads++) {
-    const char *const argv[] = {"dlnfp",
-                                "sample",
-                                InFolder("walk.yaml"),
-                                "-process",
-                                "noisy",
-                                "-count",
-                                "120000",
-                                "-out",
-                                InFolder("stay"),
-                                "-processes",
-                                "noisy",
-                                "-noisy_preset",
-                                "gd",
-                                "-noisy_temperature",
-                                "0.17",
-                                "-sample_law",
-                                "quasi_stationary",
-                                "-exit_region",
-                                "ball",
-                                "-exit_center",
-                                "minimum",
-                                "-exit_radius",
-                                "0.55",
-                                "-particles_threads",
-                                threads > 1 ? "2" : "1",
-                                NULL};
 
-    check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+    Runs("sample %s -process noisy -count 120000 -out %s -processes noisy -noisy_preset gd -noisy_temperature 0.17 "
+         "-sample_law quasi_stationary -exit_region ball -exit_center minimum -exit_radius 0.55 -particles_threads %s",
+         InFolder("walk.yaml"), InFolder("stay"), threads > 1 ? "2" : "1");
     check(ReadCSV("stay", "w1,loss\n", 2, N + 1, value[threads - 1]) == N, "not %d rows", N);
   }
   size = Effective();
@@ -357,18 +300,13 @@ static void test_quasi_particles(void **state)
 static void test_transfer(void **state)
 {
   enum { N = 40000 };
-  static double     value[2 * (N + 1)];
-  const char *const whole[] = {"dlnfp",       "sample",      InFolder("walk.yaml"),
-                               "-process",    "sgd",         "-count",
-                               "40000",       "-out",        InFolder("exact"),
-                               "-mesh_lower", "-3.2",        "-mesh_upper",
-                               "4.9",         "-mesh_cells", "256",
-                               "-engines",    "transfer",    NULL};
-  const double      eta = 0.2, s = 1.2, exact = eta * 0.25 / 2 / (2 - eta * s * 2);
-  double            mean, variance, fourth    = 0, rate;
+  static double value[2 * (N + 1)];
+  const double  eta = 0.2, s = 1.2, exact = eta * 0.25 / 2 / (2 - eta * s * 2);
+  double        mean, variance, fourth    = 0, rate;
 
   (void)state;
-  check(RunProgram(whole) == 0, "%s", ReadText(InFolder("errors")));
+  Runs("sample %s -process sgd -count 40000 -out %s -mesh_lower -3.2 -mesh_upper 4.9 -mesh_cells 256 -engines transfer",
+       InFolder("walk.yaml"), InFolder("exact"));
   check(strstr(ReadText(InFolder("output")), "by transfer"), "%s", ReadText(InFolder("output")));
   check(Effective() == N, "effective sample size %g", Effective());
   check(ReadCSV("exact", "w1,loss\n", 2, N + 1, value) == N, "not %d rows", N);
@@ -378,39 +316,12 @@ static void test_transfer(void **state)
   check(fabs(variance - exact) < 4.5 * sqrt((fourth - variance * variance) / N) + 4e-3 * exact, "variance %g, exact %g",
         variance, exact);
   {
-    const char *const killed[] = {"dlnfp",
-                                  "sample",
-                                  InFolder("walk.yaml"),
-                                  "-process",
-                                  "gd",
-                                  "-processes",
-                                  "gd",
-                                  "-count",
-                                  "40000",
-                                  "-out",
-                                  InFolder("exact"),
-                                  "-mesh_lower",
-                                  "-1.1",
-                                  "-mesh_upper",
-                                  "2.9",
-                                  "-mesh_cells",
-                                  "400",
-                                  "-engines",
-                                  "transfer",
-                                  "-training_temperature",
-                                  "0.17",
-                                  "-sample_law",
-                                  "quasi_stationary",
-                                  "-exit_region",
-                                  "ball",
-                                  "-exit_center",
-                                  "0.8",
-                                  "-exit_radius",
-                                  "0.53",
-                                  NULL};
-    const double      second   = KilledChain(0.2, 1.2, 0.17, 0.53, &rate);
+    const double second = KilledChain(0.2, 1.2, 0.17, 0.53, &rate);
 
-    check(RunProgram(killed) == 0, "%s", ReadText(InFolder("errors")));
+    Runs("sample %s -process gd -processes gd -count 40000 -out %s -mesh_lower -1.1 -mesh_upper 2.9 -mesh_cells 400 "
+         "-engines transfer -training_temperature 0.17 -sample_law quasi_stationary -exit_region ball -exit_center 0.8 "
+         "-exit_radius 0.53",
+         InFolder("walk.yaml"), InFolder("exact"));
     check(ReadCSV("exact", "w1,loss\n", 2, N + 1, value) == N, "not %d rows", N);
     mean = variance = 0;
     for (int i = 0; i < N; i++) {
@@ -436,27 +347,11 @@ static void test_sublevel(void **state)
 
   (void)state;
   for (int particles = 0; particles < 2; particles++) {
-    const char *const argv[] = {"dlnfp",
-                                "sample",
-                                InFolder("grid.yaml"),
-                                "-process",
-                                "langevin",
-                                "-count",
-                                "30000",
-                                "-out",
-                                InFolder("low"),
-                                "-sample_region",
-                                "sublevel",
-                                "-sample_level",
-                                "0.13",
-                                "-langevin_dt",
-                                "0.005",
-                                "-engines",
-                                particles ? "particles" : "generator",
-                                NULL};
-    double            loss = 0, most = 0, square = 0, size;
+    double loss = 0, most = 0, square = 0, size;
 
-    check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+    Runs("sample %s -process langevin -count 30000 -out %s -sample_region sublevel -sample_level 0.13 -langevin_dt "
+         "0.005 -engines %s",
+         InFolder("grid.yaml"), InFolder("low"), particles ? "particles" : "generator");
     check(ReadCSV("low", "w1,w2,loss\n", 3, N + 1, value) == N, "not %d rows", N);
     size = Effective();
     for (int i = 0; i < N; i++) {
@@ -480,62 +375,28 @@ static void test_sublevel(void **state)
 /* A level so low that no particle is ever below it: bad input, after some simulation. */
 static void test_nowhere(void **state)
 {
-  const char *const argv[] = {"dlnfp",
-                              "sample",
-                              InFolder("grid.yaml"),
-                              "-process",
-                              "langevin",
-                              "-count",
-                              "10",
-                              "-out",
-                              InFolder("refused"),
-                              "-sample_region",
-                              "sublevel",
-                              "-sample_level",
-                              "1e-9",
-                              "-engines",
-                              "particles",
-                              NULL};
 
   (void)state;
-  check(RunProgram(argv) == 2, "exit code is not 2: %s", ReadText(InFolder("errors")));
+  check(
+      RunWords(
+          "sample %s -process langevin -count 10 -out %s -sample_region sublevel -sample_level 1e-9 -engines particles",
+          InFolder("grid.yaml"), InFolder("refused")) == 2,
+      "exit code is not 2: %s", ReadText(InFolder("errors")));
   check(strstr(ReadText(InFolder("errors")), "none of"), "said: %s", ReadText(InFolder("errors")));
 }
 
 /* Both at once: those that stay in a ball, of them those of small loss; attributes of the file. */
 static void test_both(void **state)
 {
-  const char *const argv[]  = {"dlnfp",
-                               "sample",
-                               InFolder("walk.yaml"),
-                               "-process",
-                               "sgd",
-                               "-count",
-                               "3000",
-                               "-out",
-                               InFolder("mix"),
-                               "-sample_law",
-                               "quasi_stationary",
-                               "-exit_region",
-                               "ball",
-                               "-exit_center",
-                               "minimum",
-                               "-exit_radius",
-                               "0.2",
-                               "-sample_region",
-                               "sublevel",
-                               "-sample_level",
-                               "0.004",
-                               "-format",
-                               "h5",
-                               NULL};
   const char *const names[] = {"law", "acceptance", "rate", "rate_error"};
   static double     table[6000];
   double            acceptance = 0;
   hid_t             file, dataset, attribute;
 
   (void)state;
-  check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+  Runs("sample %s -process sgd -count 3000 -out %s -sample_law quasi_stationary -exit_region ball -exit_center minimum "
+       "-exit_radius 0.2 -sample_region sublevel -sample_level 0.004 -format h5",
+       InFolder("walk.yaml"), InFolder("mix"));
   file    = H5Fopen(InFolder("mix/sample.h5"), H5F_ACC_RDONLY, H5P_DEFAULT);
   dataset = H5Dopen2(file, "sample", H5P_DEFAULT);
   for (int k = 0; k < 4; k++) check(H5Aexists(dataset, names[k]) > 0, "no attribute %s", names[k]);

@@ -50,13 +50,12 @@ static const char *Status(const json_t *root, size_t point)
 
 static void test_one_key(void **state)
 {
-  const char *const argv[]  = {"dlnfp", "sweep",         InFolder("run.yaml"),           "-over", "model_depth=3,1,2",
-                               "-out",  InFolder("one"), "-free_energy_prior_precision", "1.5",   NULL};
-  static const int  depth[] = {3, 1, 2};
-  json_t           *root;
+  static const int depth[] = {3, 1, 2};
+  json_t          *root;
 
   (void)state;
-  check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+  Runs("sweep %s -over model_depth=3,1,2 -out %s -free_energy_prior_precision 1.5", InFolder("run.yaml"),
+       InFolder("one"));
   root = Load("one");
   for (size_t p = 0; p < 3; p++) {
     check(fabs(At(root, "multiplicity", "value", p) - depth[p]) < 1e-3, "point %d: m = %g", (int)p,
@@ -70,20 +69,11 @@ static void test_one_key(void **state)
 /* The first key is the slowest; semicolons separate lists. */
 static void test_two_keys(void **state)
 {
-  const char *const argv[] = {"dlnfp",
-                              "sweep",
-                              InFolder("run.yaml"),
-                              "-over",
-                              "model_depth=1,2",
-                              "-over",
-                              "free_energy_temperatures=0.5,0.7;0.9,0.5;0.5",
-                              "-out",
-                              InFolder("two"),
-                              NULL};
-  json_t           *root;
+  json_t *root;
 
   (void)state;
-  check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+  Runs("sweep %s -over model_depth=1,2 -over free_energy_temperatures=0.5,0.7;0.9,0.5;0.5 -out %s",
+       InFolder("run.yaml"), InFolder("two"));
   root = Load("two");
   check(json_array_size(json_object_get(root, "points")) == 6, "%d points",
         (int)json_array_size(json_object_get(root, "points")));
@@ -117,48 +107,16 @@ static double Order(const json_t *root, const char *list, const char *process, c
    at the minimum. The order of the difference lies between those of neighbouring values, which go to 2 from above. */
 static void test_orders(void **state)
 {
-  const double      eta[3] = {0.05, 0.08, 0.13};
-  const char *const argv[] = {"dlnfp",
-                              "sweep",
-                              InFolder("run.yaml"),
-                              "-over",
-                              "training_learning_rate=0.05,0.08,0.13",
-                              "-out",
-                              InFolder("orders"),
-                              "-model_depth",
-                              "1",
-                              "-model_coordinates",
-                              "weights",
-                              "-data_label_noise",
-                              "0.6",
-                              "-training_weight_decay",
-                              "0",
-                              "-training_temperature",
-                              "0",
-                              "-processes",
-                              "sgd,ald,langevin",
-                              "-langevin_temperature",
-                              "matched",
-                              "-langevin_matched_to",
-                              "ald",
-                              "-engines",
-                              "generator,transfer",
-                              "-transfer_order",
-                              "4",
-                              "-mesh_lower",
-                              "-2",
-                              "-mesh_upper",
-                              "2.2",
-                              "-mesh_cells",
-                              "224",
-                              "-observables",
-                              "stationary",
-                              NULL};
-  double            slope[2], order, error;
-  json_t           *root;
+  const double eta[3] = {0.05, 0.08, 0.13};
+  double       slope[2], order, error;
+  json_t      *root;
 
   (void)state;
-  check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+  Runs("sweep %s -over training_learning_rate=0.05,0.08,0.13 -out %s -model_depth 1 -model_coordinates weights "
+       "-data_label_noise 0.6 -training_weight_decay 0 -training_temperature 0 -processes sgd,ald,langevin "
+       "-langevin_temperature matched -langevin_matched_to ald -engines generator,transfer -transfer_order 4 "
+       "-mesh_lower -2 -mesh_upper 2.2 -mesh_cells 224 -observables stationary",
+       InFolder("run.yaml"), InFolder("orders"));
   root = Load("orders");
   for (int k = 0; k < 2; k++) {
     double d[2];
@@ -181,23 +139,12 @@ static void test_orders(void **state)
 /* Without walls a learning rate of 60 throws every particle to infinity. */
 static void test_failure(void **state)
 {
-  const char *const argv[] = {"dlnfp",
-                              "sweep",
-                              InFolder("run.yaml"),
-                              "-over",
-                              "training_learning_rate=0.05,60,0.1",
-                              "-observables",
-                              "stationary",
-                              "-processes",
-                              "sgd",
-                              "-out",
-                              InFolder("failure"),
-                              NULL};
-  json_t           *root;
-  int               code;
+  json_t *root;
+  int     code;
 
   (void)state;
-  code = RunProgram(argv);
+  code = RunWords("sweep %s -over training_learning_rate=0.05,60,0.1 -observables stationary -processes sgd -out %s",
+                  InFolder("run.yaml"), InFolder("failure"));
   check(code == 1, "exit code %d: %s", code, ReadText(InFolder("errors")));
   check(strstr(ReadText(InFolder("errors")), "1 of 3 points"), "%s", ReadText(InFolder("errors")));
   root = Load("failure");
@@ -295,24 +242,12 @@ static void test_kill(void **state)
 /* Finished points of another run do not count. */
 static void test_change(void **state)
 {
-  const char *const argv[]  = {"dlnfp",           "sweep", InFolder("run.yaml"), "-over",
-                               "model_depth=1,2", "-out",  InFolder("change"),   NULL};
-  const char *const later[] = {"dlnfp",
-                               "sweep",
-                               InFolder("run.yaml"),
-                               "-over",
-                               "model_depth=1,2",
-                               "-out",
-                               InFolder("change"),
-                               "-data_second_moment",
-                               "2.5",
-                               NULL};
-  json_t           *before, *after;
+  json_t *before, *after;
 
   (void)state;
-  check(RunProgram(argv) == 0, "%s", ReadText(InFolder("errors")));
+  Runs("sweep %s -over model_depth=1,2 -out %s", InFolder("run.yaml"), InFolder("change"));
   before = Load("change");
-  check(RunProgram(later) == 0, "%s", ReadText(InFolder("errors")));
+  Runs("sweep %s -over model_depth=1,2 -out %s -data_second_moment 2.5", InFolder("run.yaml"), InFolder("change"));
   after = Load("change");
   check(At(before, "free_energy[T=0.5]", "value", 1) != At(after, "free_energy[T=0.5]", "value", 1), "old results");
   json_decref(before);
