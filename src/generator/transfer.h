@@ -26,6 +26,13 @@ PETSC_INTERN PetscErrorCode  FPStepLawDestroy(FPStepLaw *law);
 PETSC_INTERN PetscReal       FPStepLawInjected(FPStepLaw law); /* standard deviation along every coordinate */
 PETSC_INTERN PetscBool       FPStepLawIsFinite(FPStepLaw law); /* finitely many maps: no normal variable */
 
+/* gaussrule.c: Gauss's rule of the probability law whose orthonormal polynomials obey x p_k = off_{k+1} p_{k+1} +
+   diagonal_k p_k + off_k p_{k-1}; both arrays are lost. And the rule of n nodes of a law on many more points. */
+PETSC_INTERN PetscErrorCode FPGaussRule(PetscInt n, PetscReal diagonal[], PetscReal off[], PetscReal node[],
+                                        PetscReal weight[]);
+PETSC_INTERN PetscErrorCode FPGaussOfPoints(PetscInt points, const PetscReal x[], const PetscReal mass[], PetscInt n,
+                                            PetscReal node[], PetscReal weight[]);
+
 /* transferspan.c: on a line, the smallest interval that a law of finitely many maps never leaves, from a start near its
    attractor. Errors (user input): none inside the box. */
 PETSC_INTERN PetscErrorCode FPStepLawInterval(FPStepLaw law, PetscReal start, const FPBox *box, PetscReal interval[2]);

@@ -2,18 +2,11 @@
    mean over a batch (svag: a combination of two), h the time of a step.
 
    One input and one target: g = metric dM/dz G with the scalar G = (M - A) X - Z, X the mean of x^2 and Z that of
-   noise x over the batch. Gaussian inputs of variance s: X = s y^2/B with y of the chi law of B degrees, and given X, Z
-   is normal of variance sigma^2 X/B: one integral over y, by Gauss-Legendre panels that get narrow towards y = 0 and
-   wherever the centre moves fast against the normal's width. Signs: X = s. A file: the exact law of B draws of its
+   noise x over the batch. Gaussian inputs: transferchi.c. Signs: X = s. A file: the exact law of B draws of its
    rows. Other networks: in one dimension any batch
    of the rows of a file, else a list of all batches, where they are few. `batch_law:
    gaussian`, and the ou model, whose noise is normal: the mean and covariance of the gradient. */
 #include "transferlaw.h"
-
-#define MOST_PANELS 4000
-#define TAIL 9.0        /* of the chi law, beyond its middle */
-#define FIRST_PANEL 128 /* 1/that: width of the first */
-#define SPAN 5.0        /* widths of the normal law that one panel may sweep */
 
 PetscErrorCode FPMixtureAdd(FPMixture *m, PetscReal weight, const PetscReal at[], PetscReal sd)
 {
@@ -201,87 +194,14 @@ PetscBool FPStepLawIsFinite(FPStepLaw law)
   return (PetscBool)(law->kind == LAW_ROWS && law->injected == 0);
 }
 
-/* One component: the scalar variable of mean G and standard deviation sd moves z by -G along */
-static PetscErrorCode AddScalar(FPStepLaw law, const PetscReal rest[], PetscReal weight, PetscReal G, PetscReal sd,
-                                FPMixture *m)
+PetscErrorCode FPStepLawAdd(FPStepLaw law, const PetscReal rest[], PetscReal weight, PetscReal G, PetscReal sd,
+                            FPMixture *m)
 {
   PetscReal at[3];
 
   PetscFunctionBegin;
   for (PetscInt a = 0; a < law->dim; a++) at[a] = rest[a] - G * m->along[a];
   PetscCall(FPMixtureAdd(m, weight, at, sd));
-  PetscFunctionReturn(0);
-}
-
-/* ln of the density of the chi law */
-static PetscReal LogChi(PetscInt degrees, PetscReal y)
-{
-  return (degrees - 1) * log(y) - y * y / 2 - (0.5 * degrees - 1) * M_LN2 - lgamma(0.5 * degrees);
-}
-
-typedef struct {
-  PetscReal bend, spread, injected, last; /* centre bend y^2, variance spread^2 y^2 + injected^2 */
-} Sweep;
-
-static PetscReal PanelEnd(const Sweep *sweep, PetscReal y)
-{
-  const PetscReal own   = y < 1 ? PetscMax(y, 1.0 / FIRST_PANEL) : 1;
-  const PetscReal sd    = hypot(sweep->spread * (y + own / 2), sweep->injected);
-  const PetscReal moved = 2 * sweep->bend * (y + own);
-
-  return PetscMin(sweep->last,
-                  y + (moved * own > SPAN * sd ? PetscMax(SPAN * sd / moved, sweep->last / MOST_PANELS) : own));
-}
-
-/* y and weight of X = s y^2/B; the caller frees both */
-static PetscErrorCode ChiNodes(FPStepLaw law, const Sweep *sweep, PetscInt *count, PetscReal **y, PetscReal **weight)
-{
-  const PetscInt B    = law->training.batch_size;
-  PetscReal      from = PetscMax(0, PetscSqrtReal(B) - TAIL), sum = 0;
-  PetscInt       panels = 0;
-
-  PetscFunctionBegin;
-  for (PetscReal at = from; at < sweep->last; at = PanelEnd(sweep, at)) panels++;
-  PetscCall(PetscMalloc2(panels * law->nodes, y, panels * law->nodes, weight));
-  *count = 0;
-  for (PetscReal at = from, to; at < sweep->last; at = to) {
-    to = PanelEnd(sweep, at);
-    for (PetscInt k = 0; k < law->nodes; k++) {
-      const PetscReal here = at + (to - at) * (1 + law->node[k]) / 2;
-      const PetscReal mass = law->weight[k] * (to - at) / 2 * exp(LogChi(B, here));
-
-      if (mass < 1e-22) continue;
-      (*y)[*count]          = here;
-      (*weight)[(*count)++] = mass;
-      sum += mass;
-    }
-  }
-  for (PetscInt k = 0; k < *count; k++) (*weight)[k] /= sum;
-  PetscFunctionReturn(0);
-}
-
-static PetscErrorCode AddChi(FPStepLaw law, const PetscReal rest[], PetscReal length, PetscReal M, FPMixture *m)
-{
-  const PetscReal B = law->training.batch_size, e = M - law->A, *c = law->coefficient;
-  const Sweep     sweep = {.bend     = length * PetscAbsReal(e * c[0]) * law->s / B,
-                           .spread   = length * PetscAbsReal(c[0]) * law->sigma * PetscSqrtReal(law->s) / B,
-                           .injected = law->injected,
-                           .last     = PetscSqrtReal(B) + TAIL};
-  PetscReal      *y, *weight;
-  PetscInt        n = 0;
-
-  PetscFunctionBegin;
-  PetscCall(ChiNodes(law, &sweep, &n, &y, &weight));
-  for (PetscInt i = 0; i < n; i++)
-    for (PetscInt j = 0; j < (law->batches == 2 ? n : 1); j++) {
-      const PetscReal first = law->s * y[i] * y[i] / B, second = law->batches == 2 ? law->s * y[j] * y[j] / B : 0;
-      const PetscReal X = c[0] * first + c[1] * second, V = c[0] * c[0] * first + c[1] * c[1] * second;
-      const PetscReal mass = weight[i] * (law->batches == 2 ? weight[j] : 1);
-
-      if (mass < 1e-22) continue;
-      PetscCall(AddScalar(law, rest, mass, e * X, law->sigma * PetscSqrtReal(V / B), m));
-    }
-  PetscCall(PetscFree2(y, weight));
   PetscFunctionReturn(0);
 }
 
@@ -310,12 +230,12 @@ static PetscErrorCode AddRows(FPStepLaw law, const PetscReal z[], const PetscRea
       FPModelSampleGradient(law->model, 1, z, x, x + law->inputs, &law->atom[i]);
   }
   if (length == 0) {
-    PetscCall(AddScalar(law, rest, 1, 0, 0, m));
+    PetscCall(FPStepLawAdd(law, rest, 1, 0, 0, m));
     PetscFunctionReturn(0);
   }
   batch.spacing = PetscMin(law->fineness * law->injected, law->most) / length;
   PetscCall(FPBatchLaw(&batch, &count, &value, &weight));
-  for (PetscInt k = 0; k < count; k++) PetscCall(AddScalar(law, rest, weight[k], value[k], 0, m));
+  for (PetscInt k = 0; k < count; k++) PetscCall(FPStepLawAdd(law, rest, weight[k], value[k], 0, m));
   PetscCall(PetscFree2(value, weight));
   PetscFunctionReturn(0);
 }
@@ -417,10 +337,10 @@ PetscErrorCode FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *m)
   } else if (law->kind == LAW_SIGNS) {
     const PetscReal squares = PetscSqr(law->coefficient[0]) + (law->batches == 2 ? PetscSqr(law->coefficient[1]) : 0);
 
-    PetscCall(AddScalar(law, rest, 1, (M - law->A) * law->s,
-                        law->sigma * PetscSqrtReal(law->s * squares / law->training.batch_size), m));
+    PetscCall(FPStepLawAdd(law, rest, 1, (M - law->A) * law->s,
+                           law->sigma * PetscSqrtReal(law->s * squares / law->training.batch_size), m));
   } else {
-    PetscCall(AddChi(law, rest, length, M, m));
+    PetscCall(FPStepLawAddChi(law, rest, length, M, m));
   }
   PetscFunctionReturn(0);
 }

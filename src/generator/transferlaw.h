@@ -1,5 +1,5 @@
-/* transferlaw.h: the inside of FPStepLaw, for the two files that say what a step does: where it leads
-   (transferlaw.c), and how it turns and stretches small differences (transferturn.c). */
+/* transferlaw.h: the inside of FPStepLaw, for the files that say what a step does: where it leads (transferlaw.c,
+   transferchi.c), and how it turns and stretches small differences (transferturn.c). */
 #ifndef FPTRANSFERLAW_H
 #define FPTRANSFERLAW_H
 #include "transfer.h"
@@ -21,4 +21,11 @@ struct _p_FPStepLaw {
   PetscReal *atom;          /* [rows] */
   double    *node, *weight; /* Gauss-Legendre on (-1, 1), [nodes] */
 };
+
+/* One component: the scalar variable of mean G and standard deviation sd moves z, at rest, by -G along */
+PETSC_INTERN PetscErrorCode FPStepLawAdd(FPStepLaw law, const PetscReal rest[], PetscReal weight, PetscReal G,
+                                         PetscReal sd, FPMixture *mixture);
+/* transferchi.c: all components where inputs are Gaussian. length: of `along`; M: what the map is at z */
+PETSC_INTERN PetscErrorCode FPStepLawAddChi(FPStepLaw law, const PetscReal rest[], PetscReal length, PetscReal M,
+                                            FPMixture *mixture);
 #endif

@@ -4,9 +4,8 @@
    + G W), W the second derivative of M. Gaussian inputs: X is a Gamma variable, and given X, or where inputs are signs,
    G is normal. Both have a Gauss rule, with the more nodes the longer steps in their direction are beside the injected
    noise, over which all that follows is smooth. Batches of rows are listed one by one. Gradient descent has J = I - h
-   H, and so has ou, whose noise is everywhere the same. Source: G. H. Golub and J. H. Welsch, Math. Comp. 23 (1969). */
+   H, and so has ou, whose noise is everywhere the same. */
 #include "transferlaw.h"
-#include <petscblaslapack.h>
 
 #define DERIVATIVE 1e-5 /* step of central differences, in weights */
 #define LEAST 6         /* nodes of a rule */
@@ -36,27 +35,6 @@ typedef struct {
   PetscReal rest[2], u[2], W[4], M, step, keep, length; /* step: h metric; keep: 1 - h decay; length: of step u */
 } Scalar;
 
-/* Gauss's rule of the probability law whose orthonormal polynomials obey x p_k = off_{k+1} p_{k+1} + diagonal_k p_k +
-   off_k p_{k-1}; both arrays are lost. */
-static PetscErrorCode RuleCreate(PetscInt n, PetscReal diagonal[], PetscReal off[], Rule *rule)
-{
-  PetscBLASInt size = (PetscBLASInt)n, info;
-  PetscReal   *Z, *work;
-
-  PetscFunctionBegin;
-  rule->n = n;
-  PetscCall(PetscMalloc2(n, &rule->node, n, &rule->weight));
-  PetscCall(PetscMalloc2(n * n, &Z, 2 * n, &work));
-  LAPACKsteqr_("I", &size, diagonal, off + 1, Z, &size, work, &info);
-  PetscCheck(!info, PETSC_COMM_SELF, PETSC_ERR_LIB, "LAPACK steqr: %d", (int)info);
-  for (PetscInt k = 0; k < n; k++) {
-    rule->node[k]   = diagonal[k];
-    rule->weight[k] = PetscSqr(Z[k * n]);
-  }
-  PetscCall(PetscFree2(Z, work));
-  PetscFunctionReturn(0);
-}
-
 /* For steps that are `length` times as long as the injected noise; shape 0: N(0, 1), else the Gamma variable. */
 static PetscErrorCode GetRule(FPTurns t, PetscReal length, PetscReal shape, const Rule **out)
 {
@@ -74,7 +52,9 @@ static PetscErrorCode GetRule(FPTurns t, PetscReal length, PetscReal shape, cons
     diagonal[k] = shape > 0 ? 2 * k + shape : 0;
     off[k]      = PetscSqrtReal(shape > 0 ? k * (k + shape - 1) : k);
   }
-  PetscCall(RuleCreate(n, diagonal, off, rule));
+  rule->n = n;
+  PetscCall(PetscMalloc2(n, &rule->node, n, &rule->weight));
+  PetscCall(FPGaussRule(n, diagonal, off, rule->node, rule->weight));
   PetscCall(PetscFree2(diagonal, off));
   PetscFunctionReturn(0);
 }
