@@ -1,5 +1,5 @@
 /* t-config.c: run files and command lines, what is read from them and what is said about mistakes in them. */
-#include "test.h"
+#include "message.h"
 #include "fpconfig.h"
 #include <stdlib.h>
 #include <string.h>
@@ -28,15 +28,7 @@ static const FPParameter Table[] = {
     {"faces", FP_STRINGS, offsetof(Things, faces), "reflecting", 0, 0, "reflecting absorbing", "", "walls"},
     {.name = NULL}};
 
-static char directory[] = "/tmp/t-config-XXXXXX", file[64], message[2048];
-
-static PetscErrorCode KeepMessage(MPI_Comm comm, int line, const char *fun, const char *source, PetscErrorCode n,
-                                  PetscErrorType p, const char *mess, void *context)
-{
-  (void)comm, (void)line, (void)fun, (void)source, (void)context;
-  if (p == PETSC_ERROR_INITIAL) (void)snprintf(message, sizeof(message), "%s", mess);
-  return n;
-}
+static char directory[] = "/tmp/t-config-XXXXXX", file[64];
 
 static void Write(const char text[])
 {

@@ -1,18 +1,8 @@
 /* t-data.c: moments against closed forms and quadrature, samplers, CSV files as people write them, wrong input. */
-#include "test.h"
+#include "message.h"
 #include "fpdata.h"
 #include <string.h>
 #include <unistd.h>
-
-static char Message[2048]; /* of the last error */
-
-static PetscErrorCode Remember(MPI_Comm comm, int line, const char *fun, const char *file, PetscErrorCode n,
-                               PetscErrorType p, const char *text, void *context)
-{
-  (void)comm, (void)line, (void)fun, (void)file, (void)context;
-  if (p == PETSC_ERROR_INITIAL) (void)strncpy(Message, text, sizeof(Message) - 1);
-  return n;
-}
 
 /* Keys and values one after the other, up to NULL. */
 static PetscErrorCode Create(const char *const keys[], FPConfig *config, FPData *data)
@@ -27,17 +17,12 @@ static PetscErrorCode Create(const char *const keys[], FPConfig *config, FPData 
 
 #define KEYS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-/* The creation fails as wrong input with a one-line message that contains the word. */
 static void refuse(const char *const keys[], const char word[])
 {
   FPConfig config;
   FPData   data;
 
-  Message[0] = 0;
-  must(PetscPushErrorHandler(Remember, NULL));
-  assert_int_equal(Create(keys, &config, &data), PETSC_ERR_USER_INPUT);
-  must(PetscPopErrorHandler());
-  check(strstr(Message, word) && !strchr(Message, '\n'), "'%s' does not mention '%s'", Message, word);
+  refused(Create(keys, &config, &data), word);
   must(FPDataDestroy(&data));
   must(FPConfigDestroy(&config));
 }

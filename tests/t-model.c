@@ -1,19 +1,9 @@
 /* t-model.c: derivatives against differences, noise covariances against quadrature and closed forms, coordinates,
    critical points, wrong input. */
-#include "test.h"
+#include "message.h"
 #include "fpmodel.h"
 #include <gsl/gsl_integration.h>
 #include <string.h>
-
-static char Message[2048]; /* of the last error */
-
-static PetscErrorCode Remember(MPI_Comm comm, int line, const char *fun, const char *file, PetscErrorCode n,
-                               PetscErrorType p, const char *text, void *context)
-{
-  (void)comm, (void)line, (void)fun, (void)file, (void)context;
-  if (p == PETSC_ERROR_INITIAL) (void)strncpy(Message, text, sizeof(Message) - 1);
-  return n;
-}
 
 typedef struct {
   FPConfig config;
@@ -775,11 +765,7 @@ static void refuse(const char *const keys[], const char word[])
 {
   Case c;
 
-  Message[0] = 0;
-  must(PetscPushErrorHandler(Remember, NULL));
-  assert_int_equal(Create(keys, &c), PETSC_ERR_USER_INPUT);
-  must(PetscPopErrorHandler());
-  check(strstr(Message, word) && !strchr(Message, '\n'), "'%s' does not mention '%s'", Message, word);
+  refused(Create(keys, &c), word);
   destroy(&c);
 }
 
