@@ -83,8 +83,9 @@ static void Deposit(PetscInt n, PetscReal xi, PetscReal weight, PetscReal share[
   }
 }
 
-/* The same by the polynomial through the STENCIL centres around xi, shifted inwards at the ends and at most a quarter of
-   them (but four): what it makes of smooth functions is far nearer than order 4, wherever xi lies between the centres. */
+/* The same by the polynomial through the STENCIL centres around xi, shifted inwards at the ends and at most a quarter
+   of them (but four): what it makes of smooth functions is far nearer than order 4, wherever xi lies between the
+   centres. */
 static void Interpolate(PetscInt n, PetscReal xi, PetscReal weight, PetscReal share[])
 {
   const PetscReal x      = xi * n - 0.5;
