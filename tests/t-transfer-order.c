@@ -2,6 +2,7 @@
    forms, finitely many maps on their invariant interval, and collocation as the reference of the matrices. */
 #include "lab.h"
 #include "scene.h"
+#include "../src/generator/transfer.h"
 #include <math.h>
 
 static double Product(const double *z, const double *parameter)
@@ -557,6 +558,177 @@ static void test_symmetric(void **state)
   must(remove(file));
 }
 
+/* Two weights of the symmetric model: E cos(k.w') from w over batches of Gaussian inputs (Gauss-Hermite), of signs (all
+   of them) and of 40 rows (all of them). Given the inputs, label noise xi moves w by -eta ((x.w) xi + (xi.w) x). */
+#define BATCH_NODES 12
+typedef struct {
+  double w[2], k[2], teacher[4], s, sigma, eta, T;
+  int    B;
+} Cosine;
+
+/* Of inputs x[B][2], and where row[B][4] is given of those rows without noise */
+static double CosineOf(const Cosine *c, const double x[][2], const double (*row)[4])
+{
+  double mean[2] = {c->w[0], c->w[1]}, square = 0;
+
+  for (int b = 0; b < c->B; b++) {
+    double u[4] = {x[b][0], x[b][1], 0, 0}, g[2], wx;
+
+    for (int i = 0; i < 2; i++)
+      u[2 + i] = row ? row[b][2 + i] : c->teacher[2 * i] * x[b][0] + c->teacher[2 * i + 1] * x[b][1];
+    SymmetricGradient(c->w, u, g);
+    wx = c->w[0] * x[b][0] + c->w[1] * x[b][1];
+    for (int i = 0; i < 2; i++) {
+      mean[i] -= c->eta / c->B * g[i];
+      square += pow(c->eta * c->sigma / c->B * (wx * c->k[i] + (c->k[0] * x[b][0] + c->k[1] * x[b][1]) * c->w[i]), 2);
+    }
+  }
+  square += 2 * c->eta * c->T * (c->k[0] * c->k[0] + c->k[1] * c->k[1]);
+  return cos(c->k[0] * mean[0] + c->k[1] * mean[1]) * exp(-square / 2);
+}
+
+/* Nodes and weights of N(0, 1), by Newton's method on Hermite polynomials */
+static void Hermite(int n, double node[], double weight[])
+{
+  for (int i = 0; i < n; i++) {
+    double t = 0, p = 0, q = 1;
+
+    t = i == 0 ? sqrt(4.0 * n + 2) - 1.85575 * pow(2.0 * n + 1, -1.0 / 6) * M_SQRT2 : node[i - 1] - 0.4;
+    for (int step = 0; step < 200; step++) {
+      double sum = 0, change;
+
+      p = 1;
+      q = 0;
+      for (int k = 0; k < n; k++) {
+        const double next = (t * p - sqrt(k) * q) / sqrt(k + 1.0);
+
+        q = p;
+        p = next;
+      }
+      for (int j = 0; j < i; j++) sum += 1 / (t - node[j]);
+      change = p / (sqrt(n) * q - p * sum);
+      t -= change;
+      if (fabs(change) < 1e-14) break;
+    }
+    node[i]   = t;
+    weight[i] = 1 / (n * q * q);
+  }
+}
+
+static double CosineGaussian(const Cosine *c)
+{
+  double node[BATCH_NODES], weight[BATCH_NODES], sum = 0;
+  int    total = 1;
+
+  Hermite(BATCH_NODES, node, weight);
+  for (int a = 0; a < 2 * c->B; a++) total *= BATCH_NODES;
+  for (int k = 0; k < total; k++) {
+    double x[2][2], mass = 1;
+
+    for (int a = 0, rest = k; a < 2 * c->B; a++, rest /= BATCH_NODES) {
+      x[a / 2][a % 2] = sqrt(c->s) * node[rest % BATCH_NODES];
+      mass *= weight[rest % BATCH_NODES];
+    }
+    sum += mass * CosineOf(c, x, NULL);
+  }
+  return sum;
+}
+
+static double CosineSigns(const Cosine *c)
+{
+  double sum = 0;
+
+  for (int k = 0; k < 1 << 2 * c->B; k++) {
+    double x[3][2];
+
+    for (int a = 0; a < 2 * c->B; a++) x[a / 2][a % 2] = k >> a & 1 ? sqrt(c->s) : -sqrt(c->s);
+    sum += CosineOf(c, x, NULL) / (1 << 2 * c->B);
+  }
+  return sum;
+}
+
+static double CosineRows(const Cosine *c, const double row[40][4])
+{
+  double sum = 0;
+
+  for (int k = 0; k < 64000; k++) {
+    const int i[3] = {k % 40, k / 40 % 40, k / 1600};
+    double    u[3][4], x[3][2];
+
+    for (int b = 0; b < 3; b++) {
+      memcpy(u[b], row[i[b]], sizeof(u[b]));
+      memcpy(x[b], row[i[b]], sizeof(x[b]));
+    }
+    sum += CosineOf(c, x, (const double(*)[4])u) / 64000;
+  }
+  return sum;
+}
+
+/* The same by the points of a step that the operator is made of */
+static double CosineOfStep(const Cosine *c, const char type[], int nodes)
+{
+  const FPTransferOptions options = {.nodes = nodes, .batch_law = "exact", .order = 2, .scheme = "local"};
+  FPMixture               m       = {0};
+  FPStepLaw               law;
+  Scene                   s;
+  double                  sum = 0;
+
+  SceneOpen(&s, "sgd",
+            "model_type=symmetric model_rank=1 %s training_learning_rate=%.17g training_batch_size=%d "
+            "training_temperature=%.17g mesh_lower=-2,-2 mesh_upper=2,2 mesh_cells=16,16",
+            type, c->eta, c->B, c->T);
+  must(FPStepLawCreate(s.process, &options, 0.25, 1, &law));
+  must(FPStepLawAt(law, c->w, &m));
+  for (int i = 0; i < m.n; i++)
+    sum += m.weight[i] * cos(c->k[0] * m.at[0][i] + c->k[1] * m.at[1][i]) *
+           exp(-0.5 * (pow(m.normal[0] * c->k[0], 2) + pow(m.normal[1] * c->k[1], 2)));
+  must(FPMixtureFree(&m));
+  must(FPStepLawDestroy(&law));
+  SceneClose(&s);
+  return sum;
+}
+
+/* 5, 7 and 9 moments are ever nearer, at waves of one and two standard deviations of the injected noise. */
+static void test_vectors(void **state)
+{
+  static const char *const data[3] = {
+      "data_type=gaussian data_teacher=0.9,0.2,-0.1,0.6 data_second_moment=0.8 data_label_noise=0.7",
+      "data_type=rademacher data_teacher=0.9,0.2,-0.1,0.6 data_second_moment=0.8 data_label_noise=0.7",
+      "data_type=file data_inputs=a,b data_targets=c,d data_path="};
+  double row[40][4];
+  char   file[] = "/tmp/dlnfp-rows-XXXXXX", keys[400];
+  FILE  *f      = fdopen(mkstemp(file), "w");
+
+  (void)state;
+  fprintf(f, "a,b,c,d\n");
+  for (int i = 0; i < 40; i++) {
+    for (int a = 0; a < 4; a++) row[i][a] = sin(1.7 * i + 2.1 * a) + 0.4 * cos(3.3 * i * (a + 1));
+    fprintf(f, "%.17g,%.17g,%.17g,%.17g\n", row[i][0], row[i][1], row[i][2], row[i][3]);
+  }
+  fclose(f);
+  for (int kind = 0; kind < 3; kind++)
+    for (int wave = 1; wave <= 2; wave++) {
+      const double sd    = sqrt(2 * 0.11 * 0.2);
+      const Cosine c     = {.w       = {0.83, -0.31},
+                            .k       = {0.8 * wave / sd, -0.6 * wave / sd},
+                            .teacher = {0.9, 0.2, -0.1, 0.6},
+                            .s       = 0.8,
+                            .sigma   = kind < 2 ? 0.7 : 0,
+                            .eta     = 0.11,
+                            .T       = 0.2,
+                            .B       = 2 + (kind > 0)};
+      const double exact = kind == 0 ? CosineGaussian(&c) : kind == 1 ? CosineSigns(&c) : CosineRows(&c, row);
+      double       off[3];
+
+      (void)snprintf(keys, sizeof(keys), "%s%s", data[kind], kind == 2 ? file : "");
+      for (int n = 0; n < 3; n++) off[n] = fabs(CosineOfStep(&c, keys, 12 + 4 * n) - exact);
+      print_message("  law %d, wave %d: %.10g, off by %.1e, %.1e, %.1e\n", kind, wave, exact, off[0], off[1], off[2]);
+      check(off[0] < (wave == 1 ? 1e-4 : 3e-3), "law %d: %g off by %g", kind, exact, off[0]);
+      check(off[2] < 0.1 * off[0] + 1e-9, "law %d: off by %g, by %g with more moments", kind, off[0], off[2]);
+    }
+  must(remove(file));
+}
+
 #define CHAIN                                                                                                          \
   "model_type=chain model_depth=2 data_type=rademacher data_teacher=0.9 data_second_moment=1.1 data_label_noise=0.4 "  \
   "training_learning_rate=0.23 training_batch_size=2 training_weight_decay=0.03 transfer_order=4 "
@@ -671,22 +843,14 @@ static void test_refused(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_orders),
-                                     cmocka_unit_test(test_reference),
-                                     cmocka_unit_test(test_two_grids),
-                                     cmocka_unit_test(test_fine_lattice),
-                                     cmocka_unit_test(test_exit),
-                                     cmocka_unit_test(test_cubics),
-                                     cmocka_unit_test(test_collocation),
-                                     cmocka_unit_test(test_two_points),
-                                     cmocka_unit_test(test_two_points_deep),
-                                     cmocka_unit_test(test_lattice),
-                                     cmocka_unit_test(test_plane),
-                                     cmocka_unit_test(test_symmetric),
-                                     cmocka_unit_test(test_blocks),
-                                     cmocka_unit_test(test_blocks_in_plane),
-                                     cmocka_unit_test(test_refused)};
-  int                     failed;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_orders),       cmocka_unit_test(test_reference),  cmocka_unit_test(test_two_grids),
+      cmocka_unit_test(test_fine_lattice), cmocka_unit_test(test_exit),       cmocka_unit_test(test_cubics),
+      cmocka_unit_test(test_collocation),  cmocka_unit_test(test_two_points), cmocka_unit_test(test_two_points_deep),
+      cmocka_unit_test(test_lattice),      cmocka_unit_test(test_plane),      cmocka_unit_test(test_symmetric),
+      cmocka_unit_test(test_vectors),      cmocka_unit_test(test_blocks),     cmocka_unit_test(test_blocks_in_plane),
+      cmocka_unit_test(test_refused)};
+  int failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
   failed = cmocka_run_group_tests(tests, NULL, NULL);

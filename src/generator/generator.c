@@ -15,7 +15,8 @@ static const FPParameter GeneratorParameters[] = {
 
 static const FPParameter TransferParameters[] = {
     {"nodes", FP_INT, offsetof(FPTransferOptions, nodes), "12", 2, 64, NULL, "nodes",
-     "Gauss-Legendre nodes on every panel of what is no normal variable"},
+     "Gauss-Legendre nodes on every panel of what is no normal variable; of gradients with several directions half of "
+     "them, less one, is the number of moments"},
     {"batch_law", FP_CHOICE, offsetof(FPTransferOptions, batch_law), "exact", 0, 0, "exact gaussian", NULL,
      "law of a batch's mean gradient: its own, or the normal law of its mean and covariance, a model to compare with"},
     {"order", FP_INT, offsetof(FPTransferOptions, order), "2", 2, 4, NULL, NULL,

@@ -58,43 +58,72 @@ static void Polynomials(const Axes *axes, PetscInt degree, const PetscReal at[2]
     for (PetscInt j = 0; i + j <= degree; j++) value[count++] = H[0][i] * H[1][j];
 }
 
+/* The points of positive weight that come first to an end along c, times root: their weights are left with none. */
+static PetscErrorCode Leave(PetscInt n, const PetscReal root[], const PetscReal c[], PetscReal weight[], PetscInt *gone)
+{
+  PetscReal sign = 0, step = PETSC_MAX_REAL;
+
+  PetscFunctionBegin;
+  *gone = -1;
+  for (PetscInt j = 0; j < n; j++)
+    if (PetscAbsReal(c[j]) > PetscAbsReal(sign)) sign = c[j];
+  for (PetscInt j = 0; j < n; j++)
+    if (c[j] * sign > 0 && weight[j] < step * root[j] * PetscAbsReal(c[j])) {
+      step  = weight[j] / (root[j] * PetscAbsReal(c[j]));
+      *gone = j;
+    }
+  PetscCheck(*gone >= 0, PETSC_COMM_SELF, PETSC_ERR_PLIB, "moments leave nothing to choose");
+  for (PetscInt j = 0; j < n; j++) weight[j] = PetscMax(0, weight[j] - (sign > 0 ? step : -step) * root[j] * c[j]);
+  weight[*gone] = 0;
+  PetscFunctionReturn(0);
+}
+
+/* N[left][n], orthonormal rows: reflected so that all but the last are zero at `gone`. */
+static void Reflect(PetscInt n, PetscInt left, PetscInt gone, PetscReal N[], PetscReal v[], PetscReal dot[])
+{
+  const PetscBLASInt m = (PetscBLASInt)n, k = (PetscBLASInt)left, unit = 1;
+  const PetscReal    one = 1, zero = 0;
+  PetscReal          square = 0, minus;
+
+  for (PetscInt i = 0; i < left; i++) {
+    v[i] = N[i * n + gone];
+    square += v[i] * v[i];
+  }
+  if (square == 0) return;
+  v[left - 1] += v[left - 1] > 0 ? PetscSqrtReal(square) : -PetscSqrtReal(square);
+  square = 0;
+  for (PetscInt i = 0; i < left; i++) square += v[i] * v[i];
+  minus = -2 / square;
+  BLASgemv_("N", &m, &k, &one, N, &m, v, &unit, &zero, dot, &unit);
+  BLASgemm_("N", "T", &m, &k, &unit, &minus, dot, &m, v, &k, &one, N, &m);
+  for (PetscInt i = 0; i + 1 < left; i++) N[i * n + gone] = 0;
+}
+
 /* weight[columns] with the same A weight, A[columns][rows] by columns, of which no more than `rows` are positive, the
-   others zero. A is lost. */
+   others zero. A is lost. Changes of weights that change no moment are sought over the roots of the weights, so that
+   far points of little weight do no harm. */
 static PetscErrorCode Eliminate(PetscInt rows, PetscInt columns, PetscReal A[], PetscReal weight[])
 {
   PetscBLASInt m = (PetscBLASInt)columns, k = (PetscBLASInt)rows, room = 64 * m, info;
-  PetscReal   *Q, *tau, *work;
+  PetscReal   *Q, *tau, *work, *root;
 
   PetscFunctionBegin;
   if (columns <= rows) PetscFunctionReturn(0);
-  PetscCall(PetscMalloc3(columns * columns, &Q, rows, &tau, room, &work));
+  PetscCall(PetscMalloc4(columns * columns, &Q, columns, &tau, room, &work, columns, &root));
+  for (PetscInt j = 0; j < columns; j++) root[j] = PetscSqrtReal(weight[j]);
   for (PetscInt i = 0; i < rows; i++)
-    for (PetscInt j = 0; j < columns; j++) Q[i * columns + j] = A[j * rows + i];
+    for (PetscInt j = 0; j < columns; j++) Q[i * columns + j] = root[j] * A[j * rows + i];
   LAPACKgeqrf_(&m, &k, Q, &m, tau, work, &room, &info);
   LAPACKorgqr_(&m, &m, &k, Q, &m, tau, work, &room, &info);
   PetscCheck(!info, PETSC_COMM_SELF, PETSC_ERR_LIB, "LAPACK orgqr: %d", (int)info);
-  for (PetscInt s = rows; s < columns; s++) { /* column s of Q: a change of weights that changes no moment */
-    PetscReal *c = Q + s * columns, sign = 0, step = PETSC_MAX_REAL;
-    PetscInt   gone = 0;
+  for (PetscInt left = columns - rows; left > 0; left--) {
+    PetscReal *N = Q + rows * columns;
+    PetscInt   gone;
 
-    for (PetscInt j = 0; j < columns; j++)
-      if (PetscAbsReal(c[j]) > PetscAbsReal(sign)) sign = c[j];
-    for (PetscInt j = 0; j < columns; j++)
-      if (c[j] * sign > 0 && weight[j] / PetscAbsReal(c[j]) < step) {
-        step = weight[j] / PetscAbsReal(c[j]);
-        gone = j;
-      }
-    PetscCheck(step < PETSC_MAX_REAL, PETSC_COMM_SELF, PETSC_ERR_PLIB, "moments leave nothing to choose");
-    for (PetscInt j = 0; j < columns; j++) weight[j] = PetscMax(0, weight[j] - (sign > 0 ? step : -step) * c[j]);
-    weight[gone] = 0;
-    for (PetscInt r = s + 1; r < columns; r++) {
-      const PetscReal factor = Q[r * columns + gone] / c[gone];
-
-      for (PetscInt j = 0; j < columns; j++) Q[r * columns + j] -= factor * c[j];
-      Q[r * columns + gone] = 0;
-    }
+    PetscCall(Leave(columns, root, N + (left - 1) * columns, weight, &gone));
+    Reflect(columns, left, gone, N, tau, work);
   }
-  PetscCall(PetscFree3(Q, tau, work));
+  PetscCall(PetscFree4(Q, tau, work, root));
   PetscFunctionReturn(0);
 }
 

@@ -92,6 +92,7 @@ static PetscErrorCode Begin(FPGenerator gen, PetscBool killed, Builder *b)
     most = PetscMin(most, (box->upper[a] - box->lower[a]) / gen->cells[a]);
   PetscCall(
       FPStepLawCreate(gen->process, &gen->options.transfer, order ? BATCHES * b->spacing : b->spacing, most, &b->law));
+  if (gen->level > 0) FPStepLawCoarsen(b->law);
   for (PetscInt a = 0; a < gen->dim; a++)
     PetscCall(FPHatAxisCreate(gen, a, gen->dim == 1 ? gen->region : NULL, &b->hats[a]));
   if (gen->dim == 2 && gen->info.along < 0)

@@ -21,6 +21,7 @@ PETSC_INTERN PetscErrorCode FPMixtureFree(FPMixture *mixture);
 typedef struct _p_FPStepLaw *FPStepLaw;
 PETSC_INTERN PetscErrorCode  FPStepLawCreate(FPProcess process, const FPTransferOptions *options, PetscReal fineness,
                                              PetscReal most, FPStepLaw *law);
+PETSC_INTERN void            FPStepLawCoarsen(FPStepLaw law); /* one moment less, where batches are told by theirs */
 PETSC_INTERN PetscErrorCode  FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *mixture);
 PETSC_INTERN PetscErrorCode  FPStepLawDestroy(FPStepLaw *law);
 PETSC_INTERN PetscReal       FPStepLawInjected(FPStepLaw law); /* standard deviation along every coordinate */

@@ -4,9 +4,13 @@
    One input and one target: g = metric dM/dz G with the scalar G = (M - A) X - Z, X the mean of x^2 and Z that of
    noise x over the batch. Gaussian inputs: transferchi.c. Signs: X = s. A file: the exact law of B draws of its
    rows. Other networks: in one dimension any batch
-   of the rows of a file, else a list of all batches, where they are few. `batch_law:
+   of the rows of a file, else a list of all batches, where they are few, and where they are not, or the data are no
+   file, points with the moments of a batch, which the injected noise joins (recombine.c). `batch_law:
    gaussian`, and the ou model, whose noise is normal: the mean and covariance of the gradient. */
 #include "transferlaw.h"
+
+#define LEAST_DEGREE 3
+#define WIDEST 0.3 /* times the degree: widths of the injected noise that moments of the gradient noise tell */
 
 PetscErrorCode FPMixtureAdd(FPMixture *m, PetscReal weight, const PetscReal at[], PetscReal sd)
 {
@@ -49,6 +53,22 @@ static PetscErrorCode SetTeacher(FPStepLaw law, FPData data)
   PetscFunctionReturn(0);
 }
 
+/* Gradients of several directions in the plane: batches of rows are listed where they are few, all others known by
+   their moments. */
+static PetscErrorCode ChooseVectors(FPStepLaw law, FPData data, const char name[])
+{
+  PetscFunctionBegin;
+  if (law->kind == LAW_ROWS && FPBatchCount(law->rows, law->training.batch_size, law->batches) <= MOST_BATCHES)
+    PetscFunctionReturn(0);
+  FPInputCheck(law->batches == 1,
+               "engine transfer: %s combines two batches that move two coordinates in several directions; accepted are "
+               "files of fewer rows (up to %d different pairs of batches), or transfer_batch_law: gaussian",
+               name, MOST_BATCHES);
+  if (law->kind != LAW_ROWS) PetscCall(FPDataGetNodes(data, 2 * law->degree, &law->rows, &law->u, &law->share));
+  law->kind = LAW_PAIRS;
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode Choose(FPStepLaw law, FPProcess process, const FPTransferOptions *options, const char name[])
 {
   FPAlgorithm algorithm;
@@ -72,24 +92,13 @@ static PetscErrorCode Choose(FPStepLaw law, FPProcess process, const FPTransferO
   law->kind = LAW_NORMAL;
   if (gaussian || !data) PetscFunctionReturn(0);
   PetscCall(FPDataGetType(data, &type));
-  if (!strcmp(type, "file")) {
-    law->kind = LAW_ROWS;
-    PetscCall(FPDataGetNodes(data, 1, &law->rows, &law->u, &law->share));
+  law->kind = !strcmp(type, "file") ? LAW_ROWS : strcmp(type, "gaussian") ? LAW_SIGNS : LAW_CHI;
+  if (law->kind == LAW_ROWS) PetscCall(FPDataGetNodes(data, 1, &law->rows, &law->u, &law->share));
+  if (!law->scalar && law->dim == 2) PetscCall(ChooseVectors(law, data, name));
+  if (law->kind == LAW_ROWS)
     PetscCall(PetscMalloc1(law->rows, &law->atom));
-    FPInputCheck(law->scalar || law->dim == 1 ||
-                     FPBatchCount(law->rows, law->training.batch_size, law->batches) <= MOST_BATCHES,
-                 "engine transfer: %s draws from %g different batches of rows that move %" PetscInt_FMT
-                 " coordinates in several directions; accepted are %d, fewer rows, a smaller training_batch_size, or "
-                 "transfer_batch_law: gaussian",
-                 name, (double)FPBatchCount(law->rows, law->training.batch_size, law->batches), law->dim, MOST_BATCHES);
-  } else {
-    FPInputCheck(law->scalar,
-                 "engine transfer: the exact law of a batch of %s data is known for one input and one target; accepted "
-                 "here are a file, or transfer_batch_law: gaussian",
-                 type);
-    law->kind = strcmp(type, "gaussian") ? LAW_SIGNS : LAW_CHI;
+  else if (law->kind != LAW_PAIRS)
     PetscCall(SetTeacher(law, data));
-  }
   PetscFunctionReturn(0);
 }
 
@@ -114,10 +123,31 @@ static PetscErrorCode CheckNormal(const struct _p_FPStepLaw *law, const char nam
                " coordinates it takes injected noise to join the parts of a step of %s; give training_temperature > 0, "
                "or model_coordinates: balanced or invariant",
                law->dim, name);
-  FPInputCheck(law->kind == LAW_NORMAL || law->kind == LAW_ROWS || law->sigma > 0,
+  FPInputCheck(law->kind == LAW_NORMAL || law->kind == LAW_ROWS || law->kind == LAW_PAIRS || law->sigma > 0,
                "engine transfer: %s without label noise and injected noise comes to rest at a minimum: no law is left; "
                "give data_label_noise > 0 or training_temperature > 0",
                name);
+  PetscFunctionReturn(0);
+}
+
+/* Points with the moments of a batch are a law where the injected noise joins them. */
+static PetscErrorCode CheckWidth(FPStepLaw law, const char name[])
+{
+  const FPCriticalPoint *points;
+  PetscReal              C[9], width = 0;
+  PetscInt               count;
+
+  PetscFunctionBegin;
+  if (law->kind != LAW_PAIRS) PetscFunctionReturn(0);
+  PetscCall(FPModelGetCriticalPoints(law->model, &count, &points));
+  if (!count) PetscFunctionReturn(0);
+  FPModelCovariance(law->model, 1, points[0].z, C);
+  width = law->h * PetscSqrtReal(PetscMax(C[0], C[3]) / law->training.batch_size) / law->injected;
+  FPInputCheck(
+      width <= WIDEST * law->degree,
+      "engine transfer: a step of %s has gradient noise %.3g times as wide as the injected noise, accepted are "
+      "%.3g; more training_temperature, or more transfer_nodes",
+      name, (double)width, (double)(WIDEST * law->degree));
   PetscFunctionReturn(0);
 }
 
@@ -156,6 +186,7 @@ PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *optio
   law->fineness       = fineness;
   law->most           = most;
   law->nodes          = options->nodes;
+  law->degree         = PetscClipInterval(options->nodes / 2 - 1, LEAST_DEGREE, FP_PAIRS_DEGREE);
   law->order          = FPTransferOrder(options) == 2 ? 2 : 4;
   law->scalar         = (PetscBool)(data && law->inputs * law->targets == 1);
   law->injected       = PetscSqrtReal(2 * law->h * law->training.temperature * law->metric);
@@ -168,8 +199,14 @@ PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *optio
                law->dim);
   PetscCall(Choose(law, process, options, name));
   PetscCall(CheckNormal(law, name));
+  PetscCall(CheckWidth(law, name));
   if (law->kind == LAW_CHI) PetscCall(SetPanels(law));
   PetscFunctionReturn(0);
+}
+
+void FPStepLawCoarsen(FPStepLaw law)
+{
+  law->degree = PetscMax(LEAST_DEGREE, law->degree - 1);
 }
 
 PetscErrorCode FPStepLawDestroy(FPStepLaw *law)
@@ -277,6 +314,31 @@ static PetscErrorCode AddVectors(FPStepLaw law, const PetscReal z[], const Petsc
   PetscFunctionReturn(0);
 }
 
+/* Gradients that are vectors, of batches too many to list: the moments of their law up to a degree. */
+static PetscErrorCode AddPairs(FPStepLaw law, const PetscReal z[], const PetscReal rest[], FPMixture *m)
+{
+  const PetscInt wide  = law->inputs + law->targets;
+  FPPairs        pairs = {.n = law->rows};
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc2(2 * pairs.n, &pairs.at, pairs.n, &pairs.weight));
+  PetscCall(PetscArraycpy(pairs.weight, law->share, pairs.n));
+  PetscCall(PetscArrayzero(pairs.at, 2 * pairs.n));
+  for (PetscInt i = 0; i < pairs.n; i++) {
+    const PetscReal *x = law->u + (size_t)i * wide;
+
+    FPModelSampleGradient(law->model, 1, z, x, x + law->inputs, pairs.at + 2 * i);
+  }
+  PetscCall(FPPairsOfBatch(law->degree, law->training.batch_size, &pairs));
+  for (PetscInt k = 0; k < pairs.n; k++) {
+    const PetscReal at[2] = {rest[0] - law->h * pairs.at[2 * k], rest[1] - law->h * pairs.at[2 * k + 1]};
+
+    PetscCall(FPMixtureAdd(m, pairs.weight[k], at, 0));
+  }
+  PetscCall(FPPairsFree(&pairs));
+  PetscFunctionReturn(0);
+}
+
 /* The normal law with mean and covariance of the gradient: C = f f^T + r e e^T with f the column of the largest
    variance over its root and e the other axis, whose share the hats of that axis take exactly. */
 static PetscErrorCode AddNormal(FPStepLaw law, const PetscReal z[], const PetscReal rest[], FPMixture *m)
@@ -334,6 +396,8 @@ PetscErrorCode FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *m)
     PetscCall(AddRows(law, z, rest, length, M, m));
   } else if (law->kind == LAW_ROWS) {
     PetscCall(AddVectors(law, z, rest, m));
+  } else if (law->kind == LAW_PAIRS) {
+    PetscCall(AddPairs(law, z, rest, m));
   } else if (law->kind == LAW_SIGNS) {
     const PetscReal squares = PetscSqr(law->coefficient[0]) + (law->batches == 2 ? PetscSqr(law->coefficient[1]) : 0);
 

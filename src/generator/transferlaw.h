@@ -6,14 +6,15 @@
 
 #define MOST_BATCHES 2000 /* of rows, listed one by one */
 
-/* gd; the normal law of the mean and covariance; Gaussian inputs; signs; rows of a file */
-typedef enum { LAW_MEAN, LAW_NORMAL, LAW_CHI, LAW_SIGNS, LAW_ROWS } LawKind;
+/* gd; the normal law of the mean and covariance; Gaussian inputs; signs; rows of a file; nodes that have the moments of
+   gradients that are vectors */
+typedef enum { LAW_MEAN, LAW_NORMAL, LAW_CHI, LAW_SIGNS, LAW_ROWS, LAW_PAIRS } LawKind;
 
 struct _p_FPStepLaw {
   LawKind    kind;
   FPModel    model;
   FPTraining training;
-  PetscInt   dim, rows, inputs, targets, batches, nodes, order;
+  PetscInt   dim, rows, inputs, targets, batches, nodes, order, degree; /* degree: of moments, LAW_PAIRS */
   PetscBool  scalar, collocates, mapped;
   PetscReal  metric, h, injected, coefficient[2], fineness, most;
   PetscReal  s, A, sigma;   /* of one input and one target */

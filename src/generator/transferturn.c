@@ -269,6 +269,9 @@ const char *FPTurnsRefused(FPStepLaw law, PetscBool smooth)
   (void)FPModelGetData(law->model, &data);
   if (law->batches > 1) return "two batches of opposite signs turn and stretch by too many laws; particles have it";
   if (law->kind == LAW_NORMAL && data) return "the normal law of a batch says where a step leads, not how it stretches";
+  if (law->kind == LAW_PAIRS)
+    return "the batches are too many to list, each with its turn of the plane: up to 2000 of rows are; particles have "
+           "it";
   if (law->kind == LAW_ROWS && !law->scalar && FPBatchCount(law->rows, law->training.batch_size, 1) > MOST_BATCHES)
     return "the batches of rows are too many to list, each with its turn of the plane: up to 2000 are; particles have "
            "it";

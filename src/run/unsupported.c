@@ -118,8 +118,8 @@ static const Unsupported Table[] = {
      "(transfer_scheme: chebyshev has rows of a file in one coordinate)",
      NULL},
     {"*", "transfer", "2 weights, temperature 0", "the noise of a step has a single direction", NULL},
-    {"*", "transfer", "batches of vectors",
-     "more than one input or target: in 2-D up to 2000 different batches of rows, any in 1-D; transfer_batch_law: "
+    {"*", "transfer", "svag, batches of vectors",
+     "more than one input or target, in 2-D: up to 2000 different pairs of batches of rows; transfer_batch_law: "
      "gaussian",
      NULL},
     {"current", "every", "SDEs", "irreversibility_binned: of steps, which an SDE has none of", NULL},
