@@ -71,10 +71,13 @@ static PetscErrorCode DefaultLag(const FPSpectrum *s, FPModel model, PetscReal *
   PetscFunctionReturn(0);
 }
 
-/* Both steps of an SDE number their modes alike. */
-static PetscErrorCode SetReference(FPSpectrum *s, const char name[])
+/* Both steps of an SDE number their modes alike, by what the grids say together: on the finest alone two rates may
+   stand the other way round. */
+static PetscErrorCode SetReference(FPObservable obs, const char name[])
 {
-  const FPModeBasis *b = s->modes;
+  FPSpectrum        *s        = (FPSpectrum *)obs->data;
+  const FPModeBasis *b        = s->modes;
+  const char        *engine[] = {"generator", "transfer"};
 
   PetscFunctionBegin;
   s->clustered = PETSC_FALSE;
@@ -85,6 +88,15 @@ static PetscErrorCode SetReference(FPSpectrum *s, const char name[])
   s->reference.n = b->modes + 1;
   PetscCall(PetscArraycpy(s->reference.rate, b->rate, b->modes + 1));
   PetscCall(PetscArraycpy(s->reference.frequency, b->frequency, b->modes + 1));
+  for (PetscInt k = 0; k < 2 * s->reference.n && obs->scene.results; k++) {
+    char      quantity[FP_NAME];
+    PetscReal value, error;
+    PetscBool found;
+
+    PetscCall(PetscSNPrintf(quantity, FP_NAME, "decay_rate[%" PetscInt_FMT "]", k / 2));
+    PetscCall(FPResultsGet(obs->scene.results, name, engine[k % 2], obs->name, quantity, &value, &error, &found));
+    if (found) s->reference.rate[k / 2] = value;
+  }
   PetscFunctionReturn(0);
 }
 
@@ -103,7 +115,7 @@ PetscErrorCode FPSpectrumParticlesBegin(FPObservable obs, FPProcess process, Pet
   PetscCall(FPParticlesCount(options, &count));
   PetscCall(FPModelGetSizes(obs->scene.model, &s->dim, NULL, NULL));
   PetscCall(FPSpectrumChooseBasis(s, obs->scene.mesh, name, count, options->steps * training.learning_rate));
-  PetscCall(SetReference(s, name));
+  PetscCall(SetReference(obs, name));
   PetscCall(DefaultLag(s, obs->scene.model, &s->tau));
   observer->every       = FPStepsOf(s->tau, dt);
   s->tau                = observer->every * dt;
