@@ -1,11 +1,12 @@
-/* collapse.c: stochastic collapse onto the origin of a chain of depth 2, which attracts where its largest Lyapunov
-   exponent is negative. learning_rate[k], ascending, are the learning rates at which the exponent changes sign, all
-   else as in the run file; thresholds their number, exponent that of the run's own learning rate. SGD collapses in a
-   window: from above, E ln |1 + eta U| > 0 again, U the batch mean of x y; its SDEs collapse on a half-line. Exact:
-   without decay ald from eta = 2pB/(2 s p^2 + sigma^2) on, ald2 from 2pB/(s p^2 (2 + B) + sigma^2), with Gaussian
-   inputs. Looked for from 1e-2 to 1e2 B in units of 1/sqrt(E U^2), at 12 places per decade: two thresholds that are
-   nearer to each other may be missed. Source of the criterion: Chen, Kunin, Yamamura and Ganguli, arXiv:2306.04251;
-   lyapunov.c has the exponents. */
+/* collapse.c: stochastic collapse onto the origin of a chain, which attracts where its largest Lyapunov exponent is
+   negative. Of depth 3 and more it is zero, or that of weight decay alone, at every learning rate: gradients and their
+   noise are of second order there. Of depth 2 learning_rate[k], ascending, are the learning rates at which the exponent
+   changes sign, all else as in the run file; thresholds their number, exponent that of the run's own learning rate. SGD
+   collapses in a window: from above, E ln |1 + eta U| > 0 again, U the batch mean of x y; its SDEs collapse on a
+   half-line. Exact: without decay ald from eta = 2pB/(2 s p^2 + sigma^2) on, ald2 from 2pB/(s p^2 (2 + B) + sigma^2),
+   with Gaussian inputs. Looked for from 1e-2 to 1e2 B in units of 1/sqrt(E U^2), at 12 places per decade: two thresholds
+   that are nearer to each other may be missed. Source of the criterion: Chen, Kunin, Yamamura and Ganguli,
+   arXiv:2306.04251; lyapunov.c has the exponents. */
 #include "observableimpl.h"
 #include <math.h>
 

@@ -200,8 +200,7 @@ PetscErrorCode FPLyapunovOrigin(FPProcess process, FPModel model, PetscReal eta,
   s.training.learning_rate = eta;
   *reason                  = NoPoint(&s);
   if (!*reason && s.algorithm == FP_GD) *reason = "without gradient noise the saddle repels at every learning rate";
-  if (!*reason && s.depth != 2)
-    *reason = "only depth 2 has a linear saddle at the origin: one deeper attracts nothing at any learning rate";
+  if (!*reason && s.depth < 2) *reason = "a single weight has no saddle at the origin";
   if (*reason) PetscFunctionReturn(0);
   PetscCall(ChainDirections(&s, &origin, &directions, reason));
   *value = -PETSC_MAX_REAL;

@@ -145,7 +145,7 @@ static const Unsupported Table[] = {
     {"lyapunov", "transfer", "svag, batch_law gaussian",
      "it is known where a step leads, not how it stretches; particles have svag", NULL},
     {"*", "generator", "SDEs without noise", "the law of a flow is a point: observable orbit says where it ends", NULL},
-    {"collapse", "every", "other than 2-chains at T = 0",
+    {"collapse", "every", "other than chains of two weights and more at T = 0",
      "the noise vanishes at no saddle where differences grow linearly", NULL},
     {"orbit", "every", "processes with noise", "a process with noise has a law, not an orbit", NULL},
     {"orbit", "every", "coordinates invariant",
