@@ -438,6 +438,55 @@ static void test_lattice(void **state)
   must(remove(file));
 }
 
+/* The law of a step on batches of five of those rows by itself: mean and variance exact on a lattice as wide as half
+   the injected noise, and the third cumulant at order 4. */
+static void test_moments_of_lattice(void **state)
+{
+  const double eta = 0.23, T = 0.07, z = 0.64;
+  double       row[12][2], exact[4] = {0};
+  char         file[] = "/tmp/dlnfp-rows-XXXXXX";
+
+  (void)state;
+  for (int i = 0; i < 12; i++) {
+    row[i][0] = 0.4 + 0.3 * sin(1.7 * i) + 0.05 * i;
+    row[i][1] = cos(2.3 * i) + 0.1 * i * i / 12;
+    exact[1] += (z * row[i][0] - row[i][1]) * row[i][0] / 12;
+  }
+  for (int i = 0; i < 12; i++)
+    for (int c = 2; c < 4; c++) exact[c] += pow((z * row[i][0] - row[i][1]) * row[i][0] - exact[1], c) / 12;
+  WriteRows(file, 12, row);
+  for (int order = 2; order <= 4; order += 2) {
+    const FPTransferOptions options = {.nodes = 12, .batch_law = "exact", .order = order, .scheme = "local"};
+    double                  mean = 0, cumulant[4] = {0};
+    FPMixture               m = {0};
+    FPStepLaw               law;
+    Scene                   s;
+
+    SceneOpen(
+        &s, "sgd",
+        "model_type=chain model_depth=1 data_type=file data_path=%s data_inputs=x data_targets=y "
+        "training_learning_rate=0.23 training_batch_size=5 training_temperature=0.07 mesh_lower=-5 mesh_upper=6.2 "
+        "mesh_cells=64",
+        file);
+    must(FPStepLawCreate(s.process, &options, 0.5, 1, &law));
+    must(FPStepLawAt(law, &z, &m));
+    for (int i = 0; i < m.n; i++) mean += m.weight[i] * m.at[0][i];
+    for (int i = 0; i < m.n; i++)
+      for (int c = 2; c < 4; c++) cumulant[c] += m.weight[i] * pow(m.at[0][i] - mean, c);
+    check(m.n < 1000 && m.n > 10, "%d points", (int)m.n);
+    check(fabs(m.injected - sqrt(2 * eta * T)) < 1e-15, "injected %g", m.injected);
+    check(fabs(mean - z + eta * exact[1]) < 1e-12, "order %d: mean %.15g", order, mean);
+    check(fabs(cumulant[2] / (eta * eta * exact[2] / 5) - 1) < 1e-10, "order %d: variance %.15g, exact %.15g", order,
+          cumulant[2], eta * eta * exact[2] / 5);
+    if (order == 4)
+      check(fabs(cumulant[3] / (-pow(eta, 3) * exact[3] / 25) - 1) < 1e-8, "third cumulant %.15g", cumulant[3]);
+    must(FPMixtureFree(&m));
+    must(FPStepLawDestroy(&law));
+    SceneClose(&s);
+  }
+  must(remove(file));
+}
+
 /* In the plane, two weights: all moments of a step up to the third, and the order of gap and E p from three grids. */
 static void test_plane(void **state)
 {
@@ -843,14 +892,24 @@ static void test_refused(void **state)
 
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_orders),       cmocka_unit_test(test_reference),  cmocka_unit_test(test_two_grids),
-      cmocka_unit_test(test_fine_lattice), cmocka_unit_test(test_exit),       cmocka_unit_test(test_cubics),
-      cmocka_unit_test(test_collocation),  cmocka_unit_test(test_two_points), cmocka_unit_test(test_two_points_deep),
-      cmocka_unit_test(test_lattice),      cmocka_unit_test(test_plane),      cmocka_unit_test(test_symmetric),
-      cmocka_unit_test(test_vectors),      cmocka_unit_test(test_blocks),     cmocka_unit_test(test_blocks_in_plane),
-      cmocka_unit_test(test_refused)};
-  int failed;
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_orders),
+                                     cmocka_unit_test(test_reference),
+                                     cmocka_unit_test(test_two_grids),
+                                     cmocka_unit_test(test_fine_lattice),
+                                     cmocka_unit_test(test_exit),
+                                     cmocka_unit_test(test_cubics),
+                                     cmocka_unit_test(test_collocation),
+                                     cmocka_unit_test(test_two_points),
+                                     cmocka_unit_test(test_two_points_deep),
+                                     cmocka_unit_test(test_lattice),
+                                     cmocka_unit_test(test_moments_of_lattice),
+                                     cmocka_unit_test(test_plane),
+                                     cmocka_unit_test(test_symmetric),
+                                     cmocka_unit_test(test_vectors),
+                                     cmocka_unit_test(test_blocks),
+                                     cmocka_unit_test(test_blocks_in_plane),
+                                     cmocka_unit_test(test_refused)};
+  int                     failed;
 
   if (SlepcInitialize(&argc, &argv, NULL, NULL)) return 1;
   failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,8 +4,8 @@
    changes sign, all else as in the run file; thresholds their number, exponent that of the run's own learning rate. SGD
    collapses in a window: from above, E ln |1 + eta U| > 0 again, U the batch mean of x y; its SDEs collapse on a
    half-line. Exact: without decay ald from eta = 2pB/(2 s p^2 + sigma^2) on, ald2 from 2pB/(s p^2 (2 + B) + sigma^2),
-   with Gaussian inputs. Looked for from 1e-2 to 1e2 B in units of 1/sqrt(E U^2), at 12 places per decade: two thresholds
-   that are nearer to each other may be missed. Source of the criterion: Chen, Kunin, Yamamura and Ganguli,
+   with Gaussian inputs. Looked for from 1e-2 to 1e2 B in units of 1/sqrt(E U^2), at 12 places per decade: two
+   thresholds that are nearer to each other may be missed. Source of the criterion: Chen, Kunin, Yamamura and Ganguli,
    arXiv:2306.04251; lyapunov.c has the exponents. */
 #include "observableimpl.h"
 #include <math.h>
