@@ -286,7 +286,7 @@ static void test_unchanged(void **state)
 
 static json_t *Run(const char text[])
 {
-  int               code;
+  int code;
 
   WriteText(InFolder("run.yaml"), text);
   code = RunWords("run %s -out %s", InFolder("run.yaml"), InFolder("out"));

@@ -550,10 +550,6 @@ static void test_refused(void **state)
 }
 
 /* start() once per block, between burn-in and first sample; step counts; `every` */
-typedef struct {
-  const double *seen; /* expected state at the end of the burn-in */
-} Counting;
-
 static void StartCounting(const void *context, const FPMove *move, double *scratch)
 {
   (void)context;

@@ -111,6 +111,17 @@ PetscErrorCode FPDataGetOther(FPData data, FPLaw law, FPData *other)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPDataCreateOther(FPData data, FPLaw law, FPData *other)
+{
+  PetscFunctionBegin;
+  PetscCall(PetscNew(other));
+  data->other[law] = *other;
+  PetscCall(PetscStrncpy((*other)->type, data->type, FP_TEXT));
+  (*other)->inputs  = data->inputs;
+  (*other)->targets = data->targets;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPDataGetLeastSquares(FPData data, PetscReal best[])
 {
   const PetscInt             p = data->inputs, n = p + data->targets;

@@ -20,6 +20,8 @@ struct _p_FPData {
 #include "datalist.h"
 #undef FP_DATA
 
+/* Of the same inputs and targets, without moments; destroyed with data. */
+PETSC_INTERN PetscErrorCode FPDataCreateOther(FPData data, FPLaw law, FPData *other);
 /* shift.c: data->other[FP_LAW_SHIFTED] where the run file has a section data.shift. */
 PETSC_INTERN const FPParameter FPShiftParameters[];
 PETSC_INTERN PetscErrorCode    FPShiftCreate(FPData data, FPConfig config);

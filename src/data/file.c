@@ -280,11 +280,7 @@ PetscErrorCode FPDataCreate_File(FPData data, FPConfig config)
   if (keys.test[0]) {
     FPData test;
 
-    PetscCall(PetscNew(&test));
-    data->other[FP_LAW_TEST] = test;
-    PetscCall(PetscStrncpy(test->type, data->type, FP_TEXT));
-    test->inputs  = data->inputs;
-    test->targets = data->targets;
+    PetscCall(FPDataCreateOther(data, FP_LAW_TEST, &test));
     PetscCall(Locate(config, "data_test", keys.test, where, file));
     PetscCall(Load(test, &keys, file, where, name, PETSC_FALSE, &transform));
   }

@@ -125,11 +125,7 @@ PetscErrorCode FPShiftCreate(FPData data, FPConfig config)
   if (has) {
     FPData shifted;
 
-    PetscCall(PetscNew(&shifted));
-    data->other[FP_LAW_SHIFTED] = shifted;
-    PetscCall(PetscStrncpy(shifted->type, data->type, FP_TEXT));
-    shifted->inputs  = data->inputs;
-    shifted->targets = data->targets;
+    PetscCall(FPDataCreateOther(data, FP_LAW_SHIFTED, &shifted));
     PetscCall(PetscMalloc2(n * n, &shifted->second, 0, &shifted->fourth));
     PetscCall(Apply(data, config, &keys, shifted));
   }

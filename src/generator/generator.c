@@ -49,33 +49,42 @@ PetscErrorCode FPTransferList(FILE *out)
   PetscFunctionReturn(0);
 }
 
-/* Rows, stencils and Krylov vectors, plus the factors of a sparse LU: about 72 n log2 n bytes in two dimensions and
-   140 n^{4/3} in three for the symmetric case (measured, MUMPS), twice that for the nonsymmetric one. Jumps: see
-   stable.c. */
-PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscBool line, PetscReal *bytes)
+/* Number of cells on a level; line: along the first axis. */
+static PetscErrorCode CountCells(FPMesh mesh, PetscInt level, PetscBool line, PetscReal *n)
 {
   const FPBox *box;
   PetscInt     cells[FP_MAX_AXES];
-  PetscReal    n = 1, ratio;
+  PetscReal    ratio;
 
   PetscFunctionBegin;
   PetscCall(FPMeshGetBox(mesh, &box));
   PetscCall(FPMeshGetCells(mesh, level, cells, &ratio));
-  for (PetscInt a = 0; a < (line ? 1 : box->dim); a++) n *= cells[a];
+  *n = 1;
+  for (PetscInt a = 0; a < (line ? 1 : box->dim); a++) *n *= cells[a];
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPTransferEstimate(FPMesh mesh, PetscInt level, PetscBool line, PetscReal *bytes)
+{
+  PetscReal n;
+
+  PetscFunctionBegin;
+  PetscCall(CountCells(mesh, level, line, &n));
   *bytes = (12 + sizeof(FPEdge) / 2.0 + 24) * n * n + 1800 * n; /* rows, edges, matrices and factors */
   PetscFunctionReturn(0);
 }
 
+/* Rows, stencils and Krylov vectors, plus the factors of a sparse LU: about 72 n log2 n bytes in two dimensions and
+   140 n^{4/3} in three for the symmetric case (measured, MUMPS), twice that for the nonsymmetric one. Jumps: see
+   stable.c. */
 PetscErrorCode FPGeneratorEstimate(FPMesh mesh, PetscInt level, PetscBool symmetric, PetscBool jumps, PetscReal *bytes)
 {
   const FPBox *box;
-  PetscInt     cells[FP_MAX_AXES];
-  PetscReal    n = 1, ratio;
+  PetscReal    n;
 
   PetscFunctionBegin;
   PetscCall(FPMeshGetBox(mesh, &box));
-  PetscCall(FPMeshGetCells(mesh, level, cells, &ratio));
-  for (PetscInt a = 0; a < box->dim; a++) n *= cells[a];
+  PetscCall(CountCells(mesh, level, PETSC_FALSE, &n));
   *bytes = 1800 * n;
   if (box->dim == 2) *bytes += (symmetric ? 1 : 2) * 72 * n * PetscLog2Real(n);
   if (box->dim == 3 && !(symmetric && n > FP_DIRECT_LIMIT))

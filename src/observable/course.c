@@ -30,6 +30,13 @@ static PetscErrorCode ReadTimes(FPCourse *course, const char section[])
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPCourseReadStarted(FPObservable obs, FPConfig config, FPModel model, FPMesh mesh, PetscBool wanted)
+{
+  PetscFunctionBegin;
+  PetscCall(FPCourseRead((FPCourse *)obs->data, obs->name, config, model, mesh, PETSC_TRUE, wanted));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPCourseRead(FPCourse *course, const char section[], FPConfig config, FPModel model, FPMesh mesh,
                             PetscBool needs_start, PetscBool wanted)
 {

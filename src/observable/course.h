@@ -43,10 +43,14 @@ typedef struct {
    not in the box. */
 PETSC_INTERN PetscErrorCode FPCourseRead(FPCourse *course, const char section[], FPConfig config, FPModel model,
                                          FPMesh mesh, PetscBool needs_start, PetscBool wanted);
+/* The same for an observable all of whose questions have a start. */
+PETSC_INTERN PetscErrorCode FPCourseReadStarted(FPObservable obs, FPConfig config, FPModel model, FPMesh mesh,
+                                                PetscBool wanted);
 /* Probability of each cell at time 0: the Gaussian around the start, smoothed by a cubic B-spline of the cells. Mean
    as given, variance larger by h^2/3 wherever the start lies between the centres, so that answers converge with a
-   smooth h^2; of operators of order 4, whose laws are signed, interpolated from eight centres along each axis. missing: share of the law in cells that are no unknowns, which is left out; all of it
-   where the unknowns are a line and the start is no point of it. */
+   smooth h^2; of operators of order 4, whose laws are signed, interpolated from eight centres along each axis. missing:
+   share of the law in cells that are no unknowns, which is left out; all of it where the unknowns are a line and the
+   start is no point of it. */
 PETSC_INTERN PetscErrorCode FPCourseLaw(const FPCourse *course, FPGenerator gen, PetscReal law[], PetscReal *missing);
 /* The chain of the same process, grid and law that moves down steep slopes at the right speed (FPGeneratorOptions:
    transient); NULL: gen itself does. Destroyed by the caller. */

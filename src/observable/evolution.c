@@ -33,13 +33,6 @@ typedef struct {
 
 static const FPParameter Parameters[] = {FP_COURSE_TIMES, FP_COURSE_START, FP_COURSE_SPREAD, {0}};
 
-static PetscErrorCode Read_Evolution(FPObservable obs, FPConfig config, FPModel model, FPMesh mesh, PetscBool wanted)
-{
-  PetscFunctionBegin;
-  PetscCall(FPCourseRead((FPCourse *)obs->data, obs->name, config, model, mesh, PETSC_TRUE, wanted));
-  PetscFunctionReturn(0);
-}
-
 static PetscErrorCode SetUpBins(FPObservable obs)
 {
   Evolution   *s = (Evolution *)obs->data;
@@ -479,7 +472,7 @@ PetscErrorCode FPObservableCreate_Evolution(FPObservable obs)
   PetscCall(PetscNew(&s));
   obs->data       = s;
   obs->parameters = Parameters;
-  obs->ops        = (FPObservableOps){.read      = Read_Evolution,
+  obs->ops        = (FPObservableOps){.read      = FPCourseReadStarted,
                                       .generator = Generator_Evolution,
                                       .begin     = Begin_Evolution,
                                       .evaluate  = Evaluate_Evolution,

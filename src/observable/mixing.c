@@ -35,13 +35,6 @@ typedef struct {
 
 static const FPParameter Parameters[] = {FP_COURSE_TIMES, FP_COURSE_START, FP_COURSE_SPREAD, {0}};
 
-static PetscErrorCode Read_Mixing(FPObservable obs, FPConfig config, FPModel model, FPMesh mesh, PetscBool wanted)
-{
-  PetscFunctionBegin;
-  PetscCall(FPCourseRead((FPCourse *)obs->data, obs->name, config, model, mesh, PETSC_TRUE, wanted));
-  PetscFunctionReturn(0);
-}
-
 static PetscErrorCode SetUp(FPObservable obs)
 {
   Mixing      *s = (Mixing *)obs->data;
@@ -456,7 +449,7 @@ PetscErrorCode FPObservableCreate_Mixing(FPObservable obs)
   PetscCall(PetscNew(&s));
   obs->data       = s;
   obs->parameters = Parameters;
-  obs->ops        = (FPObservableOps){.read      = Read_Mixing,
+  obs->ops        = (FPObservableOps){.read      = FPCourseReadStarted,
                                       .generator = Generator_Mixing,
                                       .begin     = Begin_Mixing,
                                       .evaluate  = Evaluate_Mixing,
