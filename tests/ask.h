@@ -29,13 +29,7 @@ static inline void AskExact(Asked *a, const char observable[], const char proces
   strcpy(a->dir, "/tmp/dlnfp-ask-XXXXXX");
   assert_non_null(mkdtemp(a->dir));
   must(FPResultsCreate(a->dir, &a->results));
-  must(FPConfigCreate(&s->config));
-  SceneSet(s->config, keys);
-  must(FPDataCreate(s->config, &s->data));
-  must(FPModelCreate(s->config, s->data, &s->model));
-  must(FPModelGetSizes(s->model, &s->dim, NULL, NULL));
-  must(FPProcessCreate(s->config, process, s->model, &s->process));
-  must(FPMeshCreate(s->config, s->dim, &s->mesh, &has));
+  SceneMake(s, process, keys, &has);
   scene = (FPScene){.model         = s->model,
                     .mesh          = s->mesh,
                     .results       = a->results,

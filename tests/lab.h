@@ -108,35 +108,43 @@ static inline double LabResidual(const Lab *lab, PetscInt l, PetscInt k)
   return residual[k];
 }
 
-/* The mode whose eigenfunction is most like f less its mean, and the correlation of the two under the stationary law.
- */
-static inline PetscInt LabFind(const Lab *lab, PetscInt l, LabFunction f, const double *parameter, double *correlation)
+/* Products under the stationary law of f less its mean with mode m, f f, and of the mode with itself. */
+static inline void LabProducts(const Lab *lab, PetscInt l, PetscInt m, LabFunction f, const double *parameter,
+                               double mean, double *fr, double *ff, double *rr)
 {
-  PetscInt         n, dim, best = 0;
-  const PetscReal *z, *pi;
-  const double     mean = LabMean(lab, l, f, parameter);
+  PetscInt         n, dim;
+  const PetscReal *z, *pi, *right;
 
   must(FPModelGetSizes(lab->model, &dim, NULL, NULL));
   must(FPGeneratorGetNodes(lab->gen[l], &n, NULL, &z, NULL, NULL));
   must(FPGeneratorStationary(lab->gen[l], &pi));
+  must(FPGeneratorGetMode(lab->gen[l], m, &right, NULL));
+  *fr = *ff = *rr = 0;
+  for (PetscInt k = 0; k < n; k++) {
+    double point[FP_MAX_DIM], value;
+
+    for (PetscInt a = 0; a < dim; a++) point[a] = z[a * n + k];
+    value = f(point, parameter) - mean;
+    *fr += pi[k] * value * right[k];
+    *ff += pi[k] * value * value;
+    *rr += pi[k] * right[k] * right[k];
+  }
+}
+
+/* The mode whose eigenfunction is most like f less its mean, and the correlation of the two under the stationary law.
+ */
+static inline PetscInt LabFind(const Lab *lab, PetscInt l, LabFunction f, const double *parameter, double *correlation)
+{
+  const double mean = LabMean(lab, l, f, parameter);
+  PetscInt     best = 0;
+
   *correlation = 0;
   for (PetscInt m = 1; m < lab->modes; m++) {
-    const PetscReal *right;
-    double           fr = 0, ff = 0, rr = 0, c;
+    double fr, ff, rr;
 
-    must(FPGeneratorGetMode(lab->gen[l], m, &right, NULL));
-    for (PetscInt k = 0; k < n; k++) {
-      double point[FP_MAX_DIM], value;
-
-      for (PetscInt a = 0; a < dim; a++) point[a] = z[a * n + k];
-      value = f(point, parameter) - mean;
-      fr += pi[k] * value * right[k];
-      ff += pi[k] * value * value;
-      rr += pi[k] * right[k] * right[k];
-    }
-    c = fabs(fr) / sqrt(ff * rr);
-    if (c > *correlation) {
-      *correlation = c;
+    LabProducts(lab, l, m, f, parameter, mean, &fr, &ff, &rr);
+    if (fabs(fr) / sqrt(ff * rr) > *correlation) {
+      *correlation = fabs(fr) / sqrt(ff * rr);
       best         = m;
     }
   }
@@ -148,33 +156,17 @@ static inline PetscInt LabFind(const Lab *lab, PetscInt l, LabFunction f, const 
 static inline double LabShare(const Lab *lab, PetscInt l, LabFunction f, const double *parameter, double spread,
                               double rate)
 {
-  PetscInt         n, dim;
-  const PetscReal *z, *pi;
-  const double     mean  = LabMean(lab, l, f, parameter);
-  double           share = 0, ff = 0;
+  const double mean  = LabMean(lab, l, f, parameter);
+  double       share = 0;
 
-  must(FPModelGetSizes(lab->model, &dim, NULL, NULL));
-  must(FPGeneratorGetNodes(lab->gen[l], &n, NULL, &z, NULL, NULL));
-  must(FPGeneratorStationary(lab->gen[l], &pi));
   for (PetscInt m = 1; m < lab->modes; m++) {
-    const PetscReal *right;
-    double           fr = 0, rr = 0;
+    double fr, ff, rr;
 
     if (fabs(LabRate(lab, l, m) - rate) > spread) continue;
-    must(FPGeneratorGetMode(lab->gen[l], m, &right, NULL));
-    ff = 0;
-    for (PetscInt k = 0; k < n; k++) {
-      double point[FP_MAX_DIM], value;
-
-      for (PetscInt a = 0; a < dim; a++) point[a] = z[a * n + k];
-      value = f(point, parameter) - mean;
-      fr += pi[k] * value * right[k];
-      ff += pi[k] * value * value;
-      rr += pi[k] * right[k] * right[k];
-    }
-    share += fr * fr / rr;
+    LabProducts(lab, l, m, f, parameter, mean, &fr, &ff, &rr);
+    share += fr * fr / (rr * ff);
   }
-  return ff > 0 ? sqrt(share / ff) : 0;
+  return sqrt(share);
 }
 
 /* Value and bound from all grids; value[l] is that of grid l. */

@@ -35,24 +35,30 @@ static inline void SceneSet(FPConfig config, const char keys[])
   }
 }
 
-/* The process of that name with the keys, which are formatted as by printf(). */
-static inline void SceneOpen(Scene *s, const char process[], const char format[], ...)
+/* The process of that name with the keys; has: a mesh is among them. */
+static inline void SceneMake(Scene *s, const char process[], const char keys[], PetscBool *has)
 {
-  char      keys[4096];
-  PetscBool has;
-  va_list   args;
-
   memset(s, 0, sizeof(*s));
-  va_start(args, format);
-  (void)vsnprintf(keys, sizeof(keys), format, args);
-  va_end(args);
   must(FPConfigCreate(&s->config));
   SceneSet(s->config, keys);
   must(FPDataCreate(s->config, &s->data));
   must(FPModelCreate(s->config, s->data, &s->model));
   must(FPModelGetSizes(s->model, &s->dim, NULL, NULL));
   must(FPProcessCreate(s->config, process, s->model, &s->process));
-  must(FPMeshCreate(s->config, s->dim, &s->mesh, &has));
+  must(FPMeshCreate(s->config, s->dim, &s->mesh, has));
+}
+
+/* The same with a mesh, from keys that are formatted as by printf(). */
+static inline void SceneOpen(Scene *s, const char process[], const char format[], ...)
+{
+  char      keys[4096];
+  PetscBool has;
+  va_list   args;
+
+  va_start(args, format);
+  (void)vsnprintf(keys, sizeof(keys), format, args);
+  va_end(args);
+  SceneMake(s, process, keys, &has);
   assert_true(has);
   must(FPGeneratorOptionsRead(s->config, &s->options));
 }
