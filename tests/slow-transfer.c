@@ -115,7 +115,7 @@ static void test_plane_currents(void **state)
 }
 
 #define TANGENTS                                                                                                       \
-  "particles_count=4096 particles_steps=45 particles_burn_in=20 training_learning_rate=0.2 mesh_upper=2.5,2.6 "
+  "particles_count=4096 particles_steps=60 particles_burn_in=20 training_learning_rate=0.2 mesh_upper=2.5,2.6 "
 
 /* How fast neighbours in the plane of two weights come together. Bounds are below a quarter of the standard errors. */
 static void test_exponents_gaussian(void **state)

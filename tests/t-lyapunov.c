@@ -325,6 +325,97 @@ static void test_orbits(void **state)
   json_decref(root);
 }
 
+/* ln |J u| averaged over all pairs of the rows below, J = (1 - eta decay) I + eta S, S the mean of y x^T + x y^T, again
+   and again along the direction J u: on 2000 directions, linear between them. The same whatever the direction is after
+   some steps: the exponent of products of those matrices. */
+enum { PAIRED = 5, DIRECTIONS = 2000, STEPS = 60 };
+static const double paired[PAIRED][4] = {{0.9, -0.4, 0.8, 0.1},
+                                         {-0.6, 1.1, -0.5, 0.7},
+                                         {0.2, 0.7, 0.4, -0.9},
+                                         {1.2, 0.3, 0.9, -0.2},
+                                         {-0.3, -0.8, 0.2, -0.6}};
+
+static double ByDirections(double eta, double decay)
+{
+  static double f[2][DIRECTIONS + 1];
+  double        mean = 0;
+
+  for (int j = 0; j <= DIRECTIONS; j++) f[0][j] = 0;
+  for (int step = 0; step < STEPS; step++) {
+    for (int j = 0; j < DIRECTIONS; j++) {
+      const double u[2] = {cos(PETSC_PI * j / DIRECTIONS), sin(PETSC_PI * j / DIRECTIONS)};
+
+      f[1][j] = 0;
+      for (int pair = 0; pair < PAIRED * PAIRED; pair++) {
+        double v[2] = {(1 - eta * decay) * u[0], (1 - eta * decay) * u[1]}, at;
+
+        for (int k = 0; k < 2; k++) {
+          const double *r = paired[k ? pair / PAIRED : pair % PAIRED];
+          const double  x = r[0] * u[0] + r[1] * u[1], y = r[2] * u[0] + r[3] * u[1];
+
+          for (int i = 0; i < 2; i++) v[i] += eta / 2 * (r[2 + i] * x + r[i] * y);
+        }
+        at = fmod(atan2(v[1], v[0]) / PETSC_PI + 1, 1) * DIRECTIONS;
+        f[1][j] += (log(hypot(v[0], v[1])) + (1 - at + (int)at) * f[0][(int)at] + (at - (int)at) * f[0][(int)at + 1]) /
+                   (PAIRED * PAIRED);
+      }
+    }
+    f[1][DIRECTIONS] = f[1][0];
+    mean             = f[1][0] - f[0][0];
+    memcpy(f[0], f[1], sizeof(f[0]));
+  }
+  return mean / eta;
+}
+
+/* At points that SGD never leaves, by particles: where directions turn, against all of them; of a chain and at an
+   unstable minimum against closed forms; of two inputs, the second of which is noise to the first, likewise. */
+static void test_still(void **state)
+{
+#define STILL                                                                                                          \
+  "engines=particles observables=lyapunov particles_count=4096 particles_steps=200 training_batch_size=2 "             \
+  "training_learning_rate=0.3 "
+  char         path[] = "/tmp/dlnfp-rows-XXXXXX";
+  FILE        *f      = fdopen(mkstemp(path), "w");
+  const double turned = ByDirections(0.3, 0.2);
+  char         keys[512];
+  double       error, exact;
+  json_t      *run;
+
+  (void)state;
+  fprintf(f, "a,b,c,d\n");
+  for (int i = 0; i < PAIRED; i++) fprintf(f, "%g,%g,%g,%g\n", paired[i][0], paired[i][1], paired[i][2], paired[i][3]);
+  (void)fclose(f);
+  for (int rank = 1; rank < 3; rank++) {
+    run = Run(STILL "data_type=file data_path=%s data_inputs=a,b data_targets=c,d model_type=symmetric model_rank=%d "
+                    "training_weight_decay=0.2 processes=sgd",
+              path, rank);
+    Meets(run, "sgd", "particles", "lyapunov", turned, 4e-3, "exponent_at[origin]");
+    json_decref(run);
+  }
+  (void)remove(path);
+  run   = Run(STILL CHAIN "training_weight_decay=0.1 processes=sgd,svag svag_svag_order=1 mesh_lower=0.1,0.1 "
+                            "mesh_upper=1.9,1.8 mesh_cells=24,24",
+              1.0, 0.6, 0.5, 0.3, 2);
+  exact = Value(run, "sgd", "exact", "lyapunov", "exponent_at[origin]", &error);
+  Meets(run, "sgd", "particles", "lyapunov", exact, 5e-3, "exponent_at[origin]");
+  Meets(run, "svag", "particles", "lyapunov", exact, 5e-3, "exponent_at[origin]");
+  json_decref(run);
+  run   = Run(STILL CHAIN "processes=sgd mesh_lower=-2.1,-2 mesh_upper=2,2.1 mesh_cells=24,24", 1.0, 1.7, 0.0, 0.9, 1);
+  exact = Value(run, "sgd", "exact", "lyapunov", "exponent_at[minimum][0]", &error);
+  check(exact > 0.1, "the minimum attracts: %g", exact);
+  Meets(run, "sgd", "particles", "lyapunov", exact, 0.02, "exponent_at[minimum][0]");
+  json_decref(run);
+  run = Run(STILL "data_type=gaussian data_teacher=0.8,-0.4 data_second_moment=0.9 data_label_noise=0.5 "
+                  "model_type=diagonal model_depth=2 training_weight_decay=0.2 processes=sgd mesh_lower=-2,-2.1 "
+                  "mesh_upper=2.1,2 mesh_cells=24,24");
+  (void)snprintf(keys, sizeof(keys),
+                 "data_type=gaussian data_teacher=0.8 data_second_moment=0.9 data_label_noise=%.15g model_type=chain "
+                 "training_batch_size=2 training_learning_rate=0.3 training_weight_decay=0.2",
+                 sqrt(0.5 * 0.5 + 0.4 * 0.4 * 0.9));
+  Meets(run, "sgd", "particles", "lyapunov", Exact("sgd", keys, "exponent_at[origin]"), 5e-3, "exponent_at[origin]");
+  json_decref(run);
+}
+
 /* Gibbs laws of one weight: -E V'' under exp(-V/T) by quadrature, V = p^2-chain of depth 2 with decay; signs as inputs
    have the noise sigma^2 s/B w^2 and the law w^{2 s p'/(eta v) - 2} ..., whose exponent is E [b' - (1/2) S'^2]. */
 typedef struct {
@@ -493,8 +584,9 @@ int main(int argc, char **argv)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_normal_log), cmocka_unit_test(test_gaussian), cmocka_unit_test(test_no_label_noise),
       cmocka_unit_test(test_thresholds), cmocka_unit_test(test_window),   cmocka_unit_test(test_others),
-      cmocka_unit_test(test_file),       cmocka_unit_test(test_orbits),   cmocka_unit_test(test_line),
-      cmocka_unit_test(test_linear),     cmocka_unit_test(test_plane),    cmocka_unit_test(test_walls)};
+      cmocka_unit_test(test_file),       cmocka_unit_test(test_orbits),   cmocka_unit_test(test_still),
+      cmocka_unit_test(test_line),       cmocka_unit_test(test_linear),   cmocka_unit_test(test_plane),
+      cmocka_unit_test(test_walls)};
   int failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

@@ -1,6 +1,7 @@
 /* lyapunov.c: exponents per unit time of small differences: at critical points, exactly, and along the orbit.
    exponent_at[NAME][k], descending, is the exponent of one direction at a point that the process never leaves, and
-   exponent_at[NAME] the largest of those that are not flat (of all, where all are flat). Chains: at the origin of depth
+   exponent_at[NAME] the largest of those that are not flat (of all, where all are flat). Particles have the largest, of
+   SGD and SVAG on every model (lyapunov_still.c). Chains: at the origin of depth
    2 a = w1 + w2 and b = w1 - w2 are multiplied by 1 - eta decay +- eta U, U the batch mean of x y, so SGD has E ln |1 -
    eta decay +- eta U|/eta; deeper origins only by 1 - eta decay; a minimum of zero loss by 1 - eta |grad p|^2 X, X the
    batch mean of x^2, along grad p and by 1 across. An SDE dz = k z dt + sqrt(c) z dB has k - c/2. GD has ln |1 - eta
@@ -13,6 +14,10 @@
    Statist. 31 (1960)). */
 #include "lyapunovimpl.h"
 #include <math.h>
+
+#define FLAT 1e-9 /* of the largest curvature */
+#define MOVES "the gradient noise does not vanish there, so the process does not stay"
+#define TO_ZERO "one step maps the direction to zero with positive probability: minus infinity"
 
 /* One direction at a point: SGD multiplies it by 1 - eta decay + eta slope U per step; flat: slope 0. */
 typedef struct {
@@ -72,7 +77,7 @@ static PetscErrorCode ChainDirections(const Subject *s, const FPCriticalPoint *p
   } else if (scale > 0 && s->training.weight_decay == 0 && loss + floor < 1e-14) {
     d->slope[0] = -norm / (balanced ? s->depth : 1);
   } else if (scale > 0) {
-    *reason = "the gradient noise does not vanish there, so the process does not stay";
+    *reason = MOVES;
   }
   PetscFunctionReturn(0);
 }
@@ -133,7 +138,7 @@ static void HessianExponents(const Subject *s, const FPCriticalPoint *point, Pet
   for (PetscInt i = 0; i < s->dim; i++) largest = PetscMax(largest, PetscAbsReal(point->eigenvalue[i]));
   for (PetscInt i = 0; i < s->dim; i++) {
     value[i] = PetscLogReal(PetscAbsReal(1 - eta * point->eigenvalue[i])) / eta;
-    flat[i]  = (PetscBool)(PetscAbsReal(point->eigenvalue[i]) <= 1e-9 * largest);
+    flat[i]  = (PetscBool)(PetscAbsReal(point->eigenvalue[i]) <= FLAT * largest);
   }
 }
 
@@ -166,8 +171,7 @@ static PetscErrorCode AddPoint(FPObservable obs, const Subject *s, const char po
       PetscCall(
           FPResultsAdd(obs->scene.results, s->name, "exact", "lyapunov", name, value[k], error[k], FP_BOUND, "1/time"));
     else
-      PetscCall(FPResultsAddStatus(obs->scene.results, s->name, "exact", "lyapunov", name, "singular",
-                                   "one step maps the direction to zero with positive probability: minus infinity"));
+      PetscCall(FPResultsAddStatus(obs->scene.results, s->name, "exact", "lyapunov", name, "singular", TO_ZERO));
   }
   PetscFunctionReturn(0);
 }
@@ -179,9 +183,10 @@ static const char *NoPoint(const Subject *s)
   if (!strcmp(s->coordinates, "invariant"))
     return "p and q are not smooth functions of the weights that they stand for";
   if (s->algorithm == FP_GD) return NULL;
-  if (strcmp(s->type, "chain")) return "the directions do not separate: only chains have it in closed form";
+  if (strcmp(s->type, "chain"))
+    return "the directions do not separate: only chains have it in closed form; particles have it";
   if (!strcmp(s->noise, "stable")) return "jumps multiply differences by no known law";
-  if (s->algorithm == FP_SVAG) return "there is no closed form for svag";
+  if (s->algorithm == FP_SVAG) return "there is no closed form for svag; particles have it";
   if (strcmp(s->drift, "gradient") && strcmp(s->drift, "modified") && strcmp(s->drift, "refined"))
     return "there is no closed form for its drift";
   if (strcmp(s->drift, "refined") && !strcmp(s->noise, "refined")) return "its noise belongs to another drift";
@@ -239,6 +244,44 @@ static PetscErrorCode AddPlanePoint(FPObservable obs, const Subject *s, const FP
   PetscFunctionReturn(0);
 }
 
+/* A discrete algorithm of the weights whose noise is that of the gradients */
+static PetscBool Samples(const Subject *s)
+{
+  return (PetscBool)(s->training.temperature == 0 && strcmp(s->coordinates, "invariant") &&
+                     (s->algorithm == FP_SGD || s->algorithm == FP_SVAG));
+}
+
+/* Are some directions flat, but not all? */
+static PetscBool Valley(const Subject *s, const FPCriticalPoint *point)
+{
+  PetscReal largest = 0;
+  PetscInt  flat    = 0;
+
+  for (PetscInt i = 0; i < s->dim; i++) largest = PetscMax(largest, PetscAbsReal(point->eigenvalue[i]));
+  for (PetscInt i = 0; i < s->dim; i++) flat += PetscAbsReal(point->eigenvalue[i]) <= FLAT * largest;
+  return (PetscBool)(flat > 0 && flat < s->dim);
+}
+
+/* By particles: of all directions, as vectors turn to the fastest, flat or not */
+static PetscErrorCode AddStill(FPObservable obs, const Subject *s, const FPCriticalPoint *point)
+{
+  PetscReal value, error;
+
+  PetscFunctionBegin;
+  PetscCall(FPLyapunovStill(obs, s->process, point->z, &value, &error));
+  for (int of_all = Valley(s, point) ? 1 : 0; of_all < 2; of_all++) {
+    char name[FP_NAME];
+
+    PetscCall(PetscSNPrintf(name, sizeof(name), of_all ? "exponent_at[%s][0]" : "exponent_at[%s]", point->name));
+    if (isfinite(value))
+      PetscCall(FPResultsAdd(obs->scene.results, s->name, "particles", "lyapunov", name, value, error, FP_STANDARD,
+                             "1/time"));
+    else
+      PetscCall(FPObservableMissing(obs, s->process, "particles", name, "singular", TO_ZERO));
+  }
+  PetscFunctionReturn(0);
+}
+
 static PetscErrorCode AtPoints(FPObservable obs, const Subject *s)
 {
   const FPCriticalPoint *points;
@@ -253,6 +296,13 @@ static PetscErrorCode AtPoints(FPObservable obs, const Subject *s)
     Directions  directions;
     char        name[FP_NAME];
 
+    if (Samples(s)) {
+      PetscBool stays;
+
+      PetscCall(FPLyapunovStays(s->model, points[p].z, &stays));
+      if (stays && obs->scene.use_particles) PetscCall(AddStill(obs, s, &points[p]));
+      if (reason && !stays) reason = MOVES;
+    }
     if (HasPlane(s)) {
       PetscCall(AddPlanePoint(obs, s, &points[p]));
       continue;

@@ -6,12 +6,13 @@
 #define FP_TANGENT 1e-5 /* length of the tangent vector that stands for the derivative along it, in weights */
 
 typedef struct {
-  FPBox      box; /* dim 0: none */
-  FPProcess  process;
-  PetscBool  sde;
-  PetscInt   dim;
-  PetscInt64 skip, half; /* steps before the measured ones, and in each half of those */
-  PetscReal  dt;
+  FPBox            box;   /* dim 0: none */
+  const PetscReal *still; /* NULL, or a point that all tangent vectors are at, wherever the particles are */
+  FPProcess        process;
+  PetscBool        sde;
+  PetscInt         dim;
+  PetscInt64       skip, half; /* steps before the measured ones, and in each half of those */
+  PetscReal        dt;
 } FPLyapunov;
 
 /* Derivatives at z[d], d = 1, 2, of an SDE: A[d][d] of the drift, B[channels][d][d] of the columns of S[d][channels].
@@ -31,6 +32,11 @@ PETSC_INTERN PetscErrorCode FPLyapunovEvaluate(FPObservable obs, const double su
 /* lyapunov_point.c: of an SDE in two coordinates. *reason: why there is none, or NULL. */
 PETSC_INTERN PetscErrorCode FPLyapunovPoint(FPProcess process, const PetscReal point[], PetscReal *value,
                                             PetscReal *error, const char **reason);
+/* lyapunov_still.c: does every sample's gradient, less decay, vanish at the point? And the largest exponent there of a
+   discrete algorithm without injected noise, by particles, with its standard error. */
+PETSC_INTERN PetscErrorCode FPLyapunovStays(FPModel model, const PetscReal point[], PetscBool *stays);
+PETSC_INTERN PetscErrorCode FPLyapunovStill(FPObservable obs, FPProcess process, const PetscReal point[],
+                                            PetscReal *value, PetscReal *error);
 /* lyapunov_generator.c */
 PETSC_INTERN void           FPTangentsAt(FPProcess process, const double z[], FPTangents *t);
 PETSC_INTERN PetscErrorCode FPLyapunovGenerator(FPObservable obs, FPGenerator gen, PetscBool finest, FPQuantities *q);
