@@ -194,7 +194,7 @@ static PetscErrorCode ShareOut(const Builder *b, PetscInt n, const PetscReal kno
     PetscInt        first, last;
 
     true_square += m->weight[k] * (PetscSqr(at - *mean) + PetscSqr(m->sd[k]));
-    if (m->weight[k] < TINY || (h->order == 4 && m->sd[k] >= step)) continue;
+    if (PetscAbsReal(m->weight[k]) < TINY || (h->order == 4 && m->sd[k] >= step)) continue;
     FPHatShares(knot, n, at, m->sd[k], share, &first, &last);
     for (PetscInt i = first; i <= last; i++) mass[i] += m->weight[k] * share[i];
     if (h->order == 4)
@@ -222,7 +222,7 @@ static PetscErrorCode Discretise(Builder *b)
   p->dim = d;
   for (PetscInt a = 0; a < d; a++) length = hypot(length, m->along[a]);
   for (PetscInt k = 0; k < m->n; k++) {
-    if (m->weight[k] < TINY) continue;
+    if (PetscAbsReal(m->weight[k]) < TINY) continue;
     low  = PetscMin(low, Place(m, d, k) - TAIL * m->sd[k]);
     high = PetscMax(high, Place(m, d, k) + TAIL * m->sd[k]);
   }
