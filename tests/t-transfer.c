@@ -95,7 +95,7 @@ static void test_svag(void **state)
   (void)state;
   LabOpen(&lab, "svag",
           WEIGHT "data_second_moment 1.1 data_label_noise 0.7 training_learning_rate 0.21 training_batch_size 2 "
-                 "svag_svag_order 3 mesh_lower -1 mesh_upper 2.4 mesh_cells 72 mesh_refine 1 transfer_nodes 6");
+                 "svag_svag_order 3 mesh_lower -1 mesh_upper 2.4 mesh_cells 80 transfer_nodes 6");
   LabSolve(&lab, 2);
   LabMeanWithin(&lab, "variance", Square, centre, eta * v / 2 / (2 - eta * s / 3 - 2 * eta * s / 2), 0.1);
   LabClose(&lab);

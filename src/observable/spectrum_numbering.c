@@ -68,12 +68,47 @@ static void Select(const FPModes *all, PetscBool oscillating, FPModes *some, Pet
   }
 }
 
+/* Of modes numbered by rate, what may be another's on the true operator: the frequency of one whose rate is nearer than
+   grids tell them apart, and that of two real modes that may have met, as the square of half their distance is off by
+   what it differs between grids. doubt[n], in the frequency. */
+static void Doubts(const FPModes *finest, const FPModes *coarse, PetscReal doubt[])
+{
+  for (PetscInt k = 0; k < finest->n; k++) doubt[k] = 0;
+  for (PetscInt k = 1; k < finest->n; k++)
+    for (PetscInt j = k + 1; j < finest->n; j++) {
+      const PetscReal apart = finest->rate[j] - finest->rate[k], other = finest->frequency[j] - finest->frequency[k];
+      const PetscReal before = coarse->rate[j] - coarse->rate[k];
+      const PetscReal moved =
+          PetscAbsReal(coarse->rate[j] - finest->rate[j]) + PetscAbsReal(coarse->rate[k] - finest->rate[k]);
+      PetscReal worst = apart < moved ? PetscAbsReal(other) : 0;
+
+      if (finest->frequency[j] + finest->frequency[k] == 0)
+        worst = 0.5 * PetscSqrtReal(PetscMax(0, PetscAbsReal(before * before - apart * apart) - apart * apart));
+      doubt[j] = PetscMax(doubt[j], worst);
+      doubt[k] = PetscMax(doubt[k], worst);
+    }
+}
+
+/* error += doubt where the frequency shows */
+static void AddDoubts(const FPQuantities *q, PetscReal step, const FPModes *modes, const PetscReal doubt[])
+{
+  for (PetscInt i = 0; i < q->n; i++) {
+    FPQuantity *item = &q->list[i];
+    int         k;
+
+    if (sscanf(item->name, "frequency[%d]", &k) == 1)
+      item->error += doubt[k];
+    else if (sscanf(item->name, "mu_re[%d]", &k) == 1 || sscanf(item->name, "mu_im[%d]", &k) == 1)
+      item->error += doubt[k] * step * exp(-modes->rate[k] * step);
+  }
+}
+
 /* Renumber a coarser grid's modes like those of the finest: those that do not oscillate keep their order. */
 PetscErrorCode FPSpectrumAlign(FPObservable obs, const FPQuantities *finest, FPQuantities *coarse)
 {
   FPModes      reference, given, wanted, have, followed, out;
   FPQuantities q = {0};
-  PetscReal    error[FP_MAX_BASIS];
+  PetscReal    error[FP_MAX_BASIS], doubt[FP_MAX_BASIS], step = ((const FPSpectrum *)obs->data)->step;
   PetscInt     to[FP_MAX_BASIS], from[FP_MAX_BASIS];
 
   PetscFunctionBegin;
@@ -94,6 +129,8 @@ PetscErrorCode FPSpectrumAlign(FPObservable obs, const FPQuantities *finest, FPQ
   }
   PetscCall(FPSpectrumAddRates(out.n, out.rate, out.frequency, error, 0, &q));
   PetscCall(FPSpectrumAddMultipliers((const FPSpectrum *)obs->data, out.n, out.rate, out.frequency, error, &q));
+  Doubts(&reference, &out, doubt);
+  if (step > 0) AddDoubts(&q, step, &reference, doubt);
   for (PetscInt k = 0; k < coarse->n; k++)
     if (strstr(coarse->list[k].name, "block_rate"))
       PetscCall(

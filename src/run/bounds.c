@@ -9,27 +9,27 @@
    process in one and two coordinates, random parameters, 24 to 192 cells per axis, boxes that cut the law and boxes
    that do not. Of 7237 with other parameters 6 were outside, three of them in coordinates p, q, where convergence is
    irregular beside p = q = 0, two means that are zero by symmetry.
-   Transfer operators, and generators of another order (FPExtrapolateGrids): with errors a h^2 + ..., R012 fits
-   a h^2 + b h^4 to three grids; R01 is the value, and 2 |R012 - R01| bounds its error if the next power is h^3 or h^4.
-   Rp extrapolates with the power p that the three answers follow; where p is not the nominal one, beside a singularity
-   say, |Rp - R01| is what the model is wrong by, so the bound is no less. Both may vanish by accident, so a share of
-   the correction |R01 - v0| is added: powers of h^3, as walls, the kink of |J| and stencils that change from node to
-   node make them, leave about the square root of the relative correction. Where the three answers do not shrink like a
-   power between 1.3 and 3.5, nothing is extrapolated: the finest answer stands, with twice the largest difference as
-   its bound. At order 4, powers between 2.8 and 6.5 are extrapolated, with the coarser extrapolation for the next
-   power; numbers that then follow a power of order 2, such as those of cells and not of nodes, as at order 2. Of two
-   grids of order 4 the difference is the bound, and of exits, whose region cuts cells elsewhere on every grid, the
-   largest difference of three: extrapolations were seen to agree by accident, 25 times nearer than the truth. Order 0,
-   collocation: the finest answer stands, and its difference from the next is its bound where differences fall as no
-   power up to 4 does.
-   Both kinds, where a cell is wider than 0.7 widths of the law at the minimum (Coarse): the differences of the grids
-   may agree by accident, so nothing is extrapolated, and the largest difference counts several times, more the wider
-   the cells. Of 1952 numbers of all observables on lines with 0.7 to 5 widths in a cell, 210 were outside the bounds of
-   an extrapolation, up to 90 times, and 8 outside these, 7 of them with more than 3, where all grids may agree on a law
-   that never leaves its cell.
-   Last, by what the quantity is (FPSmoothness): rough ones get 2.4 times the bound of a generator's extrapolation, and
-   where points lie in their cells moves a number by a share of h^2 that jumps from grid to grid, that share of what
-   extrapolation changes. Source: P. J. Roache, Annu. Rev. Fluid Mech. 29 (1997). */
+   Generators of another order (FPExtrapolateGrids): with errors a h^2 + ..., R012 fits a h^2 + b h^4 to three grids;
+   R01 is the value, and 2 |R012 - R01| bounds its error if the next power is h^3 or h^4. Rp extrapolates with the power
+   p that the three answers follow; where p is not the nominal one, beside a singularity say, |Rp - R01| is what the
+   model is wrong by, so the bound is no less. Both may vanish by accident, so a share of the correction |R01 - v0| is
+   added. Where the three answers do not shrink like a power between 1.3 and 3.5, nothing is extrapolated: the finest
+   answer stands, with twice the largest difference as its bound. Order 0, collocation: the finest answer stands, and
+   its difference from the next is its bound where differences fall as no power up to 4 does. Transfer operators
+   (BoundOfSteps): what counts is a cell over one standard deviation of a step, which interpolation blurs. The finest
+   answer stands, and the largest difference between grids bounds it: an order of 2 needs a third of that, an order of 4
+   a fifteenth, and the rest is for numbers that follow another power or none, more of it where cells are wide, where
+   the number is of cells, its region or its start lies elsewhere in the cells of every grid, or only two grids speak,
+   which agree by accident. Where cells are narrow and smooth numbers follow the nominal power, they are extrapolated.
+   Powers between 2 and 4 are common on coarse meshes: to take them for 2 overshot the truth by more than the finest
+   answer was off. Generators and transfer operators, where a cell is wider than 0.7 widths of the law at the minimum
+   (Coarse): the differences of the grids may agree by accident, so nothing is extrapolated, and the largest difference
+   counts several times, more the wider the cells. Of 1952 numbers of all observables on lines with 0.7 to 5 widths in a
+   cell, 210 were outside the bounds of an extrapolation, up to 90 times, and 8 outside these, 7 of them with more than
+   3, where all grids may agree on a law that never leaves its cell. Last, by what the quantity is (FPSmoothness): rough
+   ones get 2.4 times the bound of a generator's extrapolation, and where points lie in their cells moves a number by a
+   share of h^2 that jumps from grid to grid, that share of what extrapolation changes. Source: P. J. Roache, Annu. Rev.
+   Fluid Mech. 29 (1997). */
 #include "runimpl.h"
 
 #define GEOMETRIC 6 /* quotient of the differences of three grids beyond that of order 4 */
@@ -38,10 +38,22 @@
 #define RANGE 3.6  /* differences between grids that bound their finest answer */
 #define SHARE 0.05 /* of the correction: an extrapolation is not trusted to more than this */
 #define TIMES 3    /* the largest difference, where cells are wide */
+#define BLURRED 1  /* cells of a step's width, where its grids differ by less than they should */
+#define LONELY 3   /* times the difference of two grids, where cells are as wide as steps */
 
 static PetscReal Extrapolated(PetscReal fine, PetscReal coarse, PetscReal ratio, PetscInt order)
 {
   return fine + (fine - coarse) / (PetscPowReal(ratio, order) - 1);
+}
+
+/* The largest difference of two grids */
+static PetscReal Range(PetscInt levels, const PetscReal v[])
+{
+  PetscReal most = 0;
+
+  for (PetscInt l = 0; l < levels; l++)
+    for (PetscInt m = 0; m < l; m++) most = PetscMax(most, PetscAbsReal(v[l] - v[m]));
+  return most;
 }
 
 /* Of the correction: what the bound keeps of it. */
@@ -87,9 +99,7 @@ static PetscReal Observed(const PetscReal v[], const PetscReal r[], PetscReal lo
 void FPExtrapolateGrids(PetscInt levels, const PetscReal v[], const PetscReal r[], PetscReal solver, PetscInt order,
                         PetscReal *result, PetscReal *error)
 {
-  const PetscBool fourth = (PetscBool)(order == 4 && levels > 2 && ShrinksLike(v, r, 2.8, 6.5));
-  const PetscInt  power  = order == 0 || (order == 4 && levels > 2 && !fourth) ? 2 : order;
-  const PetscReal R01    = Extrapolated(v[0], v[1], r[1], power);
+  const PetscReal R01 = Extrapolated(v[0], v[1], r[1], order == 0 ? 2 : order);
 
   if (order == 0 && (levels == 2 || PetscAbsReal(v[1] - v[2]) >= GEOMETRIC * PetscAbsReal(v[0] - v[1]))) {
     *result = v[0];
@@ -101,12 +111,7 @@ void FPExtrapolateGrids(PetscInt levels, const PetscReal v[], const PetscReal r[
     *error  = PetscAbsReal(R01 - v[0]) + 3 * solver;
     return;
   }
-  if (fourth) {
-    *result = R01;
-    *error  = 2 * PetscMax(PetscAbsReal(R01 - Extrapolated(v[1], v[2], r[2] / r[1], 4)),
-                           PetscAbsReal(Observed(v, r, 2.8, 6.5) - R01)) +
-             SHARE * PetscAbsReal(R01 - v[0]) + 3 * solver;
-  } else if ((order == 2 || order == 4) && ShrinksLike(v, r, 1.3, 3.5)) {
+  if (order == 2 && ShrinksLike(v, r, 1.3, 3.5)) {
     const PetscReal R12  = Extrapolated(v[1], v[2], r[2] / r[1], 2);
     const PetscReal R012 = R01 + (R01 - R12) / (PetscSqr(r[2]) - 1); /* errors of R01, R12 go as h0^2 h1^2, h1^2 h2^2 */
 
@@ -118,10 +123,8 @@ void FPExtrapolateGrids(PetscInt levels, const PetscReal v[], const PetscReal r[
     *error  = PetscAbsReal(R01 - Extrapolated(v[1], v[2], r[2] / r[1], 1)) +
              PetscAbsReal(Observed(v, r, 0.6, 2.5) - R01) + 0.3 * PetscAbsReal(R01 - v[0]) + 3 * solver;
   } else {
-    const PetscReal neighbours = PetscMax(PetscAbsReal(v[0] - v[1]), PetscAbsReal(v[1] - v[2]));
-
     *result = v[0];
-    *error  = 2 * PetscMax(PetscAbsReal(v[0] - v[2]), neighbours) + 3 * solver;
+    *error  = 2 * Range(levels, v) + 3 * solver;
   }
 }
 
@@ -142,7 +145,7 @@ static PetscReal ShareOfGrids(const FPRefinement *grids)
 static PetscReal Spread(const FPRefinement *grids, const PetscReal v[])
 {
   const PetscReal last = PetscAbsReal(v[1] - v[0]), before = grids->levels > 2 ? PetscAbsReal(v[2] - v[1]) : 0;
-  const PetscReal range = grids->levels > 2 ? PetscMax(PetscAbsReal(v[2] - v[0]), PetscMax(last, before)) : last;
+  const PetscReal range = Range(grids->levels, v);
   const PetscReal wide  = PetscMin(1 + PetscPowReal(grids->resolution / 0.7, 4), 4.5);
   PetscReal       times = RANGE * range;
 
@@ -173,14 +176,46 @@ static void BoundOfLaw(const FPRefinement *grids, const PetscReal v[], PetscReal
   *error = more * *error + 3 * solver;
 }
 
-/* The largest difference of two grids */
-static PetscReal Range(PetscInt levels, const PetscReal v[])
+/* The extrapolation of three grids that follow the order nearly, and what it may be off. */
+static PetscReal Narrow(const FPRefinement *grids, const PetscReal v[], const PetscReal nearly[2], PetscReal *result)
 {
-  PetscReal most = 0;
+  const PetscReal *r   = grids->ratio;
+  const PetscReal  R12 = Extrapolated(v[1], v[2], r[2] / r[1], grids->order), by = Observed(v, r, nearly[0], nearly[1]);
+  const PetscReal  kept = SHARE + (grids->order == 4 ? 4 : 1) * PetscSqr(grids->steps);
 
-  for (PetscInt l = 0; l < levels; l++)
-    for (PetscInt m = 0; m < l; m++) most = PetscMax(most, PetscAbsReal(v[l] - v[m]));
-  return most;
+  *result = Extrapolated(v[0], v[1], r[1], grids->order);
+  return PetscMax((grids->order == 4 ? 2 : 3) * PetscAbsReal(*result - R12), 2 * PetscAbsReal(by - *result)) +
+         kept * PetscAbsReal(*result - v[0]);
+}
+
+/* Of a transfer operator of order 2 or 4 */
+static void BoundOfSteps(const FPRefinement *grids, const FPQuantity *item, const PetscReal v[], PetscReal solver,
+                         PetscReal *result, PetscReal *error)
+{
+  const PetscReal *r      = grids->ratio;
+  const PetscBool  fourth = (PetscBool)(grids->order == 4), three = (PetscBool)(grids->levels > 2);
+  const PetscBool  plain     = (PetscBool)(item->smoothness == FP_SMOOTH && item->unsteady == 0);
+  const PetscReal  falls[2]  = {fourth ? 2 : 1.2, fourth ? 7 : 3.2};
+  const PetscReal  nearly[2] = {fourth ? 3.2 : SLOW, fourth ? 5.2 : FAST};
+  PetscReal        times     = three ? (fourth ? 1.5 : 2) : fourth ? 2 : 3;
+
+  if (three && plain && ShrinksLike(v, r, falls[0], falls[1])) times = 1;
+  if (!three && grids->steps > FP_WIDE) times *= LONELY;
+  *result = v[0];
+  *error  = times * (1 + PetscPowReal(grids->steps / BLURRED, 4)) * Range(grids->levels, v);
+  if (three && plain && grids->steps < (fourth ? 0.2 : 0.7) && ShrinksLike(v, r, nearly[0], nearly[1])) {
+    PetscReal       value;
+    const PetscReal narrow = Narrow(grids, v, nearly, &value);
+
+    if (narrow < *error) {
+      *result = value;
+      *error  = narrow;
+    }
+  } else if (!three && plain && !fourth && grids->steps < 0.3) {
+    *result = Extrapolated(v[0], v[1], r[1], 2);
+    *error  = 1.5 * PetscAbsReal(*result - v[0]);
+  }
+  *error += 3 * solver;
 }
 
 /* Where cells are wide for the law at the minimum; false: they are not. */
@@ -198,21 +233,17 @@ static PetscBool Coarse(const FPRefinement *grids, const PetscReal v[], PetscRea
 void FPBoundGrids(const FPRefinement *grids, const FPQuantity *item, const PetscReal v[], PetscReal solver,
                   PetscReal *result, PetscReal *error)
 {
-  const PetscInt order = grids->order == 4 && item->smoothness != FP_SMOOTH ? 2 : grids->order;
-  PetscReal      coarse, wide;
+  PetscReal coarse, wide;
 
-  if (order == 2 && grids->law) {
+  if (grids->order < 2)
+    FPExtrapolateGrids(grids->levels, v, grids->ratio, solver, grids->order, result, error);
+  else if (grids->law)
     BoundOfLaw(grids, v, solver, item->smoothness, result, error);
-    if (Coarse(grids, v, solver, &coarse, &wide)) {
-      *error  = PetscMax(*error + PetscAbsReal(*result - coarse), wide);
-      *result = coarse;
-    }
-  } else if (order == 4 && item->unsteady > 0) {
-    *result = v[0];
-    *error  = Range(grids->levels, v) + 3 * solver;
-  } else if (order < 2 || !Coarse(grids, v, solver, result, error)) {
-    FPExtrapolateGrids(grids->levels, v, grids->ratio, solver, order, result, error);
+  else
+    BoundOfSteps(grids, item, v, solver, result, error);
+  if (grids->order >= 2 && Coarse(grids, v, solver, &coarse, &wide)) {
+    *error  = PetscMax(*error + PetscAbsReal(*result - coarse), wide);
+    *result = coarse;
   }
-  if (grids->order == 4 && grids->levels == 2) *error = PetscMax(*error, Range(2, v)); /* two tell no order */
   *error += item->unsteady * PetscAbsReal(*result - v[0]) + 4 * PETSC_MACHINE_EPSILON * PetscAbsReal(*result);
 }

@@ -29,31 +29,29 @@ static PetscErrorCode KilledRate(FPRunObjects *run, PetscInt p, PetscInt level, 
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddRate(FPRunObjects *run, PetscInt p, FPGenerator gen, PetscReal *value)
+static PetscErrorCode AddRate(FPRunObjects *run, PetscInt p, FPGenerator gen, const FPRefinement *grids,
+                              PetscReal *value)
 {
-  PetscReal       v[FP_MAX_LEVELS], ratio[FP_MAX_LEVELS], solver = 0, error;
-  PetscInt        levels;
-  const char     *process;
-  FPMesh          open;
-  FPGeneratorInfo info;
+  const FPQuantity item = {.smoothness = FP_SMOOTH};
+  PetscReal        v[FP_MAX_LEVELS], ratio, solver = 0, error;
+  const char      *process;
+  FPMesh           open;
 
   PetscFunctionBegin;
   PetscCall(FPProcessGetName(run->process[p], &process));
-  PetscCall(FPGeneratorGetInfo(gen, &info));
-  PetscCall(FPMeshGetLevels(run->mesh, &levels));
   PetscCall(FPMeshCreateOpen(run->mesh, &open));
-  for (PetscInt l = 0; l < levels; l++) {
-    PetscCall(KilledRate(run, p, l, open, &ratio[l], &v[l], &error));
+  for (PetscInt l = 0; l < grids->levels; l++) {
+    PetscCall(KilledRate(run, p, l, open, &ratio, &v[l], &error));
     solver = PetscMax(solver, error);
   }
   PetscCall(FPMeshDestroy(&open));
-  FPExtrapolateGrids(levels, v, ratio, solver, info.order, value, &error);
+  FPBoundGrids(grids, &item, v, solver, value, &error);
   PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "leaving_rate", *value,
                          error, FP_BOUND, "1/step"));
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen)
+PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen, const FPRefinement *grids)
 {
   const PetscReal *beyond, *pi, *mu;
   const char      *process;
@@ -75,7 +73,7 @@ PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen
                               "quasi-stationary one, and divergence_rate its rate",
                               process, (double)(1 - mu[0])));
   } else if (rate > RATED) {
-    PetscCall(AddRate(run, p, gen, &gone));
+    PetscCall(AddRate(run, p, gen, grids, &gone));
     PetscCall(FPResultsWarn(run->results,
                             "%s leaves the box with probability %.3g per step and is mirrored at the walls: the law is "
                             "that of the box; without walls it is gone at leaving_rate = %.3g per step, and "

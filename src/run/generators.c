@@ -83,7 +83,8 @@ static PetscErrorCode AddInterval(FPRunObjects *run, const char process[], FPGen
 }
 
 /* What the discretisation had to do, as numbers. */
-static PetscErrorCode AddDiagnostics(FPRunObjects *run, PetscInt p, const char process[], FPGenerator gen)
+static PetscErrorCode AddDiagnostics(FPRunObjects *run, PetscInt p, const char process[], FPGenerator gen,
+                                     const FPRefinement *grids)
 {
   FPGeneratorInfo info;
 
@@ -124,7 +125,7 @@ static PetscErrorCode AddDiagnostics(FPRunObjects *run, PetscInt p, const char p
     PetscCall(FPResultsAdd(run->results, process, FPGeneratorEngine(gen), FPGeneratorEngine(gen), "capped_share",
                            info.capped_share, 0, FP_BOUND, "1"));
   PetscCall(AddInterval(run, process, gen));
-  PetscCall(FPRunAddDivergence(run, p, gen));
+  PetscCall(FPRunAddDivergence(run, p, gen, grids));
   PetscFunctionReturn(0);
 }
 
@@ -210,13 +211,14 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
   }
   FPProgressEnd();
   PetscCall(FPRunRefinement(gen, &grids));
+  PetscCall(FPRunCheckSteps(run, p, gen, &grids));
   PetscCall(FPRunWidthsPerCell(run, p, &grids.widths));
   for (PetscInt l = 1; l < grids.levels; l++)
     for (PetscInt o = 0; o < run->observables; o++)
       PetscCall(FPObservableAlign(run->observable[o], &answers[0].q[o], &answers[l].q[o]));
   for (PetscInt o = 0; o < run->observables; o++)
     PetscCall(AddRows(run, name, FPGeneratorEngine(gen), o, &grids, answers));
-  PetscCall(AddDiagnostics(run, p, name, gen));
+  PetscCall(AddDiagnostics(run, p, name, gen, &grids));
   PetscCall(AddOwnAxes(run, name, gen));
   PetscCall(FPRunWarnResolution(run, p));
   for (PetscInt l = 0; l < grids.levels; l++)

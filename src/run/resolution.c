@@ -4,7 +4,10 @@
    said. Of the law itself, when it is known: its Fisher information. What bounds make of both: bounds.c. */
 #include "runimpl.h"
 
-#define USELESS 3.0 /* widths of the law in one cell that are refused */
+#define USELESS 3.0       /* widths of the law in one cell that are refused */
+#define BLIND 4.0         /* and standard deviations of a step */
+#define MOST_NEGATIVE 0.1 /* of a law of order 4 */
+#define LEAST 0.01        /* variance of a step in squared cells, beyond which it is all the same */
 
 PetscErrorCode FPRunWidthsPerCell(FPRunObjects *run, PetscInt p, PetscReal *ratio)
 {
@@ -99,6 +102,53 @@ static PetscErrorCode OneStencil(FPGenerator gen, PetscBool *one)
   PetscFunctionReturn(0);
 }
 
+/* Smaller eigenvalue of a covariance, of which d < 2 has one axis */
+static PetscReal Narrowest(PetscInt d, const PetscReal c[3])
+{
+  return d < 2 ? c[0] : (c[0] + c[2]) / 2 - hypot((c[0] - c[2]) / 2, c[1]);
+}
+
+/* A cell in standard deviations of one step, along the axes where it is narrowest: as interpolation is off by a power
+   of that, the mean of this power under the stationary law. Hats add up to a quarter of a squared cell to a variance, a
+   sixth in the mean. */
+static PetscErrorCode StepResolution(FPGenerator gen, PetscReal step, PetscReal *resolution)
+{
+  const FPEdge    *edge;
+  const PetscReal *p;
+  PetscReal       *m, sum = 0, total = 0;
+  PetscInt         edges, dim, n;
+  FPGeneratorInfo  info;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetInfo(gen, &info));
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
+  PetscCall(FPGeneratorGetEdges(gen, &edges, &edge, NULL));
+  PetscCall(FPGeneratorStationary(gen, &p));
+  if (info.along >= 0) dim = 1;
+  PetscCall(PetscCalloc1(5 * n, &m)); /* of each node: two means, three second moments */
+  for (PetscInt s = 0; s < edges; s++) {
+    const FPEdge   *e = &edge[s];
+    const PetscReal x = e->offset[PetscMax(0, info.along)], y = dim > 1 ? e->offset[1] : 0;
+    const PetscReal term[5] = {x, y, x * x, x * y, y * y};
+
+    for (PetscInt t = 0; t < 5; t++) {
+      m[5 * e->i + t] += e->qij * step * term[t];
+      m[5 * e->j + t] += e->qji * step * (t < 2 ? -term[t] : term[t]);
+    }
+  }
+  for (PetscInt k = 0; k < n; k++) {
+    const PetscReal *a = m + 5 * k, hats = info.order == 2 ? 1.0 / 6 : 0;
+    const PetscReal  c[3] = {a[2] - a[0] * a[0] - hats, a[3] - a[0] * a[1], a[4] - a[1] * a[1] - hats};
+
+    total += PetscMax(p[k], 0);
+    sum += PetscMax(p[k], 0) * PetscPowReal(PetscMax(Narrowest(dim, c), LEAST), -0.5 * info.order);
+  }
+  *resolution = PetscPowReal(sum / total, 1.0 / info.order);
+  PetscCall(PetscFree(m));
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPRunRefinement(FPGenerator finest, FPRefinement *grids)
 {
   FPGeneratorInfo info;
@@ -111,12 +161,13 @@ PetscErrorCode FPRunRefinement(FPGenerator finest, FPRefinement *grids)
   PetscCall(FPGeneratorGetStep(finest, &step));
   grids->order      = info.order;
   grids->law        = (PetscBool)(step == 0);
-  grids->resolution = 0;
-  grids->plain      = PETSC_TRUE;
-  if (step == 0) { /* transfer operators interpolate, which only widens steps by a multiple of h^2, however narrow */
+  grids->resolution = grids->steps = 0;
+  grids->plain                     = PETSC_TRUE;
+  if (step == 0) {
     PetscCall(Resolution(finest, &grids->resolution));
     PetscCall(OneStencil(finest, &grids->plain));
-  }
+  } else if (info.order > 0)
+    PetscCall(StepResolution(finest, step, &grids->steps));
   PetscCall(FPGeneratorGetProcess(finest, &process));
   PetscCall(FPProcessGetModel(process, &model));
   PetscCall(FPModelGetParent(model, &grids->curved, NULL));
@@ -136,6 +187,50 @@ PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p)
                "mesh_cells: too coarse for %s: a cell is %.3g times as wide as its law at the minimum; %.2g times the "
                "cells per axis would do, or a map that is fine there",
                name, (double)ratio, (double)(ratio / FP_WIDE));
+  PetscFunctionReturn(0);
+}
+
+/* Share of the law that a signed matrix makes negative */
+static PetscErrorCode Negative(FPGenerator gen, PetscReal *share)
+{
+  const PetscReal *p;
+  PetscReal        below = 0, all = 0;
+  PetscInt         n;
+
+  PetscFunctionBegin;
+  PetscCall(FPGeneratorGetNodes(gen, &n, NULL, NULL, NULL, NULL));
+  PetscCall(FPGeneratorStationary(gen, &p));
+  for (PetscInt k = 0; k < n; k++) {
+    below -= PetscMin(p[k], 0);
+    all += PetscAbsReal(p[k]);
+  }
+  *share = below / all;
+  PetscFunctionReturn(0);
+}
+
+PetscErrorCode FPRunCheckSteps(FPRunObjects *run, PetscInt p, FPGenerator finest, const FPRefinement *grids)
+{
+  const PetscReal wide = grids->steps;
+  PetscReal       negative;
+  const char     *name;
+
+  PetscFunctionBegin;
+  if (wide == 0) PetscFunctionReturn(0);
+  PetscCall(FPProcessGetName(run->process[p], &name));
+  PetscCall(Negative(finest, &negative));
+  FPInputCheck(
+      wide < BLIND && negative < MOST_NEGATIVE,
+      "mesh_cells: too coarse for %s: a cell is %.3g times as wide as one of its steps%s; %.2g times the cells "
+      "per axis would do",
+      name, (double)wide, negative < MOST_NEGATIVE ? "" : ", and its law comes out negative",
+      (double)PetscMax(wide / FP_WIDE, 1.5));
+  if (wide > FP_WIDE)
+    PetscCall(
+        FPResultsWarn(run->results,
+                      "the mesh is coarse for %s: a cell is %.2g times as wide as one of its steps; bounds of its "
+                      "transfer operator are wide%s",
+                      name, (double)wide,
+                      grids->levels > 2 ? "" : ", and mesh_refine: 2 would tell more, as two grids agree by accident"));
   PetscFunctionReturn(0);
 }
 

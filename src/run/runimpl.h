@@ -46,8 +46,9 @@ typedef struct {
   PetscInt  levels, order;        /* order: of FPExtrapolateGrids() */
   PetscReal ratio[FP_MAX_LEVELS]; /* spacing over that of the finest */
   PetscReal widths;               /* FPRunWidthsPerCell(), of the law at the minimum */
-  PetscBool law;                  /* of a generator, not of a transfer operator; then also: */
   PetscReal resolution;           /* of the finest: a cell in units of the law's narrowest standard deviation */
+  PetscReal steps;                /* of a transfer operator: the same in units of one step's; else 0 */
+  PetscBool law;                  /* of a generator, not of a transfer operator; then also: */
   PetscBool plain;                /* one stencil at all nodes, coordinates not curved */
   PetscBool curved;               /* coordinates with a measure of their own, singular somewhere */
 } FPRefinement;
@@ -94,6 +95,9 @@ PETSC_INTERN PetscErrorCode FPRunIsDiscrete(const FPRunObjects *run, PetscInt p,
 PETSC_INTERN PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p);
 /* Is the mesh fine enough for the law of process p at the minimum? Far from it: bad input; nearly: a warning. */
 PETSC_INTERN PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p);
+/* The same for the steps of a discrete algorithm, when its law is known. */
+PETSC_INTERN PetscErrorCode FPRunCheckSteps(FPRunObjects *run, PetscInt p, FPGenerator finest,
+                                            const FPRefinement *grids);
 /* Widths of the law of process p at the minimum in one cell of the finest grid; 0: unknown. More than FP_WIDE are many.
  */
 #define FP_WIDE 0.7
@@ -103,7 +107,8 @@ PETSC_INTERN PetscErrorCode FPRunWarnResolution(FPRunObjects *run, PetscInt p);
    nothing where it has none. */
 PETSC_INTERN void FPSweepAddOrder(PetscInt n, const PetscReal key[], json_t *table);
 /* divergence.c: of a discrete algorithm, a warning where it leaves the box, and the rate. */
-PETSC_INTERN PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen);
+PETSC_INTERN PetscErrorCode FPRunAddDivergence(FPRunObjects *run, PetscInt p, FPGenerator gen,
+                                               const FPRefinement *grids);
 /* Why observable o cannot be had of process p by an engine; *reason = NULL: it can. */
 PETSC_INTERN PetscErrorCode FPRunUnsupported(const FPRunObjects *run, PetscInt p, PetscInt o, const char engine[],
                                              const char **reason);
