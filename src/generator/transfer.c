@@ -12,8 +12,7 @@
 #define MOST_POINTS 20000 /* on a line in the plane */
 #define LATTICE 0.5       /* spacing of laws without density on the finest grid, over the injected noise, at order 2 */
 #define FOURTH 0.25       /* the same at order 4 */
-#define BATCHES 0.5       /* of these: spacing of the lattices that batches of rows are put on; one cell at most, as */
-                          /* else no mesh, however fine, would tell a batch better */
+#define BATCHES 0.125 /* and of the lattices that batches of rows are put on; one cell at most, or no mesh would do */
 #define COLLOCATED 0.0625 /* and beside Chebyshev points, whose own error is far smaller */
 #define WIDEST 256        /* standard deviations of the noise that may lie in a cell; beyond it counts as wider, */
 #define WIDEST_CUT 16     /* and where a boundary cuts cells */
@@ -91,7 +90,7 @@ static PetscErrorCode Begin(FPGenerator gen, PetscBool killed, Builder *b)
   for (PetscInt a = 0; a < gen->dim && order > 0; a++)
     most = PetscMin(most, (box->upper[a] - box->lower[a]) / gen->cells[a]);
   PetscCall(
-      FPStepLawCreate(gen->process, &gen->options.transfer, order ? BATCHES * b->spacing : b->spacing, most, &b->law));
+      FPStepLawCreate(gen->process, &gen->options.transfer, order ? BATCHES * gen->ratio : b->spacing, most, &b->law));
   if (gen->level > 0) FPStepLawCoarsen(b->law);
   for (PetscInt a = 0; a < gen->dim; a++)
     PetscCall(FPHatAxisCreate(gen, a, gen->dim == 1 ? gen->region : NULL, &b->hats[a]));

@@ -197,7 +197,7 @@ static void BoundOfSteps(const FPRefinement *grids, const FPQuantity *item, cons
   const PetscBool  plain     = (PetscBool)(item->smoothness == FP_SMOOTH && item->unsteady == 0);
   const PetscReal  falls[2]  = {fourth ? 2 : 1.2, fourth ? 7 : 3.2};
   const PetscReal  nearly[2] = {fourth ? 3.2 : SLOW, fourth ? 5.2 : FAST};
-  PetscReal        times     = three ? (fourth ? 1.5 : 2) : fourth ? 2 : 3;
+  PetscReal        times     = three ? 2 : fourth ? 2 : 3;
 
   if (three && plain && ShrinksLike(v, r, falls[0], falls[1])) times = 1;
   if (!three && grids->steps > FP_WIDE) times *= LONELY;

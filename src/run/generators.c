@@ -31,11 +31,11 @@ static PetscErrorCode AddRows(FPRunObjects *run, const char process[], const cha
       const FPQuantity *found;
 
       PetscCall(FPQuantitiesFind(&answers[l].q[o], item->name, &found));
-      if (!found) break;
+      if (!found || PetscIsNanReal(found->value)) break;
       v[have++] = found->value;
       solver    = PetscMax(solver, found->error);
     }
-    if (have < grids->levels) {
+    if (have < grids->levels || PetscIsNanReal(item->value)) {
       PetscCall(FPResultsAddStatus(run->results, process, engine, name, item->name, "undefined",
                                    "does not exist on every grid of the refinement sequence"));
       continue;
