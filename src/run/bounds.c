@@ -35,11 +35,11 @@
 #define GEOMETRIC 6 /* quotient of the differences of three grids beyond that of order 4 */
 #define SLOW 1.75   /* powers of h between which the answers of generators may shrink to be extrapolated */
 #define FAST 2.55
-#define RANGE 3.6  /* differences between grids that bound their finest answer */
-#define SHARE 0.05 /* of the correction: an extrapolation is not trusted to more than this */
-#define TIMES 3    /* the largest difference, where cells are wide */
-#define BLURRED 1  /* cells of a step's width, where its grids differ by less than they should */
-#define LONELY 3   /* times the difference of two grids, where cells are as wide as steps */
+#define RANGE 3.6   /* differences between grids that bound their finest answer */
+#define SHARE 0.05  /* of the correction: an extrapolation is not trusted to more than this */
+#define TIMES 3     /* the largest difference, where cells are wide */
+#define BLURRED 1.0 /* cells of a step's width, where its grids differ by less than they should */
+#define LONELY 3    /* times the difference of two grids, where cells are as wide as steps */
 
 static PetscReal Extrapolated(PetscReal fine, PetscReal coarse, PetscReal ratio, PetscInt order)
 {
@@ -181,7 +181,7 @@ static PetscReal Narrow(const FPRefinement *grids, const PetscReal v[], const Pe
 {
   const PetscReal *r   = grids->ratio;
   const PetscReal  R12 = Extrapolated(v[1], v[2], r[2] / r[1], grids->order), by = Observed(v, r, nearly[0], nearly[1]);
-  const PetscReal  kept = SHARE + (grids->order == 4 ? 4 : 1) * PetscSqr(grids->steps);
+  const PetscReal  s = PetscSqr(grids->steps), kept = SHARE + PetscMin(0.3, grids->order == 4 ? 4 * s : 3.2 * s * s);
 
   *result = Extrapolated(v[0], v[1], r[1], grids->order);
   return PetscMax((grids->order == 4 ? 2 : 3) * PetscAbsReal(*result - R12), 2 * PetscAbsReal(by - *result)) +
@@ -197,13 +197,14 @@ static void BoundOfSteps(const FPRefinement *grids, const FPQuantity *item, cons
   const PetscBool  plain     = (PetscBool)(item->smoothness == FP_SMOOTH && item->unsteady == 0);
   const PetscReal  falls[2]  = {fourth ? 2 : 1.2, fourth ? 7 : 3.2};
   const PetscReal  nearly[2] = {fourth ? 3.2 : SLOW, fourth ? 5.2 : FAST};
-  PetscReal        times     = three ? 2 : fourth ? 2 : 3;
+  PetscReal        times     = fourth ? 2 : three ? 3 : 4;
 
   if (three && plain && ShrinksLike(v, r, falls[0], falls[1])) times = 1;
+  if (item->smoothness == FP_ROUGH || (item->unsteady > 0 && !three)) times *= 1.5;
   if (!three && grids->steps > FP_WIDE) times *= LONELY;
   *result = v[0];
   *error  = times * (1 + PetscPowReal(grids->steps / BLURRED, 4)) * Range(grids->levels, v);
-  if (three && plain && grids->steps < (fourth ? 0.2 : 0.7) && ShrinksLike(v, r, nearly[0], nearly[1])) {
+  if (three && plain && grids->steps < (fourth ? 0.2 : 1.4) && ShrinksLike(v, r, nearly[0], nearly[1])) {
     PetscReal       value;
     const PetscReal narrow = Narrow(grids, v, nearly, &value);
 

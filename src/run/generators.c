@@ -205,13 +205,13 @@ PetscErrorCode FPRunGenerator(FPRunObjects *run, PetscInt p)
     PetscCall(FPGeneratorCreate(run->process[p], run->mesh, l, &run->generating, NULL, &gen));
     PetscCall(FPGeneratorGetGrid(gen, NULL, NULL, &grids.ratio[l]));
     PetscCall(FPGeneratorSolve(gen, pairs));
+    if (l == 0 || l == grids.levels - 1) PetscCall(FPRunCheckSteps(run, p, gen, grids.ratio[l]));
     PetscCall(AskLevel(run, p, gen, (PetscBool)(l == 0), answers[l].q));
     if (l > 0) PetscCall(FPGeneratorDestroy(&gen));
     FPProgressUpdate(grids.levels - l);
   }
   FPProgressEnd();
   PetscCall(FPRunRefinement(gen, &grids));
-  PetscCall(FPRunCheckSteps(run, p, gen, &grids));
   PetscCall(FPRunWidthsPerCell(run, p, &grids.widths));
   for (PetscInt l = 1; l < grids.levels; l++)
     for (PetscInt o = 0; o < run->observables; o++)

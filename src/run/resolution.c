@@ -4,8 +4,11 @@
    said. Of the law itself, when it is known: its Fisher information. What bounds make of both: bounds.c. */
 #include "runimpl.h"
 
-#define USELESS 3.0       /* widths of the law in one cell that are refused */
-#define BLIND 4.0         /* and standard deviations of a step */
+#define USELESS 3.0 /* widths of the law in one cell that are refused */
+#define BLIND 1.5   /* and standard deviations of a step, where the law is as narrow as */
+#define BESIDE 0.5  /* that in cells; NOWHERE: however wide it is */
+#define NOWHERE 4.0
+#define GUESSED 0.8       /* of what a coarser grid says of the finest */
 #define MOST_NEGATIVE 0.1 /* of a law of order 4 */
 #define LEAST 0.01        /* variance of a step in squared cells, beyond which it is all the same */
 
@@ -163,10 +166,10 @@ PetscErrorCode FPRunRefinement(FPGenerator finest, FPRefinement *grids)
   grids->law        = (PetscBool)(step == 0);
   grids->resolution = grids->steps = 0;
   grids->plain                     = PETSC_TRUE;
-  if (step == 0) {
-    PetscCall(Resolution(finest, &grids->resolution));
+  if (info.order > 0) PetscCall(Resolution(finest, &grids->resolution));
+  if (step == 0)
     PetscCall(OneStencil(finest, &grids->plain));
-  } else if (info.order > 0)
+  else if (info.order > 0)
     PetscCall(StepResolution(finest, step, &grids->steps));
   PetscCall(FPGeneratorGetProcess(finest, &process));
   PetscCall(FPProcessGetModel(process, &model));
@@ -208,29 +211,35 @@ static PetscErrorCode Negative(FPGenerator gen, PetscReal *share)
   PetscFunctionReturn(0);
 }
 
-PetscErrorCode FPRunCheckSteps(FPRunObjects *run, PetscInt p, FPGenerator finest, const FPRefinement *grids)
+PetscErrorCode FPRunCheckSteps(FPRunObjects *run, PetscInt p, FPGenerator gen, PetscReal ratio)
 {
-  const PetscReal wide = grids->steps;
-  PetscReal       negative;
-  const char     *name;
+  FPRefinement grids;
+  PetscReal    negative = 0, wide;
+  PetscBool    narrow;
+  const char  *name;
 
   PetscFunctionBegin;
-  if (wide == 0) PetscFunctionReturn(0);
+  PetscCall(FPRunRefinement(gen, &grids));
+  if (grids.steps == 0) PetscFunctionReturn(0);
   PetscCall(FPProcessGetName(run->process[p], &name));
-  PetscCall(Negative(finest, &negative));
+  PetscCall(FPMeshGetLevels(run->mesh, &grids.levels));
+  if (ratio > 1) ratio /= GUESSED;
+  if (ratio == 1) PetscCall(Negative(gen, &negative));
+  wide   = grids.steps / ratio;
+  narrow = (PetscBool)(grids.resolution / ratio >= BESIDE);
   FPInputCheck(
-      wide < BLIND && negative < MOST_NEGATIVE,
+      negative < MOST_NEGATIVE && wide < (narrow ? BLIND : NOWHERE),
       "mesh_cells: too coarse for %s: a cell is %.3g times as wide as one of its steps%s; %.2g times the cells "
       "per axis would do",
       name, (double)wide, negative < MOST_NEGATIVE ? "" : ", and its law comes out negative",
       (double)PetscMax(wide / FP_WIDE, 1.5));
-  if (wide > FP_WIDE)
+  if (ratio == 1 && wide > FP_WIDE)
     PetscCall(
         FPResultsWarn(run->results,
                       "the mesh is coarse for %s: a cell is %.2g times as wide as one of its steps; bounds of its "
                       "transfer operator are wide%s",
                       name, (double)wide,
-                      grids->levels > 2 ? "" : ", and mesh_refine: 2 would tell more, as two grids agree by accident"));
+                      grids.levels > 2 ? "" : ", and mesh_refine: 2 would tell more, as two grids agree by accident"));
   PetscFunctionReturn(0);
 }
 

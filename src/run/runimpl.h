@@ -95,9 +95,8 @@ PETSC_INTERN PetscErrorCode FPRunIsDiscrete(const FPRunObjects *run, PetscInt p,
 PETSC_INTERN PetscErrorCode FPRunParticles(FPRunObjects *run, PetscInt p);
 /* Is the mesh fine enough for the law of process p at the minimum? Far from it: bad input; nearly: a warning. */
 PETSC_INTERN PetscErrorCode FPRunCheckResolution(FPRunObjects *run, PetscInt p);
-/* The same for the steps of a discrete algorithm, when its law is known. */
-PETSC_INTERN PetscErrorCode FPRunCheckSteps(FPRunObjects *run, PetscInt p, FPGenerator finest,
-                                            const FPRefinement *grids);
+/* The same for the steps of a discrete algorithm, from a grid that is solved, with spacing ratio times the finest. */
+PETSC_INTERN PetscErrorCode FPRunCheckSteps(FPRunObjects *run, PetscInt p, FPGenerator gen, PetscReal ratio);
 /* Widths of the law of process p at the minimum in one cell of the finest grid; 0: unknown. More than FP_WIDE are many.
  */
 #define FP_WIDE 0.7
