@@ -181,7 +181,8 @@ static PetscReal Narrow(const FPRefinement *grids, const PetscReal v[], const Pe
 {
   const PetscReal *r   = grids->ratio;
   const PetscReal  R12 = Extrapolated(v[1], v[2], r[2] / r[1], grids->order), by = Observed(v, r, nearly[0], nearly[1]);
-  const PetscReal  s = PetscSqr(grids->steps), kept = SHARE + PetscMin(0.3, grids->order == 4 ? 4 * s : 3.2 * s * s);
+  const PetscReal  s   = PetscSqr(grids->steps),
+                  kept = SHARE + (grids->order == 4 ? PetscMin(1.25, 16 * s) : PetscMin(0.3, 3.2 * s * s));
 
   *result = Extrapolated(v[0], v[1], r[1], grids->order);
   return PetscMax((grids->order == 4 ? 2 : 3) * PetscAbsReal(*result - R12), 2 * PetscAbsReal(by - *result)) +
@@ -204,7 +205,7 @@ static void BoundOfSteps(const FPRefinement *grids, const FPQuantity *item, cons
   if (!three && grids->steps > FP_WIDE) times *= LONELY;
   *result = v[0];
   *error  = times * (1 + PetscPowReal(grids->steps / BLURRED, 4)) * Range(grids->levels, v);
-  if (three && plain && grids->steps < (fourth ? 0.2 : 1.4) && ShrinksLike(v, r, nearly[0], nearly[1])) {
+  if (three && plain && grids->steps < (fourth ? 0.35 : 1.4) && ShrinksLike(v, r, nearly[0], nearly[1])) {
     PetscReal       value;
     const PetscReal narrow = Narrow(grids, v, nearly, &value);
 
