@@ -150,6 +150,49 @@ static void Open(Scene *s, FPScene *scene, FPObservable *o, FPResults results, c
   must(FPObservableSetScene(*o, scene));
 }
 
+/* alpha = 2 at h = 2B/(B + 2), and with decay l where (1 - l)^2 - 2 (1 - l) h + h^2 (1 + 2/B) = 1; 1 + B/h and 1 + B/h
+   + B/2 of equations; the sum above, with B = 1; none where the logarithms grow, of signs, nor of two weights. */
+static void test_index(void **state)
+{
+  static const struct {
+    const char *process, *data;
+    int         depth, B;
+    double      h, decay, exact;
+  } cases[] = {{"sgd", "gaussian", 1, 3, 1.2, 0, 2},
+               {"sgd", "gaussian", 1, 5, 0.0, 0.2, 2},
+               {"sgd", "gaussian", 1, 1, 0.77, 0, -1},
+               {"ald", "gaussian", 1, 3, 0.31, 0, 1 + 3 / 0.31},
+               {"ald", "gaussian", 1, 2, 0.31, 0.07, 1 + 2 * 0.38 / (0.31 * 0.31)},
+               {"ald2", "gaussian", 1, 3, 0.31, 0, 2.5 + 3 / 0.31},
+               {"langevin", "gaussian", 1, 3, 0.31, 0, 0},
+               {"sgd", "gaussian", 1, 1, 5, 0, 0},
+               {"sgd", "rademacher", 1, 1, 0.7, 0, 0},
+               {"sgd", "gaussian", 2, 1, 0.3, 0, 0}};
+
+  (void)state;
+  for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+    const double a = 1 - cases[k].decay, q = 1 + 2.0 / cases[k].B;
+    const double h   = cases[k].h > 0 ? cases[k].h : (a + sqrt(a * a - q * (a * a - 1))) / q;
+    double       low = 0.2, high = 8, exact = cases[k].exact;
+    PetscReal    index, error;
+    Scene        s;
+
+    while (exact < 0 && high - low > 1e-12) *(Kesten(h, (low + high) / 2) < 0 ? &low : &high) = (low + high) / 2;
+    if (exact < 0) exact = low;
+    SceneOpen(
+        &s, cases[k].process,
+        "data_type=%s data_teacher=0.3 data_second_moment=1.1 data_label_noise=0.5 model_type=chain model_depth=%d "
+        "model_coordinates=%s training_learning_rate=%.17g training_weight_decay=%.17g training_batch_size=%d "
+        "mesh_lower=-2 mesh_upper=2 mesh_cells=16 langevin_temperature=0.1",
+        cases[k].data, cases[k].depth, cases[k].depth > 1 ? "balanced" : "weights", h / 1.1, cases[k].decay * 1.1 / h,
+        cases[k].B);
+    must(FPTailIndex(s.process, s.model, &index, &error));
+    check(fabs(index - exact) <= error + (k == 2 ? 1e-6 : 0), "%s, case %d: %.12g, exact %.12g", cases[k].process,
+          (int)k, index, exact);
+    SceneClose(&s);
+  }
+}
+
 static void test_kesten(void **state)
 {
   double       low = 0.2, high = 8, hill;
@@ -226,7 +269,8 @@ static void test_product(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_samples), cmocka_unit_test(test_stable),
-                                     cmocka_unit_test(test_kesten), cmocka_unit_test(test_product)};
+                                     cmocka_unit_test(test_index), cmocka_unit_test(test_kesten),
+                                     cmocka_unit_test(test_product)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

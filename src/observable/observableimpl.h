@@ -75,6 +75,8 @@ PETSC_INTERN PetscErrorCode FPGradientsDraw(FPModel model, const PetscReal w[], 
 PETSC_INTERN void      FPHillAdd(double histogram[FP_HILL_SIZE], PetscReal x);
 PETSC_INTERN PetscReal FPHill(const double histogram[FP_HILL_SIZE], PetscReal share);
 /* The same of the modulus of a normal variable, exactly. */
+/* tail_index.c: 0 where it is not known or there is none */
+PETSC_INTERN PetscErrorCode FPTailIndex(FPProcess process, FPModel model, PetscReal *index, PetscReal *error);
 PETSC_INTERN PetscErrorCode FPHillNormal(PetscReal share, PetscReal *value, PetscReal *error);
 
 /* stable_fit.c: the nearest symmetric stable law, of scale c and shift, from a histogram of numbers x of order 1;

@@ -4,8 +4,8 @@
    expectation of H up to O(1/n), which the jackknife removes; a value that stays put over k speaks for a power law.
      hill_gradient: X = |g - E g| of one sample's gradient at a point (of sgd). Products of normals look heavy at every
    k that can be afforded: at the minimum of a chain with label noise X is |x y|, whose tail is exponential.
-     hill_w: X = |z - center| at the end of the stationary run, one per particle. Exact: depth 1, Gaussian data, sgd:
-   E|1 - eta X|^alpha = 1 (Kesten 1973), X the mean of x^2 over the batch.
+     hill_w: X = |z - center| at the end of the stationary run, one per particle. tail_index: what its inverse
+   goes to far out, exactly, of one weight (tail_index.c).
      hill_normal: h(q) of the modulus of a normal variable, exactly, to see what a light tail looks like.
      stable_alpha_gradient, stable_misfit_gradient, stable_pvalue_gradient: the symmetric stable law nearest to the
    same noise along its largest principal axis, Kolmogorov's distance from it and the probability of one as large if
@@ -302,8 +302,14 @@ static PetscErrorCode Exact_Tails(FPObservable obs)
   PetscFunctionBegin;
   for (PetscInt p = 0; p < scene->processes; p++) {
     FPAlgorithm algorithm;
+    PetscReal   index, error;
+    const char *name;
 
+    PetscCall(FPProcessGetName(scene->process[p], &name));
     PetscCall(FPProcessGetAlgorithm(scene->process[p], &algorithm, NULL));
+    PetscCall(FPTailIndex(scene->process[p], scene->model, &index, &error));
+    if (index > 0)
+      PetscCall(FPResultsAdd(scene->results, name, "exact", obs->name, "tail_index", index, error, FP_BOUND, "1"));
     if (algorithm == FP_SDE ? scene->use_generator : scene->use_transfer)
       PetscCall(FPObservableMissing(obs, scene->process[p], algorithm == FP_SDE ? "generator" : "transfer", "hill_w",
                                     "unsupported", "a grid ends where its box does: its law has no tails"));
