@@ -10,27 +10,29 @@ static const char Names[] =
     ;
 #undef FP_OBSERVABLE
 
+typedef PetscErrorCode (*CreateFunction)(FPObservable);
+
 static const struct {
-  const char *name;
-  PetscErrorCode (*create)(FPObservable);
+  const char    *name;
+  CreateFunction create;
 } Registry[] = {
 #define FP_OBSERVABLE(name, create, help) {name, create},
 #include "observablelist.h"
 #undef FP_OBSERVABLE
 };
-#define TYPES (sizeof(Registry) / sizeof(Registry[0]))
 
 PetscErrorCode FPObservableCreate(FPConfig config, const char name[], FPObservable *observable)
 {
-  size_t       k = 0;
-  FPObservable o;
+  CreateFunction create = NULL;
+  FPObservable   o;
 
   PetscFunctionBegin;
-  while (k < TYPES && strcmp(Registry[k].name, name)) k++;
-  FPInputCheck(k < TYPES, "observables = %s is not one of: %s", name, Names);
+  for (size_t k = 0; k < sizeof(Registry) / sizeof(Registry[0]); k++)
+    if (!strcmp(Registry[k].name, name)) create = Registry[k].create;
+  FPInputCheck(create, "observables = %s is not one of: %s", name, Names);
   PetscCall(PetscNew(&o));
   PetscCall(PetscStrncpy(o->name, name, sizeof(o->name)));
-  PetscCall((*Registry[k].create)(o));
+  PetscCall((*create)(o));
   if (o->parameters) PetscCall(FPConfigRead(config, name, o->parameters, o->data));
   PetscCall(FPConfigAllowSolver(config, name));
   *observable = o;

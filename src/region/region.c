@@ -175,15 +175,16 @@ PetscErrorCode FPPointRead(FPConfig config, const char key[], const FPStrings *w
   FPInputError("%s: no critical point has the name %.80s; known are %s", where, words->value[0], names);
 }
 
+typedef PetscErrorCode (*CreateFunction)(FPPart *, FPRegionReader *);
+
 static const struct {
-  const char *name;
-  PetscErrorCode (*create)(FPPart *, FPRegionReader *);
+  const char    *name;
+  CreateFunction create;
 } Registry[] = {
 #define FP_REGION(name, type, help) {name, FPRegionCreate_##type},
 #include "regionlist.h"
 #undef FP_REGION
 };
-#define TYPES (sizeof(Registry) / sizeof(Registry[0]))
 
 /* Numbers that no part took are a mistake. */
 static PetscErrorCode CheckAllTaken(FPRegionReader *reader)
@@ -213,14 +214,15 @@ static PetscErrorCode CreateParts(FPRegionReader *reader, FPRegion region)
   region->dim    = reader->dim;
   PetscCall(PetscCalloc1(region->parts, &region->part));
   for (PetscInt p = 0; p < region->parts; p++) {
+    CreateFunction create = NULL;
+
     reader->type          = reader->keys.region.value[p];
     region->part[p].model = reader->model;
     region->part[p].dim   = (int)reader->dim;
-    size_t k              = 0;
-
-    while (k < TYPES && strcmp(Registry[k].name, reader->type)) k++;
-    FPInputCheck(k < TYPES, "%s_region%s = %s is not one of: %s", reader->section, reader->suffix, reader->type, Types);
-    PetscCall((*Registry[k].create)(&region->part[p], reader));
+    for (size_t k = 0; k < sizeof(Registry) / sizeof(Registry[0]); k++)
+      if (!strcmp(Registry[k].name, reader->type)) create = Registry[k].create;
+    FPInputCheck(create, "%s_region%s = %s is not one of: %s", reader->section, reader->suffix, reader->type, Types);
+    PetscCall((*create)(&region->part[p], reader));
   }
   PetscCall(CheckAllTaken(reader));
   PetscFunctionReturn(0);
