@@ -48,6 +48,8 @@ PETSC_EXTERN PetscErrorCode FPProcessGetClock(FPProcess process, PetscReal *beta
 PETSC_EXTERN PetscErrorCode FPProcessCheckBox(FPProcess process, const PetscReal lower[], const PetscReal upper[]);
 /* Time per step of a discrete algorithm (eta, or eta/order for svag); 0 for an SDE. */
 PETSC_EXTERN PetscErrorCode FPProcessGetStep(FPProcess process, PetscReal *step);
+/* Independent batches of a step, two of svag of an order above 1, else one, and what each counts, in sum 1. */
+PETSC_EXTERN PetscErrorCode FPProcessGetBatches(FPProcess process, PetscInt *batches, PetscReal coefficient[2]);
 PETSC_EXTERN PetscErrorCode FPProcessGetParticleStep(FPProcess process, PetscReal *dt); /* SDE: key dt, or a default */
 /* Temperature of the Gibbs law to compare with: T of an isotropic process, else the matched one tr D(w_min)/d; 0: none.
  */

@@ -81,6 +81,36 @@ static void test_signs(void **state)
   Calibrate(&setting);
 }
 
+/* Two batches to a step, of which one counts against the other */
+static void test_svag(void **state)
+{
+  static const Setting setting = {
+      "SVAG, steps of a third", "svag", ALL,
+      LINE "data_type=gaussian data_teacher=0.9 data_second_moment=0.8 data_label_noise=0.6 spectrum_pairs=1 "
+           "svag_svag_order=3 training_learning_rate=0.15 training_batch_size=2 training_weight_decay=0.08 "
+           "training_temperature=0.04 mesh_lower=0.05 mesh_upper=2.2 mesh_cells=768 exit_center=0.87 exit_start=0.78 "
+           "exit_radius=0.43 exit_duration=60 evolution_start=0.36 mixing_start=0.36 sharpness_start=0.36",
+      .fine = 0.1};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
+static void test_svag_rows(void **state)
+{
+  static const Setting setting = {
+      "SVAG on rows, twice four at a time", "svag", ALL,
+      LINE "data_type=file data_path=data/diabetes_bmi.csv data_inputs=body_mass_index "
+           "data_targets=disease_progression data_standardize=true training_learning_rate=0.25 training_batch_size=4 "
+           "training_weight_decay=0.02 training_temperature=0.12 svag_svag_order=2 spectrum_pairs=2 mesh_lower=-2.4 "
+           "mesh_upper=2.5 mesh_cells=512 transfer_order=4 particles_steps=130 exit_center=0.7 exit_start=0.63 "
+           "exit_radius=0.45 exit_duration=60 evolution_start=0.31 mixing_start=0.31 sharpness_start=0.31",
+      .fine = 0.1};
+
+  (void)state;
+  Calibrate(&setting);
+}
+
 #define PLANE                                                                                                          \
   "model_type=chain model_depth=2 particles_count=4096 particles_steps=30 particles_burn_in=10 data_type=gaussian "    \
   "data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.5 training_learning_rate=0.25 training_batch_size=2 "    \
@@ -190,6 +220,8 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_descent),
                                      cmocka_unit_test(test_rows),
                                      cmocka_unit_test(test_signs),
+                                     cmocka_unit_test(test_svag),
+                                     cmocka_unit_test(test_svag_rows),
                                      cmocka_unit_test(test_plane),
                                      cmocka_unit_test(test_plane_currents),
                                      cmocka_unit_test(test_exponents_gaussian),

@@ -4,6 +4,7 @@
 #include "lab.h"
 #include "runs.h"
 #include "../src/generator/transferlaw.h"
+#include "../src/observable/observableimpl.h"
 #include <complex.h>
 
 /* Largest difference, over wave vectors k, of the mixture's E exp(i k.z') from the closed form: with g = phi G, phi =
@@ -102,9 +103,232 @@ static void test_law(void **state)
   }
 }
 
+/* E ln |W| of two Gaussian batches against the plane of their two chi variables by midpoints, whose error is small
+   where the density is even: near the singularity, far from it, and so far that moments stand for it */
+static void test_pair_log(void **state)
+{
+  static const struct {
+    int    B;
+    double a, s, Q, R, order, bound;
+  } of[] = {{1, 0.96, 0.9, -0.31, 0.22, 2, 1e-9},    {3, 0.9, 1.3, -0.8, 0.4, 4, 1e-9},
+            {3, -0.3, 0.7, 0.9, 0.5, 3, 1e-9},       {1, 0.02, 0.7, 0.9, 0.5, 3, 1e-9},
+            {5, 0.99, 1.1, -0.003, 0.0011, 2, 1e-9}, {5, 0.99, 1.1, -2e-4, 4e-4, 2, 1e-9}};
+  enum { POINTS = 900 };
+
+  (void)state;
+  for (size_t k = 0; k < sizeof of / sizeof of[0]; k++) {
+    const double B = of[k].B, root = sqrt(2 * of[k].order - 1), c[2] = {(1 + root) / 2, (1 - root) / 2};
+    FPPairLinear w   = {of[k].B, of[k].a, of[k].s, of[k].Q, of[k].R, {c[0], c[1]}};
+    double       sum = 0, all = 0, value, error;
+
+    must(FPPairLinearLog(&w, &value, &error));
+    for (int i = 0; i < POINTS; i++)
+      for (int j = 0; j < POINTS; j++) {
+        const double x = 11.0 * (i + 0.5) / POINTS, y = 11.0 * (j + 0.5) / POINTS;
+        const double mass = pow(x * y, B - 1) * exp(-(x * x + y * y) / 2), X = w.s * x * x / B, Y = w.s * y * y / B;
+        const double sd = fabs(w.R) * sqrt((c[0] * c[0] * X + c[1] * c[1] * Y) / B);
+
+        all += mass;
+        sum += mass * (log(sd) + FPNormalLog((w.a + w.Q * (c[0] * X + c[1] * Y)) / sd));
+      }
+    print_message("  B %d, a %g: %.12g +- %.1e, by midpoints off by %.1e\n", of[k].B, w.a, value, error,
+                  value - sum / all);
+    check(fabs(value - sum / all) < (fabs(of[k].a) > 0.1 ? 1e-9 : 1e-6), "E ln |W| = %.12g, by midpoints %.12g", value,
+          sum / all);
+    check(error < of[k].bound, "the error is %g", error);
+  }
+}
+
+/* Rows of a file: batches of two of twelve one by one, and on a lattice, against all 20736 pairs of batches */
+static void test_rows_log(void **state)
+{
+  enum { N = 12 };
+  const double  c[2]   = {(1 + sqrt(5)) / 2, (1 - sqrt(5)) / 2};
+  char          path[] = "/tmp/dlnfp-rows-XXXXXX", keys[256];
+  FILE         *f      = fdopen(mkstemp(path), "w");
+  double        row[N], exact = 0, value, error;
+  FPConfig      config;
+  FPBatchLinear w = {.batch       = 2,
+                     .batches     = 2,
+                     .constant    = {0.93, 0.93},
+                     .square      = {-0.31, -0.31},
+                     .product     = {0.22, 0.22},
+                     .coefficient = {c[0], c[1]}};
+
+  (void)state;
+  fprintf(f, "x,y\n");
+  for (int i = 0; i < N; i++) {
+    const double x = 1.4 * sin(3 * i + 1.0), y = 0.8 * x + 0.6 * cos(5 * i + 0.3);
+
+    fprintf(f, "%.17g,%.17g\n", x, y);
+    row[i] = -0.31 * x * x + 0.22 * x * y;
+  }
+  (void)fclose(f);
+  for (int k = 0; k < N * N * N * N; k++)
+    exact += log(fabs(0.93 + c[0] * (row[k % N] + row[k / N % N]) / 2 +
+                      c[1] * (row[k / N / N % N] + row[k / N / N / N]) / 2)) /
+             pow(N, 4);
+  (void)snprintf(keys, sizeof keys, "data_type=file data_path=%s data_inputs=x data_targets=y data_center=false", path);
+  config = MakeConfig(keys);
+  must(FPDataCreate(config, &w.data));
+  for (w.lattice = 0; w.lattice <= 1024; w.lattice += 1024) {
+    must(FPBatchLinearLog(&w, &value, &error));
+    print_message("  rows: %.9g +- %.1e, exact %.9g\n", value, error, exact);
+    check(fabs(value - exact) < error + 1e-12 && error < 0.02, "%g +- %g, exact %g", value, error, exact);
+  }
+  must(FPDataDestroy(&w.data));
+  must(FPConfigDestroy(&config));
+  (void)remove(path);
+}
+
+/* Three seeds of particles, each within 4 errors of the transfer operator's exponent; the mean within 3 */
+static void MeetParticles(const char title[], const char keys[], double useful)
+{
+  double  sum = 0, square = 0, bound;
+  json_t *run   = Run("%s engines=transfer observables=lyapunov processes=svag", keys);
+  double  exact = Value(run, "svag", "transfer", "lyapunov", "exponent_orbit", &bound);
+
+  json_decref(run);
+  check(bound < useful, "%s: the bound is %g", title, bound);
+  for (int seed = 1; seed < 4; seed++) {
+    double error, value;
+
+    run   = Run("%s engines=particles observables=lyapunov processes=svag particles_count=4096 particles_steps=240 "
+                  "particles_burn_in=60 particles_seed=%d",
+                keys, seed);
+    value = Value(run, "svag", "particles", "lyapunov", "exponent_orbit", &error);
+    print_message("  %s: %.5g +- %.1e, by transfer %.6g +- %.1e\n", title, value, error, exact, bound);
+    check(fabs(value - exact) < bound + 4 * error, "seed %d: %g +- %g, exact %g", seed, value, error, exact);
+    sum += (value - exact) / 3;
+    square += error * error / 9;
+    json_decref(run);
+  }
+  check(fabs(sum) < bound + 3 * sqrt(square), "%s: particles are off by %g +- %g", title, sum, sqrt(square));
+}
+
+#define MODEL                                                                                                          \
+  "data_teacher=0.9 data_label_noise=0.5 data_second_moment=1.1 model_type=chain model_depth=2 svag_svag_order=2 "     \
+  "training_learning_rate=0.21 training_batch_size=2 training_weight_decay=0.06 training_temperature=0.05 "
+
+static void test_exponents(void **state)
+{
+  (void)state;
+  MeetParticles("Gaussian inputs on a line",
+                MODEL "data_type=gaussian model_coordinates=balanced mesh_lower=0.05 mesh_upper=2.4 mesh_cells=128",
+                1e-3);
+  MeetParticles("signs on a line",
+                MODEL "data_type=rademacher model_coordinates=balanced mesh_lower=0.05 mesh_upper=2.4 mesh_cells=128",
+                1e-3);
+  MeetParticles(
+      "signs in the plane",
+      MODEL "data_type=rademacher training_temperature=0.15 mesh_lower=-2.8,-2.9 mesh_upper=2.9,2.8 mesh_cells=32,32 "
+            "transfer_order=4",
+      0.01);
+}
+
+/* Factors J = I - h (decay + c_0 x x^T + c_1 y y^T) for rows x, y of a linear map, whatever the point: with g(t) = E ln
+   |J u| of the direction u at angle t, f -> g + E f(J u) - constant settles on a circle of many angles. */
+static void test_words(void **state)
+{
+  enum { ROWS = 3, PAIRS = 9, ANGLES = 4000, TURNS = 200 };
+  static const double x[ROWS][2] = {{1.3, 0.4}, {-0.4, 1.1}, {0.8, -0.7}}, eta = 0.5, decay = 0.1;
+  const double        c[2] = {(1 + sqrt(3)) / 2, (1 - sqrt(3)) / 2}, h = eta / 2;
+  static double       g[ANGLES], f[ANGLES], next[ANGLES], to[PAIRS][ANGLES];
+  char                path[] = "/tmp/dlnfp-rows-XXXXXX";
+  FILE               *file   = fdopen(mkstemp(path), "w");
+  double              growth = 0;
+  json_t             *run;
+
+  (void)state;
+  fprintf(file, "x1,x2,y\n");
+  for (int i = 0; i < ROWS; i++) fprintf(file, "%g,%g,%g\n", x[i][0], x[i][1], 0.3 * i + 0.2);
+  (void)fclose(file);
+  for (int k = 0; k < PAIRS * ANGLES; k++) {
+    const int    pair = k / ANGLES, at = k % ANGLES;
+    const double u[2] = {cos(M_PI * at / ANGLES), sin(M_PI * at / ANGLES)};
+    double       v[2] = {(1 - h * decay) * u[0], (1 - h * decay) * u[1]};
+
+    for (int b = 0; b < 2; b++) {
+      const double *row = x[b ? pair / ROWS : pair % ROWS], along = h * c[b] * (row[0] * u[0] + row[1] * u[1]);
+
+      for (int a = 0; a < 2; a++) v[a] -= along * row[a];
+    }
+    g[at] += log(hypot(v[0], v[1])) / PAIRS;
+    to[pair][at] = fmod(atan2(v[1], v[0]) / M_PI + 2, 1) * ANGLES;
+  }
+  for (int turn = 0; turn < TURNS; turn++) {
+    for (int at = 0; at < ANGLES; at++) {
+      next[at] = g[at];
+      for (int pair = 0; pair < PAIRS; pair++) {
+        const int    low  = (int)to[pair][at];
+        const double part = to[pair][at] - low;
+
+        next[at] += ((1 - part) * f[low % ANGLES] + part * f[(low + 1) % ANGLES]) / PAIRS;
+      }
+    }
+    growth = next[0] - f[0];
+    for (int at = 0; at < ANGLES; at++) f[at] = next[at] - next[0];
+  }
+  run = Run("data_type=file data_path=%s data_inputs=x1,x2 data_targets=y model_type=diagonal model_depth=1 "
+            "training_learning_rate=%g training_batch_size=1 training_weight_decay=%g training_temperature=0.1 "
+            "mesh_lower=-2.6,-2.6 mesh_upper=3.9,3.6 mesh_cells=20,20 svag_svag_order=2 engines=transfer "
+            "observables=lyapunov processes=svag",
+            path, eta, decay);
+  print_message("  rows of two inputs: %.6g\n", growth / h);
+  Meets(run, "svag", "transfer", "lyapunov", growth / h, 5e-3, "exponent_orbit");
+  json_decref(run);
+  (void)remove(path);
+}
+
+/* What svag is for: at a fixed learning rate its law comes near to that of dz = -V' dt + (2 D)^(1/2) dB with the noise
+   D of SGD, "ald", of first order in 1/l. Orders of the two doublings, extrapolated. Source: Z. Li, S. Malladi and S.
+   Arora, NeurIPS 2021, theorem 4.3. */
+static void test_limit(void **state)
+{
+  static const char *const of[][2] = {{"evolution", "mean_p[t=0.36]"},
+                                      {"evolution", "loss[t=1.08]"},
+                                      {"stationary", "variance_p"},
+                                      {"autocorrelation", "integrated_time_p"}};
+  enum { ASKED = 4, TIMES = 3 };
+  double apart[ASKED][TIMES], doubt[ASKED][TIMES];
+
+  (void)state;
+  for (int r = 0; r < TIMES; r++) {
+    json_t *run =
+        Run("data_type=gaussian data_teacher=0.83 data_label_noise=0.56 data_second_moment=0.9 model_type=chain "
+            "model_depth=2 model_coordinates=balanced processes=svag,ald engines=transfer,generator "
+            "observables=stationary,evolution,autocorrelation autocorrelation_times=0.5 evolution_times=0.36,1.08 "
+            "evolution_start=0.61 training_learning_rate=0.18 training_batch_size=3 "
+            "training_temperature=0.03 training_weight_decay=0.07 mesh_lower=0.05 mesh_upper=2.2 "
+            "mesh_cells=448 svag_svag_order=%d",
+            2 << r);
+
+    for (int q = 0; q < ASKED; q++) {
+      double       own, other;
+      const double svag = Value(run, "svag", "transfer", of[q][0], of[q][1], &own);
+      const double ald  = Value(run, "ald", "generator", of[q][0], of[q][1], &other);
+
+      apart[q][r] = svag - ald;
+      doubt[q][r] = hypot(own, other);
+    }
+    json_decref(run);
+  }
+  for (int q = 0; q < ASKED; q++) {
+    const double first = log2(fabs(apart[q][0] / apart[q][1])), last = log2(fabs(apart[q][1] / apart[q][2]));
+    const double order = 2 * last - first;
+
+    print_message("  %-15s %10.2e %10.2e %10.2e +- %.1e: orders %.2f, %.2f, limit %.2f\n", of[q][1], apart[q][0],
+                  apart[q][1], apart[q][2], doubt[q][2], first, last, order);
+    check(doubt[q][2] < 0.1 * fabs(apart[q][2]), "%s: %g +- %g", of[q][1], apart[q][2], doubt[q][2]);
+    check(order > 0.85 && order < 1.15, "%s has order %g in 1/l", of[q][1], order);
+  }
+}
+
 int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_law)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_law),      cmocka_unit_test(test_pair_log),
+                                     cmocka_unit_test(test_rows_log), cmocka_unit_test(test_exponents),
+                                     cmocka_unit_test(test_words),    cmocka_unit_test(test_limit)};
   int                     failed;
 
   must(SlepcInitialize(&argc, &argv, NULL, NULL));

@@ -219,8 +219,8 @@ static void test_patients(void **state)
 /* What is refused says why. */
 static void test_refused(void **state)
 {
-  static const char *const keys[][2] = {{"processes=svag svag_svag_order=2", "svag"},
-                                        {"processes=sgd transfer_batch_law=gaussian", "sgd"},
+  static const char *const keys[][2] = {{"processes=sgd transfer_batch_law=gaussian", "sgd"},
+                                        {"processes=svag svag_svag_order=2 transfer_batch_law=gaussian", "svag"},
                                         {"processes=gd transfer_order=4", "gd"}};
 
   (void)state;

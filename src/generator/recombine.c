@@ -242,6 +242,24 @@ PetscErrorCode FPPairsOfBatch(PetscInt degree, PetscInt batch, FPPairs *p)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPPairsOfTwo(PetscInt degree, const PetscReal c[2], FPPairs *p)
+{
+  FPPairs second = {.n = p->n}, sum = {0};
+
+  PetscFunctionBegin;
+  PetscCall(PetscMalloc2(2 * p->n, &second.at, p->n, &second.weight));
+  PetscCall(PetscArraycpy(second.weight, p->weight, p->n));
+  for (PetscInt k = 0; k < 2 * p->n; k++) {
+    second.at[k] = c[1] * p->at[k];
+    p->at[k] *= c[0];
+  }
+  PetscCall(Add(degree, p, &second, &sum));
+  PetscCall(FPPairsFree(&second));
+  PetscCall(FPPairsFree(p));
+  *p = sum;
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPPairsFree(FPPairs *p)
 {
   PetscFunctionBegin;

@@ -176,6 +176,8 @@ typedef struct {
 } FPPairs;
 PETSC_INTERN PetscErrorCode FPPairsRecombine(PetscInt degree, FPPairs *pairs);
 PETSC_INTERN PetscErrorCode FPPairsOfBatch(PetscInt degree, PetscInt batch, FPPairs *pairs);
+/* In place of the law of one: that of c_0 times one plus c_1 times another. */
+PETSC_INTERN PetscErrorCode FPPairsOfTwo(PetscInt degree, const PetscReal c[2], FPPairs *pairs);
 PETSC_INTERN PetscErrorCode FPPairsFree(FPPairs *pairs);
 
 /* transferturn.c: a step as a rule of quadrature over batches: with probability weight to `at`, where noise N(0,

@@ -167,9 +167,7 @@ PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *optio
                                FPStepLaw *out)
 {
   FPStepLaw   law;
-  FPAlgorithm algorithm;
   FPData      data;
-  PetscInt    order;
   const char *name;
 
   PetscFunctionBegin;
@@ -179,21 +177,18 @@ PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *optio
   PetscCall(FPProcessGetModel(process, &law->model));
   PetscCall(FPProcessGetTraining(process, &law->training));
   PetscCall(FPProcessGetStep(process, &law->h));
-  PetscCall(FPProcessGetAlgorithm(process, &algorithm, &order));
+  PetscCall(FPProcessGetBatches(process, &law->batches, law->coefficient));
   PetscCall(FPModelGetSizes(law->model, &law->dim, &law->inputs, &law->targets));
   PetscCall(FPModelGetMetric(law->model, &law->metric));
   PetscCall(FPModelGetData(law->model, &data));
-  law->fineness       = fineness;
-  law->most           = most;
-  law->nodes          = options->nodes;
-  law->degree         = PetscClipInterval(options->nodes / 2 - 1, LEAST_DEGREE, FP_PAIRS_DEGREE);
-  law->order          = FPTransferOrder(options) == 2 ? 2 : 4;
-  law->scalar         = (PetscBool)(data && law->inputs * law->targets == 1);
-  law->injected       = PetscSqrtReal(2 * law->h * law->training.temperature * law->metric);
-  law->batches        = algorithm == FP_SVAG && order > 1 ? 2 : 1;
-  law->coefficient[0] = law->batches == 2 ? (1 + PetscSqrtReal(2.0 * order - 1)) / 2 : 1;
-  law->coefficient[1] = 1 - law->coefficient[0];
-  law->collocates     = (PetscBool)(FPTransferOrder(options) == 0);
+  law->fineness   = fineness;
+  law->most       = most;
+  law->nodes      = options->nodes;
+  law->degree     = PetscClipInterval(options->nodes / 2 - 1, LEAST_DEGREE, FP_PAIRS_DEGREE);
+  law->order      = FPTransferOrder(options) == 2 ? 2 : 4;
+  law->scalar     = (PetscBool)(data && law->inputs * law->targets == 1);
+  law->injected   = PetscSqrtReal(2 * law->h * law->training.temperature * law->metric);
+  law->collocates = (PetscBool)(FPTransferOrder(options) == 0);
   FPInputCheck(!law->collocates || law->dim == 1,
                "transfer_scheme: chebyshev is for one coordinate, not for %" PetscInt_FMT "; accepted is local",
                law->dim);

@@ -2,9 +2,11 @@
    + N(0, diag(normal^2)), v' = J v, as a rule of quadrature over batches. With one input and one target the gradient is
    g = metric u G, u = dM/dz, G = M X - Y, X and Y the means of x^2 and x y, so J = (1 - h decay) I - h metric (X u u^T
    + G W), W the second derivative of M. Gaussian inputs: X is a Gamma variable, and given X, or where inputs are signs,
-   G is normal. Both have a Gauss rule, with the more nodes the longer steps in their direction are beside the injected
-   noise, over which all that follows is smooth. Batches of rows are listed one by one. Gradient descent has J = I - h
-   H, and so has ou, whose noise is everywhere the same. */
+   G is normal. Of svag, sums over two batches with coefficients c: X_b = 2 s r u_b/B, u_0 + u_1 = 1, r a Gamma
+   variable, u_0 a Beta variable, and G has the variance sigma^2/B sum_b c_b^2 X_b. All have a Gauss rule, with the more
+   nodes the longer steps in their direction are beside the injected noise, over which all that follows is smooth.
+   Batches of rows are listed one by one. Gradient descent has J = I - h H, and so has ou, whose noise is everywhere the
+   same. */
 #include "transferlaw.h"
 
 #define DERIVATIVE 1e-5 /* step of central differences, in weights */
@@ -22,12 +24,15 @@ typedef struct {
   PetscReal *node, *weight;
 } Rule;
 
+/* N(0, 1); the Gamma variable of shape B/2, of two batches B; twice the Beta variable of B/2 and B/2, less 1 */
+typedef enum { NORMAL, GAMMA, BETA, KINDS } RuleKind;
+
 struct _p_FPTurns {
   FPStepLaw law;
   FPMixture mixture;
-  Rule      normal[SIZES], gamma[SIZES]; /* of N(0, 1), and of the Gamma variable of shape B/2 */
-  FPPairs   pairs[DEGREES];              /* X and Y of batches of rows */
-  PetscReal fineness;                    /* as asked for last */
+  Rule      rule[KINDS][SIZES];
+  FPPairs   pairs[DEGREES]; /* X and Y of batches of rows */
+  PetscReal fineness;       /* as asked for last */
 };
 
 /* What a step from one point is made of, where there is one input and one target */
@@ -35,28 +40,46 @@ typedef struct {
   PetscReal rest[2], u[2], W[4], M, step, keep, length; /* step: h metric; keep: 1 - h decay; length: of step u */
 } Scalar;
 
-/* For steps that are `length` times as long as the injected noise; shape 0: N(0, 1), else the Gamma variable. */
-static PetscErrorCode GetRule(FPTurns t, PetscReal length, PetscReal shape, const Rule **out)
+/* Recurrence of the polynomials that are orthonormal for a law */
+static void SetRecurrence(RuleKind kind, PetscReal shape, PetscInt n, PetscReal diagonal[], PetscReal off[])
+{
+  for (PetscInt k = 0; k < n; k++) {
+    const PetscReal twice = 2 * shape; /* Beta: Gegenbauer's, lambda = shape - 1/2 */
+
+    diagonal[k] = kind == GAMMA ? 2 * k + shape : 0;
+    off[k]      = PetscSqrtReal(kind == NORMAL  ? k
+                                : kind == GAMMA ? k * (k + shape - 1)
+                                : k < 2         ? k / (twice + 1)
+                                                : k * (k + twice - 2) / ((2 * k + twice - 1) * (2 * k + twice - 3)));
+  }
+}
+
+/* For steps that are `length` times as long as the injected noise */
+static PetscErrorCode GetRule(FPTurns t, PetscReal length, RuleKind kind, const Rule **out)
 {
   const PetscReal wanted = t->fineness * (LEAST + GROWTH * length);
   const PetscInt  size   = (PetscInt)PetscClipInterval(PetscCeilReal((wanted - LEAST) / 4), 0, SIZES - 1);
   const PetscInt  n      = LEAST + 4 * size;
-  Rule           *rule   = shape > 0 ? &t->gamma[size] : &t->normal[size];
+  const PetscReal shape  = t->law->training.batch_size / (kind == GAMMA && t->law->batches == 2 ? 1.0 : 2.0);
+  Rule           *rule   = &t->rule[kind][size];
   PetscReal      *diagonal, *off;
 
   PetscFunctionBegin;
   *out = rule;
   if (rule->n) PetscFunctionReturn(0);
   PetscCall(PetscMalloc2(n, &diagonal, n, &off));
-  for (PetscInt k = 0; k < n; k++) {
-    diagonal[k] = shape > 0 ? 2 * k + shape : 0;
-    off[k]      = PetscSqrtReal(shape > 0 ? k * (k + shape - 1) : k);
-  }
+  SetRecurrence(kind, shape, n, diagonal, off);
   rule->n = n;
   PetscCall(PetscMalloc2(n, &rule->node, n, &rule->weight));
   PetscCall(FPGaussRule(n, diagonal, off, rule->node, rule->weight));
   PetscCall(PetscFree2(diagonal, off));
   PetscFunctionReturn(0);
+}
+
+/* Sum of the squares of the coefficients of batches */
+static PetscReal Squares(FPStepLaw law)
+{
+  return law->batches == 2 ? PetscSqr(law->coefficient[0]) + PetscSqr(law->coefficient[1]) : 1;
 }
 
 static PetscErrorCode Add(FPTurnList *list, PetscReal weight, const PetscReal at[], const PetscReal J[])
@@ -106,11 +129,13 @@ static PetscErrorCode AddScalar(const Scalar *s, PetscReal weight, PetscReal X, 
   PetscFunctionReturn(0);
 }
 
-/* G is normal, given X. */
-static PetscErrorCode AddGivenSquare(FPTurns t, const Scalar *s, PetscReal weight, PetscReal X, FPTurnList *list)
+/* G is normal, given X = sum_b c_b X_b and V = sum_b c_b^2 X_b. */
+static PetscErrorCode AddGivenSquare(FPTurns t, const Scalar *s, PetscReal weight, PetscReal X, PetscReal V,
+                                     FPTurnList *list)
 {
   FPStepLaw       law  = t->law;
-  const PetscReal mean = (s->M - law->A) * X, sd = law->sigma * PetscSqrtReal(X / law->training.batch_size);
+  const PetscReal mean = (s->M - law->A) * X, sd = law->sigma * PetscSqrtReal(V / law->training.batch_size);
+  const PetscReal usual = law->sigma * PetscSqrtReal(law->s * Squares(law) / law->training.batch_size);
   const Rule     *rule;
 
   PetscFunctionBegin;
@@ -118,24 +143,48 @@ static PetscErrorCode AddGivenSquare(FPTurns t, const Scalar *s, PetscReal weigh
     PetscCall(AddScalar(s, weight, X, mean, list));
     PetscFunctionReturn(0);
   }
-  PetscCall(
-      GetRule(t, s->length * law->sigma * PetscSqrtReal(law->s / law->training.batch_size) / law->injected, 0, &rule));
+  PetscCall(GetRule(t, s->length * usual / law->injected, NORMAL, &rule));
   for (PetscInt k = 0; k < rule->n; k++)
     PetscCall(AddScalar(s, weight * rule->weight[k], X, mean + sd * rule->node[k], list));
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode AddGamma(FPTurns t, const Scalar *s, FPTurnList *list)
+/* r of the Gamma variable */
+static PetscErrorCode AddTwo(FPTurns t, const Scalar *s, PetscReal weight, PetscReal r, FPTurnList *list)
 {
   FPStepLaw       law = t->law;
-  const PetscReal B   = law->training.batch_size;
+  const PetscReal B = law->training.batch_size, *c = law->coefficient, moved = (c[0] - c[1]) / PetscSqrtReal(B + 1);
+  const PetscReal scale = 2 * law->s * r / B;
   const Rule     *rule;
 
   PetscFunctionBegin;
-  PetscCall(GetRule(t, s->length * PetscAbsReal(s->M - law->A) * law->s * PetscSqrtReal(2 / B) / law->injected, B / 2,
-                    &rule));
-  for (PetscInt k = 0; k < rule->n; k++)
-    PetscCall(AddGivenSquare(t, s, rule->weight[k], 2 * law->s * rule->node[k] / B, list));
+  PetscCall(GetRule(t, s->length * PetscAbsReal(s->M - law->A) * law->s * moved / law->injected, BETA, &rule));
+  for (PetscInt k = 0; k < rule->n; k++) {
+    const PetscReal first = (1 + rule->node[k]) / 2, second = 1 - first;
+
+    PetscCall(AddGivenSquare(t, s, weight * rule->weight[k], scale * (c[0] * first + c[1] * second),
+                             scale * (c[0] * c[0] * first + c[1] * c[1] * second), list));
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddGamma(FPTurns t, const Scalar *s, FPTurnList *list)
+{
+  FPStepLaw       law   = t->law;
+  const PetscReal B     = law->training.batch_size;
+  const PetscReal moved = PetscAbsReal(s->M - law->A) * law->s * PetscSqrtReal(2 / B * Squares(law));
+  const Rule     *rule;
+
+  PetscFunctionBegin;
+  PetscCall(GetRule(t, s->length * moved / law->injected, GAMMA, &rule));
+  for (PetscInt k = 0; k < rule->n; k++) {
+    const PetscReal r = rule->node[k], X = 2 * law->s * r / B;
+
+    if (law->batches == 2)
+      PetscCall(AddTwo(t, s, rule->weight[k], r, list));
+    else
+      PetscCall(AddGivenSquare(t, s, rule->weight[k], X, X, list));
+  }
   PetscFunctionReturn(0);
 }
 
@@ -154,10 +203,11 @@ static PetscErrorCode AddPairs(FPTurns t, const Scalar *s, FPTurnList *list)
     mean += law->share[i] * G;
     square += law->share[i] * G * G;
   }
-  square = PetscSqrtReal(PetscMax(0, square - mean * mean) / law->training.batch_size) * s->length / law->injected;
-  size   = (PetscInt)PetscClipInterval(PetscCeilReal((t->fineness * (DEGREE + GROWTH * square) - LOWEST) / 2), 0,
-                                       DEGREES - 1);
-  pairs  = &t->pairs[size];
+  square = PetscSqrtReal(PetscMax(0, square - mean * mean) * Squares(law) / law->training.batch_size);
+  square *= s->length / law->injected;
+  size  = (PetscInt)PetscClipInterval(PetscCeilReal((t->fineness * (DEGREE + GROWTH * square) - LOWEST) / 2), 0,
+                                      DEGREES - 1);
+  pairs = &t->pairs[size];
   if (!pairs->n) {
     pairs->n = law->rows;
     PetscCall(PetscMalloc2(2 * law->rows, &pairs->at, law->rows, &pairs->weight));
@@ -167,6 +217,7 @@ static PetscErrorCode AddPairs(FPTurns t, const Scalar *s, FPTurnList *list)
       pairs->weight[i]     = law->share[i];
     }
     PetscCall(FPPairsOfBatch(LOWEST + 2 * size, law->training.batch_size, pairs));
+    if (law->batches == 2) PetscCall(FPPairsOfTwo(LOWEST + 2 * size, law->coefficient, pairs));
   }
   for (PetscInt k = 0; k < pairs->n; k++)
     PetscCall(AddScalar(s, pairs->weight[k], pairs->at[2 * k], s->M * pairs->at[2 * k] - pairs->at[2 * k + 1], list));
@@ -209,11 +260,11 @@ static PetscErrorCode AddRows(FPTurns t, const PetscReal z[], FPTurnList *list)
   for (PetscInt f = 0; f < FIELDS; f++) {
     const FPBatch batch = {.n           = law->rows,
                            .batch       = law->training.batch_size,
-                           .batches     = 1,
+                           .batches     = law->batches,
                            .order       = law->order,
                            .atom        = field + f * law->rows,
                            .share       = law->share,
-                           .coefficient = {1, 0}};
+                           .coefficient = {law->coefficient[0], law->coefficient[1]}};
 
     PetscCall(FPBatchLaw(&batch, &count, &value[f], &weight[f]));
   }
@@ -243,7 +294,7 @@ static PetscErrorCode AddMean(FPTurns t, const PetscReal z[], FPTurnList *list)
   for (int k = 0; k < 4; k++) J[k] = (k % 3 ? 0 : 1) - law->h * H[k];
   for (int a = 0; a < 2; a++) list->normal[a] = m->normal[a];
   length = m->sd[0] * hypot(m->along[0], m->along[1]);
-  PetscCall(GetRule(t, length / PetscMin(m->normal[0], m->normal[1]), 0, &rule));
+  PetscCall(GetRule(t, length / PetscMin(m->normal[0], m->normal[1]), NORMAL, &rule));
   for (PetscInt k = 0; k < (length > 0 ? rule->n : 1); k++) {
     const PetscReal move  = length > 0 ? rule->node[k] * m->sd[0] : 0;
     const PetscReal at[2] = {m->at[0][0] + move * m->along[0], m->at[1][0] + move * m->along[1]};
@@ -267,12 +318,12 @@ const char *FPTurnsRefused(FPStepLaw law, PetscBool smooth)
   FPData data;
 
   (void)FPModelGetData(law->model, &data);
-  if (law->batches > 1) return "two batches of opposite signs turn and stretch by too many laws; particles have it";
   if (law->kind == LAW_NORMAL && data) return "the normal law of a batch says where a step leads, not how it stretches";
   if (law->kind == LAW_PAIRS)
     return "the batches are too many to list, each with its turn of the plane: up to 2000 of rows are; particles have "
            "it";
-  if (law->kind == LAW_ROWS && !law->scalar && FPBatchCount(law->rows, law->training.batch_size, 1) > MOST_BATCHES)
+  if (law->kind == LAW_ROWS && !law->scalar &&
+      FPBatchCount(law->rows, law->training.batch_size, law->batches) > MOST_BATCHES)
     return "the batches of rows are too many to list, each with its turn of the plane: up to 2000 are; particles have "
            "it";
   if (smooth && data && (law->kind == LAW_ROWS || law->kind == LAW_MEAN || law->sigma == 0))
@@ -299,7 +350,7 @@ PetscErrorCode FPTurnsAt(FPTurns t, const PetscReal z[], PetscReal fineness, FPT
     if (law->kind == LAW_ROWS)
       PetscCall(AddPairs(t, &s, list));
     else if (law->kind == LAW_SIGNS)
-      PetscCall(AddGivenSquare(t, &s, 1, law->s, list));
+      PetscCall(AddGivenSquare(t, &s, 1, law->s, law->s * Squares(law), list));
     else
       PetscCall(AddGamma(t, &s, list));
   }
@@ -310,10 +361,9 @@ PetscErrorCode FPTurnsDestroy(FPTurns *turns)
 {
   PetscFunctionBegin;
   if (!*turns) PetscFunctionReturn(0);
-  for (PetscInt k = 0; k < SIZES; k++) {
-    PetscCall(PetscFree2((*turns)->normal[k].node, (*turns)->normal[k].weight));
-    PetscCall(PetscFree2((*turns)->gamma[k].node, (*turns)->gamma[k].weight));
-  }
+  for (int kind = 0; kind < KINDS; kind++)
+    for (PetscInt k = 0; k < SIZES; k++)
+      PetscCall(PetscFree2((*turns)->rule[kind][k].node, (*turns)->rule[kind][k].weight));
   for (PetscInt k = 0; k < DEGREES; k++) PetscCall(FPPairsFree(&(*turns)->pairs[k]));
   PetscCall(FPMixtureFree(&(*turns)->mixture));
   PetscCall(PetscFree(*turns));

@@ -4,8 +4,9 @@
    quadrature. Signs as inputs: X = s. Rows of a file: a sum over the rows for B = 1, over multisets of rows for few of
    them, else the B-fold convolution of the rows' law on a lattice by FFT, each row split so that its mean is kept, ln
    averaged over a cell; the bound is three times the change from half the lattice, and the grain that ten multisets
-   make near the singularity.
-   Averages over W on the way between two points smooth the singularities of laws without density: int ln |W| is known.
+   make near the singularity. Of svag, two batches with coefficients c_0 + c_1 = 1: Gaussian inputs by logpair.c, rows
+   by pairs of multisets, or on one lattice. Averages over W on the way between two points smooth the singularities of
+   laws without density: int ln |W| is known.
  */
 #include "observableimpl.h"
 #include <complex.h>
@@ -66,7 +67,7 @@ PetscErrorCode FPBatchMeanMoments(const FPBatchMean *law, PetscReal *mean, Petsc
 
 typedef struct {
   PetscReal a[2], q[2], r[2], s, p, sigma; /* W = a + (q + r p) X + r sigma sqrt(X/B) N(0, 1), at both ends */
-  PetscReal tolerance;
+  PetscReal tolerance, squares; /* sum of the squares of coefficients of the normal part, 1 but for two batches */
   PetscInt  batch;
 } Conditional;
 
@@ -91,7 +92,7 @@ static PetscReal GivenSquare(const Conditional *c, PetscReal X)
 {
   const PetscReal low  = c->a[0] + (c->q[0] + c->r[0] * c->p) * X;
   const PetscReal high = c->a[1] + (c->q[1] + c->r[1] * c->p) * X, r = (c->r[0] + c->r[1]) / 2;
-  const PetscReal scale = PetscAbsReal(r) * c->sigma * PetscSqrtReal(X / c->batch);
+  const PetscReal scale = PetscAbsReal(r) * c->sigma * PetscSqrtReal(c->squares * X / c->batch);
 
   if (scale <= 1e-300) return CellLog((low + high) / 2, high - low);
   return PetscLogReal(scale) + FPNormalLog((low + high) / 2 / scale);
@@ -158,115 +159,164 @@ static PetscErrorCode RowValues(const FPBatchLinear *w, int end, PetscInt *n, Pe
   PetscFunctionReturn(0);
 }
 
-/* Sum of weight ln |W| over multisets of rows first, first + 1, ...; the weight of a multiset is the number
-   of its orders, B!/prod (multiplicity)!, over n^B. */
-static PetscReal SumMultisets(PetscInt n, const PetscReal *const row[2], PetscInt first, PetscInt left, PetscReal low,
-                              PetscReal high, PetscReal part, PetscReal weight)
-{
-  PetscReal sum = 0, each = weight;
+/* Batches as multisets of rows; the weight of a multiset is the number of its orders, B!/prod (multiplicity)!, over
+   n^B. */
+typedef struct {
+  PetscInt                n, batch, batches;
+  const PetscReal *const *row;
+  const PetscReal        *coefficient;
+  PetscReal               orders; /* B!/n^B */
+} Sets;
 
-  if (first == n - 1) {
+static PetscReal SumMultisets(const Sets *s, PetscInt b, PetscInt first, PetscInt left, PetscReal low, PetscReal high,
+                              PetscReal weight);
+
+/* Weight times ln |W|, with batch b chosen: summed over the other one, if there is any */
+static PetscReal SumOthers(const Sets *s, PetscInt b, PetscReal low, PetscReal high, PetscReal weight)
+{
+  if (b + 1 < s->batches) return SumMultisets(s, b + 1, 0, s->batch, low, high, weight * s->orders);
+  return weight * CellLog((low + high) / 2, high - low);
+}
+
+/* Over what can be drawn of rows first, first + 1, ... in the `left` draws that remain of batch b */
+static PetscReal SumMultisets(const Sets *s, PetscInt b, PetscInt first, PetscInt left, PetscReal low, PetscReal high,
+                              PetscReal weight)
+{
+  const PetscReal part = s->coefficient[b] / s->batch;
+  PetscReal       sum = 0, each = weight;
+
+  if (first == s->n - 1) {
     for (PetscInt k = 1; k <= left; k++) each *= 1.0 / k;
-    low += left * part * row[0][first];
-    high += left * part * row[1][first];
-    return each * CellLog((low + high) / 2, high - low);
+    return SumOthers(s, b, low + left * part * s->row[0][first], high + left * part * s->row[1][first], each);
   }
   for (PetscInt k = 0; k <= left; k++) {
-    if (k == left) return sum + each * CellLog((low + high) / 2, high - low);
-    sum += SumMultisets(n, row, first + 1, left - k, low, high, part, each);
+    if (k == left) return sum + SumOthers(s, b, low, high, each);
+    sum += SumMultisets(s, b, first + 1, left - k, low, high, each);
     each /= k + 1;
-    low += part * row[0][first];
-    high += part * row[1][first];
+    low += part * s->row[0][first];
+    high += part * s->row[1][first];
   }
   return sum;
 }
 
-/* By FFT on a lattice of `points` points */
-static PetscErrorCode LatticeLog(PetscInt n, const PetscReal row[], PetscInt batch, PetscReal a, PetscInt points,
-                                 PetscReal *value)
+/* By FFT on a lattice of `points` points, for a + the mean over each batch, times its coefficient */
+static PetscErrorCode LatticeLog(const Sets *s, const PetscReal row[], PetscReal a, PetscInt points, PetscReal *value)
 {
-  const PetscInt  cells = (points - 1) / batch - 1;
-  PetscReal       low = row[0], high = row[0], h;
+  const PetscInt  cells  = (points - 1) / s->batch - s->batches;
+  PetscReal       low[2] = {0, 0}, range = 0, h;
   double         *p       = fftw_alloc_real((size_t)points);
   double complex *hat     = fftw_alloc_complex((size_t)points / 2 + 1);
+  double complex *product = fftw_alloc_complex((size_t)points / 2 + 1);
   fftw_plan       forward = fftw_plan_dft_r2c_1d(points, p, hat, FFTW_ESTIMATE),
-            backward      = fftw_plan_dft_c2r_1d(points, hat, p, FFTW_ESTIMATE);
+            backward      = fftw_plan_dft_c2r_1d(points, product, p, FFTW_ESTIMATE);
 
   PetscFunctionBegin;
-  for (PetscInt k = 1; k < n; k++) {
-    low  = PetscMin(low, row[k]);
-    high = PetscMax(high, row[k]);
-  }
-  h = (high - low) / cells;
-  for (PetscInt k = 0; k < points; k++) p[k] = 0;
-  for (PetscInt k = 0; k < n; k++) {
-    const PetscReal x = (row[k] - low) / h;
-    const PetscInt  i = PetscMin(cells - 1, (PetscInt)x);
+  for (PetscInt b = 0; b < s->batches; b++) {
+    PetscReal high = s->coefficient[b] * row[0];
 
-    p[i] += (i + 1 - x) / n;
-    p[i + 1] += (x - i) / n;
+    low[b] = high;
+    for (PetscInt k = 1; k < s->n; k++) {
+      low[b] = PetscMin(low[b], s->coefficient[b] * row[k]);
+      high   = PetscMax(high, s->coefficient[b] * row[k]);
+    }
+    range += high - low[b];
   }
-  fftw_execute(forward);
-  for (PetscInt k = 0; k <= points / 2; k++) {
-    double complex power = 1, square = hat[k];
+  h = range / cells;
+  for (PetscInt k = 0; k <= points / 2; k++) product[k] = 1.0 / points;
+  for (PetscInt b = 0; b < s->batches; b++) {
+    for (PetscInt k = 0; k < points; k++) p[k] = 0;
+    for (PetscInt k = 0; k < s->n; k++) {
+      const PetscReal x = (s->coefficient[b] * row[k] - low[b]) / h;
+      const PetscInt  i = PetscMin(cells - 1, (PetscInt)x);
 
-    for (PetscInt rest = batch; rest; rest /= 2, square *= square)
-      if (rest % 2) power *= square;
-    hat[k] = power / points;
+      p[i] += (i + 1 - x) / s->n;
+      p[i + 1] += (x - i) / s->n;
+    }
+    fftw_execute(forward);
+    for (PetscInt k = 0; k <= points / 2; k++) {
+      double complex square = hat[k];
+
+      for (PetscInt rest = s->batch; rest; rest /= 2, square *= square)
+        if (rest % 2) product[k] *= square;
+    }
   }
   fftw_execute(backward);
   *value = 0;
-  for (PetscInt k = 0; k < points; k++) *value += p[k] * CellLog(a + (low + k * h / batch), h / batch);
+  for (PetscInt k = 0; k < points; k++) *value += p[k] * CellLog(a + low[0] + low[1] + k * h / s->batch, h / s->batch);
   fftw_destroy_plan(forward);
   fftw_destroy_plan(backward);
   fftw_free(p);
   fftw_free(hat);
+  fftw_free(product);
   PetscFunctionReturn(0);
 }
 
 /* Rows at both ends, and their midpoints for the lattice, which smooths by itself. */
 static PetscErrorCode FileLog(const FPBatchLinear *w, PetscReal *value, PetscReal *error)
 {
-  const PetscReal part = 1.0 / w->batch, middle = (w->constant[0] + w->constant[1]) / 2;
-  const PetscReal most = w->lattice ? 4.0 * w->lattice : MULTISETS;
-  PetscReal      *row[2], sets = 1, low = PETSC_MAX_REAL, high = -PETSC_MAX_REAL, orders = 1;
-  PetscInt        n;
+  const PetscReal middle = (w->constant[0] + w->constant[1]) / 2, most = w->lattice ? 4.0 * w->lattice : MULTISETS;
+  const PetscReal alone[2] = {1, 0};
+  PetscReal      *row[2], count = 1, low = PETSC_MAX_REAL, high = -PETSC_MAX_REAL;
+  Sets            s = {.batch       = w->batch,
+                       .batches     = w->batches == 2 ? 2 : 1,
+                       .coefficient = w->batches == 2 ? w->coefficient : alone,
+                       .orders      = 1};
 
   PetscFunctionBegin;
-  for (int end = 0; end < 2; end++) PetscCall(RowValues(w, end, &n, &row[end]));
+  for (int end = 0; end < 2; end++) PetscCall(RowValues(w, end, &s.n, &row[end]));
   for (PetscInt k = 0; k < w->batch; k++) {
-    sets *= (PetscReal)(n + k) / (k + 1);
-    orders *= (PetscReal)(k + 1) / n;
+    count *= (PetscReal)(s.n + k) / (k + 1);
+    s.orders *= (PetscReal)(k + 1) / s.n;
   }
-  for (PetscInt k = 0; k < n; k++) {
+  count = PetscPowRealInt(count, s.batches);
+  for (PetscInt k = 0; k < s.n; k++) {
     low  = PetscMin(low, PetscMin(row[0][k], row[1][k]));
     high = PetscMax(high, PetscMax(row[0][k], row[1][k]));
   }
   *error = ROUNDING;
   if (high == low) {
     *value = CellLog(middle + low, w->constant[1] - w->constant[0]);
-  } else if (w->batch == 1 || n == 1 || sets < most) {
-    const PetscReal *const both[2] = {row[0], row[1]};
-
+  } else if (w->batch == 1 && s.batches == 1) {
     *value = 0;
-    for (PetscInt k = 0; k < n && (w->batch == 1 || n == 1); k++) {
+    for (PetscInt k = 0; k < s.n; k++) {
       const PetscReal at[2] = {w->constant[0] + row[0][k], w->constant[1] + row[1][k]};
 
-      *value += CellLog((at[0] + at[1]) / 2, at[1] - at[0]) / n;
+      *value += CellLog((at[0] + at[1]) / 2, at[1] - at[0]) / s.n;
     }
-    if (w->batch > 1 && n > 1)
-      *value = SumMultisets(n, both, 0, w->batch, w->constant[0], w->constant[1], part, orders);
+  } else if (s.n == 1 || count < most) {
+    const PetscReal *const both[2] = {row[0], row[1]};
+
+    s.row  = both;
+    *value = SumMultisets(&s, 0, 0, w->batch, w->constant[0], w->constant[1], s.orders);
   } else {
     const PetscInt points = w->lattice ? w->lattice : LATTICE;
     PetscReal      coarse;
 
-    for (PetscInt k = 0; k < n; k++) row[0][k] = (row[0][k] + row[1][k]) / 2;
-    PetscCall(LatticeLog(n, row[0], w->batch, middle, points / 2, &coarse));
-    PetscCall(LatticeLog(n, row[0], w->batch, middle, points, value));
-    *error = 3 * PetscAbsReal(*value - coarse) + 10 / sets + 1e-11;
+    for (PetscInt k = 0; k < s.n; k++) row[0][k] = (row[0][k] + row[1][k]) / 2;
+    PetscCall(LatticeLog(&s, row[0], middle, points / 2, &coarse));
+    PetscCall(LatticeLog(&s, row[0], middle, points, value));
+    *error = 3 * PetscAbsReal(*value - coarse) + 10 / count + 1e-11;
   }
   PetscCall(PetscFree(row[0]));
   PetscCall(PetscFree(row[1]));
+  PetscFunctionReturn(0);
+}
+
+/* Gaussian inputs; two batches give W a density, so that the midpoint stands for both ends. */
+static PetscErrorCode InputsLog(const FPBatchLinear *w, Conditional *c, PetscReal *value, PetscReal *error)
+{
+  FPPairLinear pair = {.batch       = w->batch,
+                       .a           = (c->a[0] + c->a[1]) / 2,
+                       .s           = c->s,
+                       .Q           = (c->q[0] + c->q[1] + (c->r[0] + c->r[1]) * c->p) / 2,
+                       .R           = (c->r[0] + c->r[1]) / 2 * c->sigma,
+                       .coefficient = {w->coefficient[0], w->coefficient[1]}};
+
+  PetscFunctionBegin;
+  if (w->batches == 2)
+    PetscCall(FPPairLinearLog(&pair, value, error));
+  else
+    PetscCall(GaussianLog(c, value, error));
   PetscFunctionReturn(0);
 }
 
@@ -276,6 +326,7 @@ PetscErrorCode FPBatchLinearLog(const FPBatchLinear *w, PetscReal *value, PetscR
                         .q         = {w->square[0], w->square[1]},
                         .r         = {w->product[0], w->product[1]},
                         .batch     = w->batch,
+                        .squares   = w->batches == 2 ? PetscSqr(w->coefficient[0]) + PetscSqr(w->coefficient[1]) : 1,
                         .tolerance = w->lattice ? 1e-10 : 1e-13};
   const PetscReal *second, *fourth;
   const char      *type;
@@ -297,7 +348,7 @@ PetscErrorCode FPBatchLinearLog(const FPBatchLinear *w, PetscReal *value, PetscR
   if (!strcmp(type, "file"))
     PetscCall(FileLog(w, value, error));
   else if (!strcmp(type, "gaussian"))
-    PetscCall(GaussianLog(&c, value, error));
+    PetscCall(InputsLog(w, &c, value, error));
   else
     *value = GivenSquare(&c, c.s);
   PetscFunctionReturn(0);

@@ -103,7 +103,6 @@ PetscErrorCode FPLyapunovTransferRefused(FPGenerator gen, const char **reason)
               "interpolations do not: transfer_order: 2, transfer_scheme: local";
   if (data && algorithm != FP_GD && !strcmp(options->transfer.batch_law, "gaussian"))
     *reason = "the normal law of a batch says where a step leads, not how it stretches";
-  if (algorithm == FP_SVAG) *reason = "two batches of opposite signs stretch by no known law; particles have it";
   PetscFunctionReturn(0);
 }
 
@@ -132,6 +131,7 @@ PetscErrorCode FPLyapunovTransfer(FPGenerator gen, PetscBool finest, PetscReal *
   PetscCall(FPModelGetMetric(s.model, &s.metric));
   PetscCall(FPModelGetData(s.model, &s.law.data));
   PetscCall(IsSmooth(process, &smooth));
+  PetscCall(FPProcessGetBatches(process, &s.law.batches, s.law.coefficient));
   s.law.batch = s.training.batch_size;
   *exponent = *error = 0;
   for (PetscInt k = 0; k < n; k++) {

@@ -49,13 +49,21 @@ PETSC_INTERN PetscErrorCode FPBatchMeanLog(const FPBatchMean *law, PetscReal a, 
                                            PetscReal *error);
 /* E ln |W| averaged over W on the straight way between its two ends, W_i = constant[i] + mean over a batch of
    (square[i] x^2 + product[i] x y), the same samples at both; where the law of W has a density, at the midpoint.
-   lattice: points for batches of rows that are too many to enumerate; 0: as accurate as can be. */
+   lattice: points for batches of rows that are too many to enumerate; 0: as accurate as can be. batches 2: of svag,
+   the means of two batches, times their coefficients; 1, or 0: of one. */
 typedef struct {
   FPData    data;
-  PetscInt  batch, lattice;
-  PetscReal constant[2], square[2], product[2];
+  PetscInt  batch, lattice, batches;
+  PetscReal constant[2], square[2], product[2], coefficient[2];
 } FPBatchLinear;
 PETSC_INTERN PetscErrorCode FPBatchLinearLog(const FPBatchLinear *w, PetscReal *value, PetscReal *error);
+/* logpair.c: E ln |W|, W = a + sum_b c_b (Q X_b + R (X_b/B)^(1/2) N(0, 1)) of two batches, B X_b/s chi-squared of B
+   degrees, all independent */
+typedef struct {
+  PetscInt  batch;
+  PetscReal a, s, Q, R, coefficient[2];
+} FPPairLinear;
+PETSC_INTERN PetscErrorCode FPPairLinearLog(const FPPairLinear *w, PetscReal *value, PetscReal *error);
 /* E ln |u + xi|, xi ~ N(0, 1) */
 PETSC_INTERN PetscReal FPNormalLog(PetscReal u);
 

@@ -48,16 +48,15 @@ static PetscErrorCode SetTime(FPStepper *s, const FPTraining *training, PetscRea
 static PetscErrorCode SetAlgorithm(FPStepper *s, const FPTraining *training)
 {
   FPAlgorithm algorithm;
-  PetscInt    order;
+  PetscInt    batches;
 
   PetscFunctionBegin;
-  PetscCall(FPProcessGetAlgorithm(s->process, &algorithm, &order));
-  s->sde            = algorithm == FP_SDE ? PETSC_TRUE : PETSC_FALSE;
-  s->step           = algorithm == FP_SDE ? FPStep_SDE : algorithm == FP_GD ? FPStep_GD : FPStep_SGD;
-  s->batch          = algorithm == FP_SGD || algorithm == FP_SVAG ? (int)training->batch_size : 0;
-  s->batches        = algorithm == FP_SVAG && order > 1 ? 2 : 1;
-  s->coefficient[0] = s->batches == 2 ? 0.5 * (1 + PetscSqrtReal(2 * (PetscReal)order - 1)) : 1;
-  s->coefficient[1] = 1 - s->coefficient[0];
+  PetscCall(FPProcessGetAlgorithm(s->process, &algorithm, NULL));
+  PetscCall(FPProcessGetBatches(s->process, &batches, s->coefficient));
+  s->sde     = algorithm == FP_SDE ? PETSC_TRUE : PETSC_FALSE;
+  s->step    = algorithm == FP_SDE ? FPStep_SDE : algorithm == FP_GD ? FPStep_GD : FPStep_SGD;
+  s->batch   = algorithm == FP_SGD || algorithm == FP_SVAG ? (int)training->batch_size : 0;
+  s->batches = (int)batches;
   PetscFunctionReturn(0);
 }
 

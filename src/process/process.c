@@ -199,6 +199,15 @@ PetscErrorCode FPProcessGetStep(FPProcess process, PetscReal *step)
   PetscFunctionReturn(0);
 }
 
+PetscErrorCode FPProcessGetBatches(FPProcess process, PetscInt *batches, PetscReal coefficient[2])
+{
+  PetscFunctionBegin;
+  *batches       = process->algorithm.kind == FP_SVAG && process->order > 1 ? 2 : 1;
+  coefficient[0] = *batches == 2 ? (1 + PetscSqrtReal(2 * (PetscReal)process->order - 1)) / 2 : 1;
+  coefficient[1] = 1 - coefficient[0];
+  PetscFunctionReturn(0);
+}
+
 PetscErrorCode FPProcessGetParticleStep(FPProcess process, PetscReal *dt)
 {
   PetscFunctionBegin;
