@@ -156,7 +156,7 @@ static void test_gaussian(void **state)
   (void)state;
   value = ByTransfer(keys, &error);
   print_message("  Gaussian inputs: %.6g +- %.1e\n", value, error);
-  check(error < 0.03, "the bound is %g", error);
+  check(error < 4e-3, "the bound is %g", error);
   MeetParticles(keys, value, error);
 }
 
