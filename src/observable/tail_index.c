@@ -39,7 +39,7 @@ static PetscReal LogMoment(const Step *s, PetscReal alpha)
         sum += weight * exp(alpha * log(size) + (B - 1) * log(y) - y * y / 2 - (B / 2 - 1) * M_LN2 - lgamma(B / 2));
     }
   }
-  return log(sum);
+  return sum > 0 ? log(sum) : PETSC_MIN_REAL;
 }
 
 /* The root above 0; 0 where the logarithms have a mean above 0, so that there is no law, or the index is beyond MOST.
