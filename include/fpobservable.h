@@ -11,7 +11,8 @@
 /* How a number of a grid depends on the spacing. FP_OF_CELLS: densities, fluxes, shares of cells, which are of second
    order whatever the operator is. FP_ROUGH: of these, extrema, integrals of a modulus, sums over bins or edges, which
    depend on where kinks and extrema lie between the nodes. */
-typedef enum { FP_SMOOTH, FP_OF_CELLS, FP_ROUGH } FPSmoothness;
+/* FP_CUT: smooth, of integrals over a region whose boundary cuts cells. */
+typedef enum { FP_SMOOTH, FP_OF_CELLS, FP_ROUGH, FP_CUT } FPSmoothness;
 
 typedef struct {
   char      name[FP_NAME], unit[24];

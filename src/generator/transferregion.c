@@ -11,8 +11,11 @@
 #define DENSITY 0.3989422804014327 /* of the standard normal law at 0 */
 #define LOOKS 8                    /* parts of a segment at whose ends the level is looked at */
 #define SIDE 5                     /* points per axis and cell that tell whether a boundary cuts it */
-#define HALVINGS 46
-#define ALONE 8 /* Gauss-Legendre nodes where a probability is all that is asked for */
+#define NARROW 1e-13               /* of a segment, to which a crossing is found */
+#define MOST_STEPS 140
+#define SAME 1e-7 /* of a cell: its quarters make no difference */
+#define DEEPEST 6 /* quarterings */
+#define ALONE 8   /* Gauss-Legendre nodes where a probability is all that is asked for */
 
 typedef enum { OUTSIDE, WHOLE, CUT } State;
 
@@ -35,12 +38,27 @@ struct _p_FPLanding {
   gsl_integration_glfixed_table *along;
 };
 
-static PetscReal Level(FPLanding l, const PetscReal z[])
+/* Share of the segment at which the level passes 0 between low and high, where it is flow and fhigh: by secants, with
+   halvings where they are slow */
+static PetscReal Root(FPLanding l, const PetscReal from[], const PetscReal to[], PetscReal low, PetscReal high,
+                      PetscReal flow, PetscReal fhigh)
 {
-  double f;
+  for (PetscInt step = 0; step < MOST_STEPS && high - low > NARROW; step++) {
+    const PetscReal secant = low + (high - low) * flow / (flow - fhigh), least = NARROW / 2;
+    const PetscReal t    = step % 3 == 2 ? (low + high) / 2 : PetscClipInterval(secant, low + least, high - least);
+    const PetscReal z[2] = {from[0] + t * (to[0] - from[0]), from[1] + t * (to[1] - from[1])};
+    double          f;
 
-  FPRegionLevel(l->set, 1, z, &f);
-  return l->sign * f;
+    FPRegionLevel(l->set, 1, z, &f);
+    if ((l->sign * f < 0) == (l->sign * flow < 0)) {
+      low  = t;
+      flow = f;
+    } else {
+      high  = t;
+      fhigh = f;
+    }
+  }
+  return (low + high) / 2;
 }
 
 /* Shares of the segment at which it passes the boundary, ascending; *inside: where it starts */
@@ -54,21 +72,9 @@ static PetscInt Crossings(FPLanding l, const PetscReal from[], const PetscReal t
     for (PetscInt a = 0; a < 2; a++) z[a * (LOOKS + 1) + k] = from[a] + (to[a] - from[a]) * k / LOOKS;
   FPRegionLevel(l->set, LOOKS + 1, z, f);
   *inside = (PetscBool)(l->sign * f[0] < 0);
-  for (PetscInt k = 0; k < LOOKS; k++) {
-    PetscReal low = (PetscReal)k / LOOKS, high = (PetscReal)(k + 1) / LOOKS;
-
-    if ((l->sign * f[k] < 0) == (l->sign * f[k + 1] < 0)) continue;
-    for (PetscInt step = 0; step < HALVINGS; step++) {
-      const PetscReal middle = (low + high) / 2;
-      const PetscReal at[2]  = {from[0] + middle * (to[0] - from[0]), from[1] + middle * (to[1] - from[1])};
-
-      if ((Level(l, at) < 0) == (l->sign * f[k] < 0))
-        low = middle;
-      else
-        high = middle;
-    }
-    t[n++] = (low + high) / 2;
-  }
+  for (PetscInt k = 0; k < LOOKS; k++)
+    if ((l->sign * f[k] < 0) != (l->sign * f[k + 1] < 0))
+      t[n++] = Root(l, from, to, (PetscReal)k / LOOKS, (PetscReal)(k + 1) / LOOKS, f[k], f[k + 1]);
   return n;
 }
 
@@ -152,14 +158,70 @@ static PetscErrorCode AddStrips(FPLanding l, PetscInt in, const PetscReal lower[
   PetscFunctionReturn(0);
 }
 
-/* The part of a cell that is inside; its lines cross the boundary. */
-static PetscErrorCode AddCut(FPLanding l, const PetscInt m[], const PetscReal f[])
+static PetscReal Area(FPLanding l, PetscInt first)
 {
-  const PetscInt  last  = SIDE * SIDE - 1;
-  const PetscReal rise0 = f[SIDE - 1] + f[last] - f[0] - f[last - SIDE + 1];
-  const PetscReal rise1 = f[last - SIDE + 1] + f[last] - f[0] - f[SIDE - 1];
-  PetscReal       lower[2], upper[2];
-  CutCell        *cell;
+  PetscReal area = 0;
+
+  for (PetscInt q = first; q < l->points; q++) area += l->weight[q];
+  return area;
+}
+
+/* Points of the part of a rectangle that is inside; their lines cross the boundary */
+static PetscErrorCode AddRectangle(FPLanding l, const PetscReal lower[], const PetscReal upper[])
+{
+  const PetscReal z[8] = {lower[0], upper[0], lower[0], upper[0], lower[1], lower[1], upper[1], upper[1]};
+  double          f[4];
+
+  PetscFunctionBegin;
+  FPRegionLevel(l->set, 4, z, f);
+  PetscCall(AddStrips(l, PetscAbsReal(f[1] + f[3] - f[0] - f[2]) >= PetscAbsReal(f[2] + f[3] - f[0] - f[1]) ? 0 : 1,
+                      lower, upper));
+  PetscFunctionReturn(0);
+}
+
+static void Quarter(PetscInt k, const PetscReal lower[], const PetscReal upper[], PetscReal low[], PetscReal high[])
+{
+  for (PetscInt a = 0; a < 2; a++) {
+    const PetscReal middle = (lower[a] + upper[a]) / 2;
+
+    low[a]  = (k >> a) % 2 ? middle : lower[a];
+    high[a] = (k >> a) % 2 ? upper[a] : middle;
+  }
+}
+
+/* The same, in quarters where these make a difference, as they do around the corners of a set */
+static PetscErrorCode AddPart(FPLanding l, const PetscReal lower[], const PetscReal upper[], PetscReal whole,
+                              PetscInt depth)
+{
+  const PetscInt first = l->points;
+  PetscReal      low[2], high[2], area;
+  PetscInt       middle;
+
+  PetscFunctionBegin;
+  PetscCall(AddRectangle(l, lower, upper));
+  if (depth == DEEPEST) PetscFunctionReturn(0);
+  area   = Area(l, first);
+  middle = l->points;
+  for (PetscInt k = 0; k < 4; k++) {
+    Quarter(k, lower, upper, low, high);
+    PetscCall(AddRectangle(l, low, high));
+  }
+  if (PetscAbsReal(Area(l, middle) - area) < SAME * whole) {
+    l->points = middle;
+    PetscFunctionReturn(0);
+  }
+  l->points = first;
+  for (PetscInt k = 0; k < 4; k++) {
+    Quarter(k, lower, upper, low, high);
+    PetscCall(AddPart(l, low, high, whole, depth + 1));
+  }
+  PetscFunctionReturn(0);
+}
+
+static PetscErrorCode AddCut(FPLanding l, const PetscInt m[])
+{
+  PetscReal lower[2], upper[2];
+  CutCell  *cell;
 
   PetscFunctionBegin;
   if (l->cuts == l->room[0]) {
@@ -175,7 +237,7 @@ static PetscErrorCode AddCut(FPLanding l, const PetscInt m[], const PetscReal f[
     cell->middle[a] = (lower[a] + upper[a]) / 2;
     cell->half[a]   = (upper[a] - lower[a]) / 2;
   }
-  PetscCall(AddStrips(l, PetscAbsReal(rise0) >= PetscAbsReal(rise1) ? 0 : 1, lower, upper));
+  PetscCall(AddPart(l, lower, upper, (upper[0] - lower[0]) * (upper[1] - lower[1]), 0));
   cell->last = l->points;
   PetscFunctionReturn(0);
 }
@@ -206,7 +268,7 @@ static PetscErrorCode FindCells(FPLanding l)
       FPRegionLevel(l->set, SIDE * SIDE, z, f);
       for (PetscInt k = 0; k < SIDE * SIDE; k++) inside += l->sign * f[k] < 0;
       *state = (char)(inside == 0 ? OUTSIDE : inside == SIDE * SIDE ? WHOLE : CUT);
-      if (*state == CUT) PetscCall(AddCut(l, m, f));
+      if (*state == CUT) PetscCall(AddCut(l, m));
       for (PetscInt a = 0; a < 2 && *state != OUTSIDE; a++) {
         l->low[a]  = PetscMin(l->low[a], m[a]);
         l->high[a] = PetscMax(l->high[a], m[a]);

@@ -318,6 +318,7 @@ PetscErrorCode FPExitGenerator(FPObservable obs, FPGenerator gen, PetscBool fine
   FPProcess                 process;
   FPMesh                    mesh;
   PetscInt                  level;
+  PetscReal                 step;
   PetscBool                 rare = PETSC_FALSE;
 
   PetscFunctionBegin;
@@ -330,7 +331,8 @@ PetscErrorCode FPExitGenerator(FPObservable obs, FPGenerator gen, PetscBool fine
     PetscCall(CreateMover(e, killed, &mover));
     PetscCall(AddAnswers(obs, gen, killed, mover ? mover : killed, finest, q));
   }
-  FPQuantitiesSetSmoothness(q, 0, FP_SMOOTH, UNSTEADY);
+  PetscCall(FPGeneratorGetStep(gen, &step));
+  FPQuantitiesSetSmoothness(q, 0, step > 0 && e->dim > 1 ? FP_CUT : FP_SMOOTH, UNSTEADY);
   PetscCall(FPGeneratorDestroy(&mover));
   PetscCall(FPGeneratorDestroy(&killed));
   PetscFunctionReturn(0);
