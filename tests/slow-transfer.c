@@ -134,6 +134,39 @@ static void test_plane(void **state)
   CalibrateBut(&setting, " wall_mass w1_p_gibbs markov_defect_p ");
 }
 
+/* Exits from a disc around the saddle, with a second one in it, and from the side of one minimum: times, rates, and
+   where steps land. */
+static void test_plane_exits(void **state)
+{
+  static const Setting disc = {
+      "SGD of two weights, exits from a disc",
+      "sgd",
+      {"exit"},
+      PLANE "mesh_cells=32,32 transfer_order=4 exit_region=ball exit_center=0,0 exit_radius=1.37 exit_start=0.21,-0.13 "
+            "exit_times=0.5,1.25,3 exit_overshoot=0.1,0.3 exit_duration=12 exit_region_b=ball exit_center_b=0.72,0.61 "
+            "exit_radius_b=0.34",
+      .fine = 0.25};
+  static const Setting side = {
+      "SGD of two weights, exits from one side",
+      "sgd",
+      {"exit"},
+      PLANE "mesh_cells=32,32 transfer_order=4 exit_region=half_space exit_normal=-1,-0.7 exit_offset=-0.33 "
+            "exit_start=0.81,0.63 exit_times=0.5,1.25,3 exit_overshoot=0.1,0.3 exit_duration=60",
+      .fine = 0.25};
+  static const Setting valley = {
+      "SGD of two weights, exits from a sublevel set",
+      "sgd",
+      {"exit"},
+      PLANE "mesh_cells=36,36 transfer_order=4 exit_region=sublevel exit_level=0.17 exit_start=0.81,0.93 "
+            "exit_times=0.5,1.25,3 exit_overshoot=0.07 exit_duration=12",
+      .fine = 0.25};
+
+  (void)state;
+  Calibrate(&disc);
+  Calibrate(&side);
+  Calibrate(&valley);
+}
+
 /* What steps do between bins, which needs the chain of order 2: bounds are below half of the standard errors. */
 static void test_plane_currents(void **state)
 {
