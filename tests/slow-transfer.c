@@ -143,7 +143,7 @@ static void test_plane_exits(void **state)
       "sgd",
       {"exit"},
       PLANE "mesh_cells=32,32 transfer_order=4 exit_region=ball exit_center=0,0 exit_radius=1.37 exit_start=0.21,-0.13 "
-            "exit_times=0.5,1.25,3 exit_overshoot=0.1,0.3 exit_duration=12 exit_region_b=ball exit_center_b=0.72,0.61 "
+            "exit_times=0.5,1.25,3 exit_overshoot=0.1,0.3 exit_duration=30 exit_region_b=ball exit_center_b=0.72,0.61 "
             "exit_radius_b=0.34",
       .fine = 0.25};
   static const Setting side = {
@@ -151,14 +151,14 @@ static void test_plane_exits(void **state)
       "sgd",
       {"exit"},
       PLANE "mesh_cells=32,32 transfer_order=4 exit_region=half_space exit_normal=-1,-0.7 exit_offset=-0.33 "
-            "exit_start=0.81,0.63 exit_times=0.5,1.25,3 exit_overshoot=0.1,0.3 exit_duration=60",
+            "exit_start=0.81,0.63 exit_times=0.5,1.25,3 exit_overshoot=0.1 exit_duration=90",
       .fine = 0.25};
   static const Setting valley = {
       "SGD of two weights, exits from a sublevel set",
       "sgd",
       {"exit"},
       PLANE "mesh_cells=36,36 transfer_order=4 exit_region=sublevel exit_level=0.17 exit_start=0.81,0.93 "
-            "exit_times=0.5,1.25,3 exit_overshoot=0.07 exit_duration=12",
+            "exit_times=0.5,1.25,3 exit_overshoot=0.07 exit_duration=15",
       .fine = 0.25};
 
   (void)state;
@@ -257,6 +257,7 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_svag_rows),
                                      cmocka_unit_test(test_plane),
                                      cmocka_unit_test(test_plane_currents),
+                                     cmocka_unit_test(test_plane_exits),
                                      cmocka_unit_test(test_exponents_gaussian),
                                      cmocka_unit_test(test_exponents_signs),
                                      cmocka_unit_test(test_exponents_rows),
