@@ -2,7 +2,6 @@
    walls, vectors and currents. */
 #include "message.h"
 #include "scene.h"
-#include "../src/generator/solveimpl.h"
 #include <math.h>
 #include <gsl/gsl_sf_hyperg.h>
 

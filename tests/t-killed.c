@@ -254,7 +254,8 @@ static void test_order(PETSC_UNUSED void **none)
   "data_type=gaussian data_teacher=1.1 data_label_noise=0.7 data_second_moment=0.9 training_learning_rate=0.15 "       \
   "training_batch_size=2 model_type=chain model_depth=2 "
 
-static double TimeAt(const char process[], const PetscReal start[], const char format[], ...)
+/* Mean exit time of ald from the node next to the start */
+static double TimeAt(const PetscReal start[], const char format[], ...)
 {
   char             keys[4096];
   const PetscReal *z;
@@ -266,7 +267,7 @@ static double TimeAt(const char process[], const PetscReal start[], const char f
   va_start(args, format);
   (void)vsnprintf(keys, sizeof(keys), format, args);
   va_end(args);
-  SceneOpen(&s, process, "%s", keys);
+  SceneOpen(&s, "ald", "%s", keys);
   Killed(&s, start);
   MeanTimes(&s, &n, &z, &x);
   for (PetscInt i = 0; i < n; i++) {
@@ -323,7 +324,7 @@ static void test_fractions(PETSC_UNUSED void **none)
 
   for (int k = -3; k <= 3; k++) {
     const double shift = k == 0 ? 0 : (k < 0 ? -1 : 1) * (abs(k) == 3 ? 1e-3 : abs(k) == 2 ? 1e-8 : 1e-14);
-    const double time  = TimeAt("ald", start,
+    const double time  = TimeAt(start,
                                 "model_type=ou model_drift=0.3,0,0,0.2 model_diffusion=0.3,0.1,0.1,0.2 mesh_lower=-1,-1 "
                                  "mesh_upper=1,1 mesh_cells=40,40 exit_region=box exit_center=0.025,0.025 "
                                  "exit_radius=%.17g,%.17g",
@@ -340,14 +341,14 @@ static void test_fractions(PETSC_UNUSED void **none)
 static void test_rank_deficient(PETSC_UNUSED void **none)
 {
   const PetscReal start[2] = {1.05, 1.05};
-  const double    exact    = TimeAt("ald", start,
+  const double    exact    = TimeAt(start,
                                     CHAIN "model_coordinates=balanced mesh_lower=0.2 mesh_upper=2.2 mesh_cells=800 "
                                                 "exit_region=ball exit_center=minimum exit_radius=%.17g",
                                     0.37 / sqrt(2.0));
   double          off[2];
 
   for (int g = 0; g < 2; g++) {
-    const double time = TimeAt("ald", start,
+    const double time = TimeAt(start,
                                CHAIN "mesh_lower=0.2,0.2 mesh_upper=2.2,2.2 mesh_cells=%d,%d exit_region=ball "
                                      "exit_center=minimum exit_radius=0.37",
                                g ? 120 : 40, g ? 120 : 40);
@@ -380,12 +381,11 @@ static void test_unions(PETSC_UNUSED void **none)
   const PetscReal start[2] = {0.17, 0.21};
   const char     *keys     = "model_type=ou model_drift=1.3,-0.4,0.2,0.9 model_diffusion=0.3,0.1,0.1,0.2 "
                              "mesh_lower=-1.31,-1.37 mesh_upper=1.33,1.29 mesh_cells=40,44";
-  const double    one      = TimeAt("ald", start, "%s exit_region=ball exit_center=0.1,0.1 exit_radius=0.5", keys);
+  const double    one      = TimeAt(start, "%s exit_region=ball exit_center=0.1,0.1 exit_radius=0.5", keys);
   const double    apart =
-      TimeAt("ald", start, "%s exit_region=ball,ball exit_center=0.1,0.1,-0.9,-0.9 exit_radius=0.5,0.3", keys);
-  const double wide =
-      TimeAt("ald", start, "%s exit_region=ball,ball exit_center=0.1,0.1,-0.3,-0.1 exit_radius=0.5,0.4", keys);
-  const double outside = TimeAt("ald", start,
+      TimeAt(start, "%s exit_region=ball,ball exit_center=0.1,0.1,-0.9,-0.9 exit_radius=0.5,0.3", keys);
+  const double wide = TimeAt(start, "%s exit_region=ball,ball exit_center=0.1,0.1,-0.3,-0.1 exit_radius=0.5,0.4", keys);
+  const double outside = TimeAt(start,
                                 "%s exit_region=ball exit_center=-0.9,-0.9 exit_radius=0.02 "
                                 "exit_inside=false",
                                 keys);

@@ -74,8 +74,7 @@ static void Create(const char name[], FPResults *r)
   must(FPResultsCreate(path, r));
 }
 
-static const json_t *Find(const json_t *array, const char key[], const char value[], const char key2[],
-                          const char value2[])
+static const json_t *Find(const json_t *array, const char key[], const char value[], const char quantity[])
 {
   size_t  i;
   json_t *entry;
@@ -83,11 +82,11 @@ static const json_t *Find(const json_t *array, const char key[], const char valu
   json_array_foreach(array, i, entry)
   {
     const char *a = json_string_value(json_object_get(entry, key)),
-               *b = json_string_value(json_object_get(entry, key2));
+               *b = json_string_value(json_object_get(entry, "quantity"));
 
-    if (a && b && !strcmp(a, value) && !strcmp(b, value2)) return entry;
+    if (a && b && !strcmp(a, value) && !strcmp(b, quantity)) return entry;
   }
-  fail_msg("no entry with %s = %s and %s = %s", key, value, key2, value2);
+  fail_msg("no %s with %s = %s", quantity, key, value);
   return NULL;
 }
 
@@ -127,16 +126,16 @@ static void test_json(void **state)
   check(!strcmp(json_string_value(json_object_get(root, "version")), FP_VERSION), "version");
   check(Number(json_object_get(root, "run"), "training_learning_rate") == 0.1, "run is not recorded");
   check(json_array_size(rows) == 10, "%zu rows", json_array_size(rows));
-  row = Find(rows, "engine", "generator", "quantity", "gap");
+  row = Find(rows, "engine", "generator", "gap");
   check(Number(row, "value") == 0.1 + 0.2 && Number(row, "error") == 0.04, "bits of gap are lost");
   check(!strcmp(json_string_value(json_object_get(row, "error_kind")), "bound"), "error_kind");
   check(!strcmp(json_string_value(json_object_get(row, "unit")), "1/time"), "unit");
   for (int i = 0; i < 2; i++) {
-    row = Find(rows, "engine", i ? "particles" : "generator", "quantity", "loss");
+    row = Find(rows, "engine", i ? "particles" : "generator", "loss");
     check(!strcmp(json_string_value(json_object_get(row, "status")), "undefined"), "status of a non-finite number");
     check(json_object_get(row, "reason") && !json_object_get(row, "value"), "reason of a non-finite number");
   }
-  row = Find(rows, "engine", "generator", "quantity", "kl_gibbs");
+  row = Find(rows, "engine", "generator", "kl_gibbs");
   check(!strcmp(json_string_value(json_object_get(row, "reason")), "D has rank 1"), "reason");
   check(Number(json_object_get(root, "timing"), "solve") == 0.75, "timings add up");
   check(Number(root, "memory_mib") > 1.0, "memory");
@@ -163,16 +162,16 @@ static void test_crosscheck(void **state)
   root  = Load("crosscheck/results.json");
   pairs = json_object_get(root, "crosscheck");
   check(json_array_size(pairs) == 3, "%zu pairs: rows without a value have none", json_array_size(pairs));
-  pair = Find(pairs, "observable", "spectrum", "quantity", "gap");
+  pair = Find(pairs, "observable", "spectrum", "gap");
   check(fabs(Number(pair, "z") - 0.6) < 1e-12, "z = 0.03/0.05 is 0.6, not %g", Number(pair, "z"));
   check(fabs(Number(pair, "error") - 0.05) < 1e-15, "error sqrt(0.04^2 + 0.03^2) is 0.05");
   check(!strcmp(json_string_value(json_array_get(json_object_get(pair, "engines"), 1)), "particles"), "engines");
-  pair = Find(pairs, "observable", "stationary", "quantity", "mean[0]");
+  pair = Find(pairs, "observable", "stationary", "mean[0]");
   check(Number(pair, "z") == 0.0 && json_is_true(json_object_get(pair, "agree")), "0/0 is agreement");
-  pair = Find(pairs, "observable", "stationary", "quantity", "mean[1]");
+  pair = Find(pairs, "observable", "stationary", "mean[1]");
   check(json_is_null(json_object_get(pair, "z")) && json_is_false(json_object_get(pair, "agree")), "0.25/0 is not");
   check(json_array_size(json_object_get(root, "comparison")) == 1, "comparisons");
-  pair = Find(json_object_get(root, "comparison"), "process", "ald", "quantity", "gap");
+  pair = Find(json_object_get(root, "comparison"), "process", "ald", "gap");
   /* the sharper engine of ald, particles: (0.27 - 0.21)/(0.03 sqrt 2) */
   check(fabs(Number(pair, "z") - sqrt(2.0)) < 1e-12, "z against sgd is sqrt 2, not %g", Number(pair, "z"));
   check(!strcmp(json_string_value(json_object_get(pair, "reference")), "sgd"), "reference");
