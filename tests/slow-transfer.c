@@ -102,7 +102,7 @@ static void test_svag_rows(void **state)
       "SVAG on rows, twice four at a time", "svag", ALL,
       LINE "data_type=file data_path=data/diabetes_bmi.csv data_inputs=body_mass_index "
            "data_targets=disease_progression data_standardize=true training_learning_rate=0.25 training_batch_size=4 "
-           "training_weight_decay=0.02 training_temperature=0.12 svag_svag_order=2 spectrum_pairs=3 mesh_lower=-2.4 "
+           "training_weight_decay=0.02 training_temperature=0.12 svag_svag_order=2 spectrum_pairs=2 mesh_lower=-2.4 "
            "mesh_upper=2.5 mesh_cells=512 transfer_order=4 particles_steps=130 exit_center=0.7 exit_start=0.63 "
            "exit_radius=0.45 exit_duration=60 evolution_start=0.31 mixing_start=0.31 sharpness_start=0.31",
       .fine = 0.1};
