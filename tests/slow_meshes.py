@@ -96,10 +96,10 @@ def cases():
                     f"{CHAIN}training_temperature={t} exit_start=0.13,-0.08 exit_times=0.6,2.3 {keys}", 1.25
 
 
-def run(process, observables, keys, cells, keep):
+def run(process, observables, keys, cells, keep, engine="generator"):
     """{(observable, quantity): (value, error)} on a mesh, or the reason in words."""
     words = dict(word.split("=", 1) for word in keys.split())
-    words.update(processes=process, engines="generator", observables=observables, mesh_cells=",".join(map(str, cells)))
+    words.update(processes=process, engines=engine, observables=observables, mesh_cells=",".join(map(str, cells)))
     text = "".join(f"{key}: [{value}]\n" if "," in value else f"{key}: {value}\n" for key, value in words.items())
     folder = os.path.join(keep, hashlib.md5(text.encode()).hexdigest())
     results = os.path.join(folder, "results.json")
@@ -115,7 +115,42 @@ def run(process, observables, keys, cells, keep):
     with open(results) as file:
         rows = json.load(file)["results"]
     return {(row["observable"], row["quantity"]): (row["value"], row["error"])
-            for row in rows if row["engine"] == "generator" and row["observable"] != "generator" and "value" in row}
+            for row in rows if row["engine"] == engine and row["observable"] != engine and "value" in row}
+
+
+class Tally:
+    """Numbers on coarse meshes against a finer one."""
+
+    def __init__(self):
+        self.numbers = self.outside = self.slight = self.vague = 0
+        self.ratios = []
+
+    def judge(self, title, got, fine):
+        """How many numbers of `got` are known to the finer mesh too."""
+        count = 0
+        for quantity, (value, error) in got.items():
+            if quantity not in fine:
+                continue
+            truth, doubt = fine[quantity]
+            off = abs(value - truth)
+            count += 1
+            self.vague += doubt > error / 2
+            if off > ROUNDING * abs(value):
+                self.ratios.append(error / off)
+            if not off <= error + doubt + ROUNDING * abs(value):
+                self.slight += off <= MARGIN * error + doubt
+                self.outside += 1
+                print(f"{title}: {'.'.join(quantity)} {value:.9g} +- {error:.2g}, on the finer mesh {truth:.9g} +- "
+                      f"{doubt:.2g}, off by {off / max(error, 1e-300):.2f} bounds")
+        self.numbers += count
+        return count
+
+    def median(self):
+        return sorted(self.ratios)[len(self.ratios) // 2] if self.ratios else 0
+
+    def say(self, title=""):
+        print(f"{title}{self.numbers} numbers, {self.outside} outside, median of bound over true error "
+              f"{self.median():.3g}; {self.vague} of which the finer mesh knows little")
 
 
 def main(arguments):
@@ -123,8 +158,7 @@ def main(arguments):
     if arguments[:1] == ["-keep"]:
         keep, arguments = arguments[1], arguments[2:]
     words = set(arguments)
-    numbers = outside = slight = vague = 0
-    ratios = []
+    tally = Tally()
     with tempfile.TemporaryDirectory() as temporary:
         for title, process, observables, keys, shape in cases():
             if not words <= set(title.split()):
@@ -134,32 +168,18 @@ def main(arguments):
             count = 0
             if isinstance(got[FINE], str):
                 print(f"{title}: {got[FINE]}")
-                outside += 1
+                tally.outside += 1
                 continue
             for n in COARSE:
                 if isinstance(got[n], str):
                     print(f"{title} {n}: {got[n]}")
                     continue
-                for quantity, (value, error) in got[n].items():
-                    if quantity not in got[FINE]:
-                        continue
-                    truth, doubt = got[FINE][quantity]
-                    off = abs(value - truth)
-                    count += 1
-                    vague += doubt > error / 2
-                    if off > ROUNDING * abs(value):
-                        ratios.append(error / off)
-                    if off > error + doubt + ROUNDING * abs(value):
-                        slight += off <= MARGIN * error + doubt
-                        outside += 1
-                        print(f"{title} {n}: {'.'.join(quantity)} {value:.9g} +- {error:.2g}, on {FINE} cells "
-                              f"{truth:.9g} +- {doubt:.2g}, off by {off / max(error, 1e-300):.2f} bounds")
-            numbers += count
+                count += tally.judge(f"{title} {n}", got[n], got[FINE])
             print(f"{title}: {count} numbers", flush=True)
-    median = sorted(ratios)[len(ratios) // 2] if ratios else 0
-    print(f"{numbers} numbers, {outside} outside, median of bound over true error {median:.3g}; {vague} of which the "
-          f"finer mesh knows little")
-    return int(outside > slight or slight > 1 + numbers / 1000 or numbers == 0 or median > MEDIAN)
+    tally.say()
+    return int(tally.outside > tally.slight or tally.slight > 1 + tally.numbers / 1000 or tally.numbers == 0 or
+               tally.median() > MEDIAN)
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -223,7 +223,7 @@ static void BoundOfSteps(const FPRefinement *grids, const FPQuantity *item, cons
     }
   } else if (!three && plain && !fourth && grids->steps < 0.3) {
     *result = Extrapolated(v[0], v[1], r[1], 2);
-    *error  = 1.5 * PetscAbsReal(*result - v[0]);
+    *error  = 2.5 * PetscAbsReal(*result - v[0]);
   }
   *error += 3 * solver;
 }
