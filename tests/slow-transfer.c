@@ -118,7 +118,7 @@ static void test_svag_rows(void **state)
 
 /* Two weights, injected noise, order 4, on cells that fill the bins. They are wide: bounds are below a quarter of the
    standard errors but for what is told by cells at walls, by lines of cells (w1), by parts of the law of p
-   (markov_defect), and, not asked, by regions that cut cells. */
+   (markov_defect). */
 static void test_plane(void **state)
 {
   static const Setting setting = {

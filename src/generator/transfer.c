@@ -2,7 +2,8 @@
    grid: f between nodes is piecewise linear, and the normal part of a step is integrated exactly against it. Entries
    are kept as edges of rate P_ij/step, mass that is killed as a rate too, so that (P - 1)/step is a generator like any
    other: its Poisson equation, its currents and its entropy production are those of the discrete chain.
-   In the plane P is a product of hats, with the directions of the gradient noise as a sum of narrow laws. Order 2;
+   In the plane the law along the gradient noise is a sum of narrow ones, whose steps are products of both axes
+   (transferplane.c), and the boundary of a region cuts integrals alone (transferregion.c). Order 2;
    order 4 and Chebyshev collocation interpolate with weights of both signs: the rows sum to the same, but are no
    probabilities. */
 #include "transfer.h"
