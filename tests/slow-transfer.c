@@ -88,8 +88,9 @@ static void test_svag(void **state)
       "SVAG, steps of a third", "svag", ALL,
       LINE "data_type=gaussian data_teacher=0.9 data_second_moment=0.8 data_label_noise=0.6 spectrum_pairs=1 "
            "svag_svag_order=3 training_learning_rate=0.15 training_batch_size=2 training_weight_decay=0.08 "
-           "training_temperature=0.04 mesh_lower=0.05 mesh_upper=2.2 mesh_cells=768 exit_center=0.87 exit_start=0.78 "
-           "exit_radius=0.43 exit_duration=60 evolution_start=0.36 mixing_start=0.36 sharpness_start=0.36",
+           "training_temperature=0.04 mesh_lower=0.05 mesh_upper=2.2 mesh_cells=512 transfer_order=4 exit_center=0.87 "
+           "exit_start=0.78 "
+           "exit_radius=0.33 exit_duration=60 evolution_start=0.36 mixing_start=0.36 sharpness_start=0.36",
       .fine = 0.1};
 
   (void)state;
