@@ -5,7 +5,7 @@
 #include "runimpl.h"
 
 #define USELESS 3.0 /* widths of the law in one cell that are refused */
-#define BLIND 1.5   /* and standard deviations of a step, where the law is as narrow as */
+#define BLIND 1.5   /* and standard deviations of a step, on a line where the law is as narrow as */
 #define BESIDE 0.5  /* that in cells; NOWHERE: however wide it is */
 #define NOWHERE 4.0
 #define GUESSED 0.8       /* of what a coarser grid says of the finest */
@@ -216,9 +216,11 @@ PetscErrorCode FPRunCheckSteps(FPRunObjects *run, PetscInt p, FPGenerator gen, P
   FPRefinement grids;
   PetscReal    negative = 0, wide;
   PetscBool    narrow;
+  PetscInt     dim;
   const char  *name;
 
   PetscFunctionBegin;
+  PetscCall(FPGeneratorGetGrid(gen, &dim, NULL, NULL));
   PetscCall(FPRunRefinement(gen, &grids));
   if (grids.steps == 0) PetscFunctionReturn(0);
   PetscCall(FPProcessGetName(run->process[p], &name));
@@ -226,7 +228,7 @@ PetscErrorCode FPRunCheckSteps(FPRunObjects *run, PetscInt p, FPGenerator gen, P
   if (ratio > 1) ratio /= GUESSED;
   if (ratio == 1) PetscCall(Negative(gen, &negative));
   wide   = grids.steps / ratio;
-  narrow = (PetscBool)(grids.resolution / ratio >= BESIDE);
+  narrow = (PetscBool)(dim == 1 && grids.resolution / ratio >= BESIDE);
   FPInputCheck(
       negative < MOST_NEGATIVE && wide < (narrow ? BLIND : NOWHERE),
       "mesh_cells: too coarse for %s: a cell is %.3g times as wide as one of its steps%s; %.2g times the cells "
