@@ -113,7 +113,7 @@ static void test_pair_log(void **state)
   } of[] = {{1, 0.96, 0.9, -0.31, 0.22, 2, 1e-9},    {3, 0.9, 1.3, -0.8, 0.4, 4, 1e-9},
             {3, -0.3, 0.7, 0.9, 0.5, 3, 1e-9},       {1, 0.02, 0.7, 0.9, 0.5, 3, 1e-9},
             {5, 0.99, 1.1, -0.003, 0.0011, 2, 1e-9}, {5, 0.99, 1.1, -2e-4, 4e-4, 2, 1e-9}};
-  enum { POINTS = 900 };
+  enum { POINTS = 400 };
 
   (void)state;
   for (size_t k = 0; k < sizeof of / sizeof of[0]; k++) {
@@ -133,7 +133,7 @@ static void test_pair_log(void **state)
       }
     print_message("  B %d, a %g: %.12g +- %.1e, by midpoints off by %.1e\n", of[k].B, w.a, value, error,
                   value - sum / all);
-    check(fabs(value - sum / all) < (fabs(of[k].a) > 0.1 ? 1e-9 : 1e-6), "E ln |W| = %.12g, by midpoints %.12g", value,
+    check(fabs(value - sum / all) < (fabs(of[k].a) > 0.1 ? 1e-9 : 3e-5), "E ln |W| = %.12g, by midpoints %.12g", value,
           sum / all);
     check(error < of[k].bound, "the error is %g", error);
   }
