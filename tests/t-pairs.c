@@ -455,11 +455,11 @@ static void test_refused(void **state)
   } cases[] = {{0, {"langevin_temperature"}, {"0"}},
                {8, {"mesh_lower", "mesh_upper"}, {"0,0,0,0,0,0,0,0", "1,1,1,1,1,1,1,1"}},
                {8, {"engines"}, {"generator"}},
-               {1, {"engines", "processes"}, {"transfer", "sgd"}}, /* 2-D, no injected noise */
-               {2, {"engines", "processes"}, {"transfer", "sgd"}}, /* 3-D */
-               {4, {"engines", "processes"}, {"transfer", "sgd"}}, /* a map of the weights */
-               {5, {"engines", "processes"}, {"transfer", "sgd"}}, /* batches of vectors */
-               {6, {"engines", "processes"}, {"transfer", "sgd"}},
+               {1, {"engines", "processes"}, {"transfer", "sgd"}},  /* 2-D, no injected noise */
+               {2, {"engines", "processes"}, {"transfer", "sgd"}},  /* 3-D */
+               {4, {"engines", "processes"}, {"transfer", "sgd"}},  /* a map of the weights */
+               {5, {"engines", "processes"}, {"transfer", "svag"}}, /* two batches of vectors */
+               {6, {"engines", "processes"}, {"transfer", "svag"}},
                {8, {"engines", "processes"}, {"transfer", "sgd"}}, /* no mesh */
                {9, {"engines", "processes"}, {"transfer", "sgd"}},
                {10, {"engines", "processes"}, {"transfer", "gd"}}}; /* a deterministic map */
