@@ -461,7 +461,7 @@ static void test_refused(void **state)
                {5, {"engines", "processes"}, {"transfer", "svag"}}, /* two batches of vectors */
                {6, {"engines", "processes"}, {"transfer", "svag"}},
                {8, {"engines", "processes"}, {"transfer", "sgd"}}, /* no mesh */
-               {9, {"engines", "processes"}, {"transfer", "sgd"}},
+               {9, {"engines", "processes"}, {"transfer", "svag"}},
                {10, {"engines", "processes"}, {"transfer", "gd"}}}; /* a deterministic map */
 
   (void)state;
