@@ -2,7 +2,7 @@
    sample vanishes. Tangent vectors are multiplied there by independent random matrices, one each step: lyapunov_orbit.c
    without an orbit, for every model, any number of weights and any batch. Particles start there too, and stay but for
    rounding, which may grow: a box holds what few coordinates do. The
-   standard error is the scatter of the groups; what the two halves of the run differ by beyond it is a doubt, as
+   standard error is the scatter of the groups; what parts of the run differ by beyond it are doubts, as
    directions take time to turn. Products of matrices with finite moments obey a central limit theorem: E. Le Page,
    Lecture Notes in Math. 928 (1982). */
 #include "lyapunovimpl.h"
@@ -10,6 +10,7 @@
 
 #define NOTHING 1e-20 /* variance of the gradient, over that at a distance */
 #define DISTANCE 0.1
+#define ROWS 3 /* of FPLyapunovEvaluate(): the exponent, and two doubts */
 
 /* Trace of the covariance of one sample's gradient */
 static PetscReal Variance(FPModel model, PetscInt channels, const PetscReal z[], PetscInt dim)
@@ -36,20 +37,21 @@ PetscErrorCode FPLyapunovStays(FPModel model, const PetscReal point[], PetscBool
   PetscFunctionReturn(0);
 }
 
-/* Mean of the two halves, and half of their difference: of every group, then over groups with their squared errors */
-static PetscErrorCode Average(FPObservable obs, size_t size, const double acc[], PetscReal mean[2], PetscReal square[2])
+/* The exponent and its doubts: of every group, then over groups with their squared errors */
+static PetscErrorCode Average(FPObservable obs, size_t size, const double acc[], PetscReal mean[ROWS],
+                              PetscReal square[ROWS])
 {
-  PetscReal part[2][FP_GROUPS];
+  PetscReal part[ROWS][FP_GROUPS];
 
   PetscFunctionBegin;
   for (PetscInt g = 0; g < FP_GROUPS; g++) {
     FPQuantities q = {0};
 
     PetscCall(FPLyapunovEvaluate(obs, acc + (size_t)g * size, &q));
-    for (int k = 0; k < 2; k++) part[k][g] = q.list[k].value;
+    for (int k = 0; k < ROWS; k++) part[k][g] = q.list[k].value;
     PetscCall(FPQuantitiesFree(&q));
   }
-  for (int k = 0; k < 2; k++) {
+  for (int k = 0; k < ROWS; k++) {
     mean[k] = square[k] = 0;
     for (PetscInt g = 0; g < FP_GROUPS; g++) mean[k] += part[k][g] / FP_GROUPS;
     for (PetscInt g = 0; g < FP_GROUPS; g++) square[k] += PetscSqr(part[k][g] - mean[k]) / FP_GROUPS / (FP_GROUPS - 1);
@@ -66,7 +68,7 @@ PetscErrorCode FPLyapunovStill(FPObservable obs, FPProcess process, const PetscR
   FPObserver        observer = {0};
   FPParticleReport  report;
   FPBox             box = {0}; /* reflecting */
-  PetscReal        *start, dt, mean[2], square[2];
+  PetscReal        *start, dt, mean[ROWS], square[ROWS];
   double           *acc;
   PetscInt          count, dim;
   PetscBool         used;
@@ -92,7 +94,9 @@ PetscErrorCode FPLyapunovStill(FPObservable obs, FPProcess process, const PetscR
   PetscCall(FPParticlesRun(process, box.dim ? &box : NULL, dt, &options, start, 1, &observer, &acc, &report));
   PetscCall(Average(obs, observer.accumulator, acc, mean, square));
   *value = mean[0];
-  *error = PetscSqrtReal(square[0] + PetscMax(0, PetscSqr(mean[1]) - 2 * square[1]) + PetscSqr(1e-9 / dt));
+  *error = square[0] + PetscSqr(1e-9 / dt);
+  for (int k = 1; k < ROWS; k++) *error += PetscMax(0, PetscSqr(mean[k]) - 2 * square[k]);
+  *error = PetscSqrtReal(*error);
   PetscCall(PetscFree(acc));
   PetscCall(PetscFree(start));
   PetscFunctionReturn(0);

@@ -11,7 +11,7 @@ typedef struct {
   FPProcess        process;
   PetscBool        sde;
   PetscInt         dim;
-  PetscInt64       skip, half; /* steps before the measured ones, and in each half of those */
+  PetscInt64       skip, quarter; /* steps before the measured ones, and in each quarter of those */
   PetscReal        dt;
 } FPLyapunov;
 

@@ -72,7 +72,8 @@ static FPQuantity Jackknife(PetscReal a, const Estimates *x, PetscReal b, const 
   return item;
 }
 
-/* The row ~NAME of a row NAME, a doubt about its value that enters its error as far as it is beyond noise; 0: none. */
+/* The rows ~NAME of a row NAME, doubts about its value that enter its error as far as they are beyond noise, in
+   squares; 0: none. */
 static PetscErrorCode Doubt(const Estimates *estimates, const char name[], PetscReal *square)
 {
   char label[FP_NAME];
@@ -84,7 +85,7 @@ static PetscErrorCode Doubt(const Estimates *estimates, const char name[], Petsc
     if (strcmp(estimates->all.list[k].name, label)) continue;
     const FPQuantity item = Jackknife(1, estimates, 0, NULL, k);
 
-    *square = PetscMax(0, PetscSqr(item.value) - 2 * PetscSqr(item.error));
+    *square += PetscMax(0, PetscSqr(item.value) - 2 * PetscSqr(item.error));
   }
   PetscFunctionReturn(0);
 }
