@@ -142,7 +142,6 @@ static PetscErrorCode AddWide(const FPMixture *m, PetscInt d, PetscInt n, const 
 {
   const PetscReal                step  = knot[1] - knot[0];
   gsl_integration_glfixed_table *table = gsl_integration_glfixed_table_alloc(LINE / 2);
-  const FPPlaneAxis              line  = {.nodes = n, .x = (PetscReal *)(uintptr_t)knot};
   PetscReal                     *y, *density, part[LINE], weight[LINE], shape[LINE][FP_TERMS];
 
   PetscFunctionBegin;
@@ -166,7 +165,7 @@ static PetscErrorCode AddWide(const FPMixture *m, PetscInt d, PetscInt n, const 
 
     FPPlaneNodes(i + 1, n, node);
     for (PetscInt q = 0; q < LINE; q++) {
-      if (i < 2 || i == n - 2) FPPlaneShapes(&line, i + 1, FP_TERMS, y[i * LINE + q], shape[q]);
+      if (i < 2 || i == n - 2) FPPlaneShapes(n, knot, i + 1, FP_TERMS, y[i * LINE + q], shape[q]);
       for (PetscInt s = 0; s < FP_TERMS; s++) mass[node[s]] += weight[q] * density[i * LINE + q] * shape[q][s];
     }
   }

@@ -139,9 +139,10 @@ typedef struct {
 } * FPPlane;
 typedef struct _p_FPLanding *FPLanding;
 PETSC_INTERN PetscErrorCode  FPPlaneCreate(FPGenerator gen, PetscReal injected, PetscReal widest, FPPlane *plane);
-/* node[terms] of interval m of n nodes, and the values of its polynomials at y */
+/* node[terms] of interval m of n nodes, and the values of its polynomials at y, the nodes being at x */
 PETSC_INTERN void FPPlaneNodes(PetscInt m, PetscInt n, PetscInt node[]);
-PETSC_INTERN void FPPlaneShapes(const FPPlaneAxis *axis, PetscInt m, PetscInt terms, PetscReal y, PetscReal shape[]);
+PETSC_INTERN void FPPlaneShapes(PetscInt n, const PetscReal x[], PetscInt m, PetscInt terms, PetscReal y,
+                                PetscReal shape[]);
 /* density[n] += weight times that of N(at, sd^2) at y[n] */
 PETSC_INTERN void FPPlaneDensity(PetscInt n, const PetscReal y[], PetscReal at, PetscReal sd, PetscReal weight,
                                  PetscReal density[]);

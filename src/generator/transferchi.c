@@ -123,7 +123,7 @@ static PetscReal PanelEnd(const Sweep *sweep, PetscReal y)
 static void FillAngles(Pairs *p, PetscInt panels, PetscReal from, PetscReal part, PetscReal slope, PetscReal all,
                        PetscReal peak)
 {
-  const FPStepLaw law = p->law;
+  FPStepLaw       law = p->law;
   const PetscReal top = PetscSqr(sin(peak)), product = p->sweep->B > 1 ? sin(peak) * cos(peak) : 1;
 
   p->total = 0;

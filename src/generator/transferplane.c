@@ -21,15 +21,15 @@ void FPPlaneNodes(PetscInt m, PetscInt n, PetscInt node[])
   node[3] = k == 0 ? 3 : k + 2 < n ? k + 2 : k - 2;
 }
 
-void FPPlaneShapes(const FPPlaneAxis *axis, PetscInt m, PetscInt terms, PetscReal y, PetscReal shape[])
+void FPPlaneShapes(PetscInt n, const PetscReal x[], PetscInt m, PetscInt terms, PetscReal y, PetscReal shape[])
 {
   PetscInt node[FP_TERMS];
 
-  FPPlaneNodes(m, axis->nodes, node);
+  FPPlaneNodes(m, n, node);
   for (PetscInt s = 0; s < terms; s++) {
     shape[s] = 1;
     for (PetscInt t = 0; t < terms; t++)
-      if (t != s) shape[s] *= (y - axis->x[node[t]]) / (axis->x[node[s]] - axis->x[node[t]]);
+      if (t != s) shape[s] *= (y - x[node[t]]) / (x[node[s]] - x[node[t]]);
   }
 }
 
@@ -61,7 +61,7 @@ static PetscErrorCode PlacePoints(FPPlane p, FPPlaneAxis *axis)
       const PetscReal from = axis->end[m] + k / rule[m] * width;
 
       gsl_integration_glfixed_point(from, from + width, (size_t)(k % rule[m]), &axis->y[i], &axis->weight[i], table);
-      FPPlaneShapes(axis, m, p->terms, axis->y[i], axis->shape + i * p->terms);
+      FPPlaneShapes(axis->nodes, axis->x, m, p->terms, axis->y[i], axis->shape + i * p->terms);
     }
     gsl_integration_glfixed_table_free(table);
   }

@@ -300,7 +300,7 @@ PetscErrorCode FPLandingCreate(FPPlane plane, FPRegion set, PetscBool complement
 void FPLandingNodes(FPLanding l, PetscInt beyond[])
 {
   const FPPlaneAxis *axis = l->plane->axis;
-  const FPGenerator  gen  = l->plane->gen;
+  FPGenerator        gen  = l->plane->gen;
 
   for (PetscInt k = 0; k < gen->n; k++) beyond[k] = 1;
   for (PetscInt j = 0; j <= axis[1].nodes; j++)
@@ -408,7 +408,8 @@ void FPLandingCollect(FPLanding l, PetscReal row[], PetscReal *mass)
       PetscReal       shape[2][FP_TERMS];
 
       *mass += value;
-      for (PetscInt a = 0; a < 2 && row; a++) FPPlaneShapes(&axis[a], cell->m[a], terms, l->at[a][q], shape[a]);
+      for (PetscInt a = 0; a < 2 && row; a++)
+        FPPlaneShapes(axis[a].nodes, axis[a].x, cell->m[a], terms, l->at[a][q], shape[a]);
       for (PetscInt t = 0; t < terms && row; t++)
         for (PetscInt s = 0; s < terms; s++) row[node[1][t] * stride + node[0][s]] += value * shape[1][t] * shape[0][s];
     }
