@@ -458,10 +458,7 @@ static void test_refused(void **state)
                {1, {"engines", "processes"}, {"transfer", "sgd"}},  /* 2-D, no injected noise */
                {2, {"engines", "processes"}, {"transfer", "sgd"}},  /* 3-D */
                {4, {"engines", "processes"}, {"transfer", "sgd"}},  /* a map of the weights */
-               {5, {"engines", "processes"}, {"transfer", "svag"}}, /* two batches of vectors */
-               {6, {"engines", "processes"}, {"transfer", "svag"}},
-               {8, {"engines", "processes"}, {"transfer", "sgd"}}, /* no mesh */
-               {9, {"engines", "processes"}, {"transfer", "svag"}},
+               {8, {"engines", "processes"}, {"transfer", "sgd"}},  /* no mesh */
                {10, {"engines", "processes"}, {"transfer", "gd"}}}; /* a deterministic map */
 
   (void)state;
@@ -488,7 +485,7 @@ static void test_list(void **state)
   (void)fclose(out);
   check(strstr(text, "unsupported:"), "no list of what is unsupported");
   for (const char **w = (const char *[]){"gd at temperature 0", "no mesh", "more than 3 coordinates",
-                                         "no normal variable", "2 weights, temperature 0", "batches of vectors", NULL};
+                                         "no normal variable", "2 weights, temperature 0", NULL};
        *w; w++)
     check(strstr(text, *w), "the list does not say %s", *w);
   free(text);

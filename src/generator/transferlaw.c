@@ -39,6 +39,12 @@ PetscErrorCode FPMixtureFree(FPMixture *m)
   PetscFunctionReturn(0);
 }
 
+/* Variance of what the batches of a step add up to, over that of one */
+static PetscReal Squares(FPStepLaw law)
+{
+  return PetscSqr(law->coefficient[0]) + (law->batches == 2 ? PetscSqr(law->coefficient[1]) : 0);
+}
+
 /* s, A and sigma from the moments of one input and one target */
 static PetscErrorCode SetTeacher(FPStepLaw law, FPData data)
 {
@@ -55,21 +61,17 @@ static PetscErrorCode SetTeacher(FPStepLaw law, FPData data)
 
 /* Gradients of several directions in the plane: batches of rows are listed where they are few, all others known by
    their moments. */
-static PetscErrorCode ChooseVectors(FPStepLaw law, FPData data, const char name[])
+static PetscErrorCode ChooseVectors(FPStepLaw law, FPData data)
 {
   PetscFunctionBegin;
   if (law->kind == LAW_ROWS && FPBatchCount(law->rows, law->training.batch_size, law->batches) <= MOST_BATCHES)
     PetscFunctionReturn(0);
-  FPInputCheck(law->batches == 1,
-               "engine transfer: %s combines two batches that move two coordinates in several directions; accepted are "
-               "files of fewer rows (up to %d different pairs of batches), or transfer_batch_law: gaussian",
-               name, MOST_BATCHES);
   if (law->kind != LAW_ROWS) PetscCall(FPDataGetNodes(data, 2 * law->degree, &law->rows, &law->u, &law->share));
   law->kind = LAW_PAIRS;
   PetscFunctionReturn(0);
 }
 
-static PetscErrorCode Choose(FPStepLaw law, FPProcess process, const FPTransferOptions *options, const char name[])
+static PetscErrorCode Choose(FPStepLaw law, FPProcess process, const FPTransferOptions *options)
 {
   FPAlgorithm algorithm;
   FPData      data;
@@ -94,7 +96,7 @@ static PetscErrorCode Choose(FPStepLaw law, FPProcess process, const FPTransferO
   PetscCall(FPDataGetType(data, &type));
   law->kind = !strcmp(type, "file") ? LAW_ROWS : strcmp(type, "gaussian") ? LAW_SIGNS : LAW_CHI;
   if (law->kind == LAW_ROWS) PetscCall(FPDataGetNodes(data, 1, &law->rows, &law->u, &law->share));
-  if (!law->scalar && law->dim == 2) PetscCall(ChooseVectors(law, data, name));
+  if (!law->scalar && law->dim == 2) PetscCall(ChooseVectors(law, data));
   if (law->kind == LAW_ROWS)
     PetscCall(PetscMalloc1(law->rows, &law->atom));
   else if (law->kind != LAW_PAIRS)
@@ -142,7 +144,7 @@ static PetscErrorCode CheckWidth(FPStepLaw law, const char name[])
   PetscCall(FPModelGetCriticalPoints(law->model, &count, &points));
   if (!count) PetscFunctionReturn(0);
   FPModelCovariance(law->model, 1, points[0].z, C);
-  width = law->h * PetscSqrtReal(PetscMax(C[0], C[3]) / law->training.batch_size) / law->injected;
+  width = law->h * PetscSqrtReal(PetscMax(C[0], C[3]) * Squares(law) / law->training.batch_size) / law->injected;
   FPInputCheck(
       width <= WIDEST * law->degree,
       "engine transfer: a step of %s has gradient noise %.3g times as wide as the injected noise, accepted are "
@@ -192,7 +194,7 @@ PetscErrorCode FPStepLawCreate(FPProcess process, const FPTransferOptions *optio
   FPInputCheck(!law->collocates || law->dim == 1,
                "transfer_scheme: chebyshev is for one coordinate, not for %" PetscInt_FMT "; accepted is local",
                law->dim);
-  PetscCall(Choose(law, process, options, name));
+  PetscCall(Choose(law, process, options));
   PetscCall(CheckNormal(law, name));
   PetscCall(CheckWidth(law, name));
   if (law->kind == LAW_CHI) PetscCall(SetPanels(law));
@@ -325,6 +327,7 @@ static PetscErrorCode AddPairs(FPStepLaw law, const PetscReal z[], const PetscRe
     FPModelSampleGradient(law->model, 1, z, x, x + law->inputs, pairs.at + 2 * i);
   }
   PetscCall(FPPairsOfBatch(law->degree, law->training.batch_size, &pairs));
+  if (law->batches == 2) PetscCall(FPPairsOfTwo(law->degree, law->coefficient, &pairs));
   for (PetscInt k = 0; k < pairs.n; k++) {
     const PetscReal at[2] = {rest[0] - law->h * pairs.at[2 * k], rest[1] - law->h * pairs.at[2 * k + 1]};
 
@@ -339,11 +342,10 @@ static PetscErrorCode AddPairs(FPStepLaw law, const PetscReal z[], const PetscRe
 static PetscErrorCode AddNormal(FPStepLaw law, const PetscReal z[], const PetscReal rest[], FPMixture *m)
 {
   const PetscInt d       = law->dim;
-  PetscReal      squares = 0, C[9], g[3], at[3], norm;
+  PetscReal      squares = Squares(law), C[9], g[3], at[3], norm;
   PetscInt       main    = 0;
 
   PetscFunctionBegin;
-  for (PetscInt b = 0; b < law->batches; b++) squares += PetscSqr(law->coefficient[b]);
   FPModelGradient(law->model, 1, z, g);
   FPModelCovariance(law->model, 1, z, C);
   for (PetscInt a = 0; a < d; a++) {
@@ -394,10 +396,8 @@ PetscErrorCode FPStepLawAt(FPStepLaw law, const PetscReal z[], FPMixture *m)
   } else if (law->kind == LAW_PAIRS) {
     PetscCall(AddPairs(law, z, rest, m));
   } else if (law->kind == LAW_SIGNS) {
-    const PetscReal squares = PetscSqr(law->coefficient[0]) + (law->batches == 2 ? PetscSqr(law->coefficient[1]) : 0);
-
     PetscCall(FPStepLawAdd(law, rest, 1, (M - law->A) * law->s,
-                           law->sigma * PetscSqrtReal(law->s * squares / law->training.batch_size), m));
+                           law->sigma * PetscSqrtReal(law->s * Squares(law) / law->training.batch_size), m));
   } else {
     PetscCall(FPStepLawAddChi(law, rest, length, M, m));
   }

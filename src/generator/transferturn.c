@@ -322,10 +322,6 @@ const char *FPTurnsRefused(FPStepLaw law, PetscBool smooth)
   if (law->kind == LAW_PAIRS)
     return "the batches are too many to list, each with its turn of the plane: up to 2000 of rows are; particles have "
            "it";
-  if (law->kind == LAW_ROWS && !law->scalar &&
-      FPBatchCount(law->rows, law->training.batch_size, law->batches) > MOST_BATCHES)
-    return "the batches of rows are too many to list, each with its turn of the plane: up to 2000 are; particles have "
-           "it";
   if (smooth && data && (law->kind == LAW_ROWS || law->kind == LAW_MEAN || law->sigma == 0))
     return "where a step turns and stretches by finitely many matrices the logarithm is singular, which is known to "
            "order 2: transfer_order: 2";

@@ -118,10 +118,6 @@ static const Unsupported Table[] = {
      "(transfer_scheme: chebyshev has rows of a file in one coordinate)",
      NULL},
     {"*", "transfer", "2 weights, temperature 0", "the noise of a step has a single direction", NULL},
-    {"*", "transfer", "svag, batches of vectors",
-     "more than one input or target, in 2-D: up to 2000 different pairs of batches of rows; transfer_batch_law: "
-     "gaussian",
-     NULL},
     {"current", "every", "SDEs", "irreversibility_binned: of steps, which an SDE has none of", NULL},
     {"current", "transfer", "transfer_order 4",
      "entropy_production: the logarithm of negative weights; transfer_order: 2 has it", NULL},
