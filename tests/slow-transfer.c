@@ -129,7 +129,7 @@ static void test_plane(void **state)
       {"spectrum", "stationary", "evolution", "msd", "autocorrelation", "mixing", "sharpness"},
       PLANE "spectrum_pairs=2 evolution_times=0.5,1.25 evolution_start=0.4,0.7 msd_times=0.5,1.25,2.5 "
             "mixing_times=0.5,1.25 mixing_start=0.4,0.7 autocorrelation_times=0.5,1.25 sharpness_times=0.5,1.25 "
-            "sharpness_start=0.4,0.7 mesh_cells=32,32 transfer_order=4",
+            "sharpness_start=0.4,0.7 mesh_cells=64,64 transfer_order=4",
       .fine = 0.25};
 
   (void)state;
@@ -169,11 +169,12 @@ static void test_plane_exits(void **state)
   Calibrate(&valley);
 }
 
-/* What steps do between bins, which needs the chain of order 2: bounds are below half of the standard errors. */
+/* What steps do between bins, which needs the chain of order 2: bounds are below half of the standard errors, of
+   entropy_production_binned as large as they are. */
 static void test_plane_currents(void **state)
 {
   static const Setting setting = {
-      "SGD of two weights, currents", "sgd", {"current"}, PLANE "mesh_cells=64,64", .fine = 0.5};
+      "SGD of two weights, currents", "sgd", {"current"}, PLANE "mesh_cells=64,64", .fine = 1.2};
 
   (void)state;
   Calibrate(&setting);
@@ -191,7 +192,7 @@ static void test_exponents_gaussian(void **state)
       {"lyapunov"},
       TANGENTS "model_type=chain model_depth=2 data_type=gaussian data_teacher=0.8 data_second_moment=0.9 "
                "data_label_noise=0.5 training_batch_size=5 training_weight_decay=0.15 training_temperature=0.2 "
-               "mesh_lower=-2.6,-2.5 mesh_cells=28,28 transfer_order=4",
+               "mesh_lower=-2.6,-2.5 mesh_cells=38,38 transfer_order=4",
       .fine = 0.25};
 
   (void)state;
@@ -222,7 +223,7 @@ static void test_exponents_rows(void **state)
       TANGENTS "model_type=chain model_depth=2 data_type=file data_path=data/diabetes_bmi.csv "
                "data_inputs=body_mass_index data_targets=disease_progression data_standardize=true "
                "training_batch_size=4 training_weight_decay=0.08 training_temperature=0.15 mesh_lower=-2.6,-2.5 "
-               "mesh_cells=56,56",
+               "mesh_cells=64,64",
       .fine = 0.25};
 
   (void)state;
@@ -243,7 +244,7 @@ static void test_exponents_symmetric(void **state)
   (void)snprintf(keys, sizeof(keys),
                  TANGENTS "model_type=symmetric model_rank=1 data_type=file data_path=%s data_inputs=a,b "
                           "data_targets=c,d training_batch_size=2 training_weight_decay=0.1 training_temperature=0.15 "
-                          "mesh_lower=-2.6,-2.5 mesh_cells=48,48",
+                          "mesh_lower=-2.6,-2.5 mesh_cells=72,72",
                  path);
   Calibrate(&setting);
   (void)remove(path);

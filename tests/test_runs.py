@@ -114,7 +114,7 @@ fractional           fractional    exit             survival[t=32]              
 fractional           ald           evolution        loss[t=8]                    0.0315              1e-5
 fractional           fractional    evolution        loss[t=8]                    0.0836              1e-5
 
-exact_sgd            sgd           spectrum         gap                          1.21e-4             5e-6
+exact_sgd            sgd           spectrum         gap                          1.195e-4            2e-6
 exact_sgd            sgd           stationary       variance_p                   0.0371              1e-4
 exact_sgd            sgd           autocorrelation  integrated_time_p            0.907               1e-3
 exact_sgd            ald           stationary       variance_p                   0.031296            1e-8
@@ -122,7 +122,7 @@ exact_sgd            ald2          autocorrelation  integrated_time_p           
 
 sde_validity         sgd           stationary       variance_p                   0.00733             1e-5
 sde_validity         sgd           spectrum         gap                          2.211               1e-3
-sde_validity         sgd           exit             mean_time                    287                 8
+sde_validity         sgd           exit             mean_time                    289.3               4
 sde_validity         ald           stationary       variance_p                   0.006558            1e-6
 sde_validity         ald3          spectrum         gap                          2.1949              2e-4
 sde_validity         ald3          exit             mean_time                    35.56               2

@@ -68,7 +68,7 @@ PetscErrorCode FPLyapunovStill(FPObservable obs, FPProcess process, const PetscR
   FPObserver        observer = {0};
   FPParticleReport  report;
   FPBox             box = {0}; /* reflecting */
-  PetscReal        *start, dt, mean[ROWS], square[ROWS];
+  PetscReal        *start, dt, mean[ROWS], square[ROWS], doubt = 0;
   double           *acc;
   PetscInt          count, dim;
   PetscBool         used;
@@ -94,9 +94,8 @@ PetscErrorCode FPLyapunovStill(FPObservable obs, FPProcess process, const PetscR
   PetscCall(FPParticlesRun(process, box.dim ? &box : NULL, dt, &options, start, 1, &observer, &acc, &report));
   PetscCall(Average(obs, observer.accumulator, acc, mean, square));
   *value = mean[0];
-  *error = square[0] + PetscSqr(1e-9 / dt);
-  for (int k = 1; k < ROWS; k++) *error += PetscMax(0, PetscSqr(mean[k]) - 2 * square[k]);
-  *error = PetscSqrtReal(*error);
+  for (int k = 1; k < ROWS; k++) doubt += PetscSqr(mean[k]) - 2 * square[k];
+  *error = PetscSqrtReal(square[0] + PetscMax(0, doubt) + PetscSqr(1e-9 / dt));
   PetscCall(PetscFree(acc));
   PetscCall(PetscFree(start));
   PetscFunctionReturn(0);

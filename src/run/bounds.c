@@ -20,7 +20,8 @@
    answer stands, and the largest difference between grids bounds it: an order of 2 needs a third of that, an order of 4
    a fifteenth, and the rest is for numbers that follow another power or none, more of it where cells are wide, where
    the number is of cells, its region or its start lies elsewhere in the cells of every grid, or only two grids speak,
-   which agree by accident. Where cells are narrow and smooth numbers follow the nominal power, they are extrapolated.
+   which agree by accident. Where cells are narrow, smooth numbers that follow the nominal power are extrapolated, and
+   rough ones that follow order 2; where they are narrower still, all numbers that follow a power from 1.3 to 3.5.
    Powers between 2 and 4 are common on coarse meshes: to take them for 2 overshot the truth by more than the finest
    answer was off. Where the boundary of a region cuts nothing but integrals (FP_CUT), extrapolations of order 4 are
    spoilt by accident, but the difference of the two finer grids, or a quarter of that of the coarser, was more than the
@@ -38,12 +39,14 @@
 #define GEOMETRIC 6 /* quotient of the differences of three grids beyond that of order 4 */
 #define SLOW 1.75   /* powers of h between which the answers of generators may shrink to be extrapolated */
 #define FAST 2.55
-#define RANGE 3.6   /* differences between grids that bound their finest answer */
-#define SHARE 0.05  /* of the correction: an extrapolation is not trusted to more than this */
-#define CUT 1.5     /* differences of the two finer grids */
-#define TIMES 3     /* the largest difference, where cells are wide */
-#define BLURRED 1.0 /* cells of a step's width, where its grids differ by less than they should */
-#define LONELY 3    /* times the difference of two grids, where cells are as wide as steps */
+#define RANGE 3.6  /* differences between grids that bound their finest answer */
+#define SHARE 0.05 /* of the correction: an extrapolation is not trusted to more than this */
+#define CUT 1.5    /* differences of the two finer grids */
+#define TIMES 3    /* the largest difference, where cells are wide */
+#define FINE 0.35  /* a cell in widths of a step: the narrower ones, and all that are narrow */
+#define NARROW 0.6
+#define KEPT 0.3 /* of the correction of numbers that are not smooth */
+#define LONELY 3 /* times the difference of two grids, where cells are as wide as steps */
 
 static PetscReal Extrapolated(PetscReal fine, PetscReal coarse, PetscReal ratio, PetscInt order)
 {
@@ -180,16 +183,14 @@ static void BoundOfLaw(const FPRefinement *grids, const PetscReal v[], PetscReal
   *error = more * *error + 3 * solver;
 }
 
-/* The extrapolation of three grids that follow the order nearly, and what it may be off. */
-static PetscReal Narrow(const FPRefinement *grids, const PetscReal v[], const PetscReal nearly[2], PetscReal *result)
+/* The extrapolation of three grids that follow a power nearly, and what it may be off. */
+static PetscReal Narrow(PetscInt power, const PetscReal r[], const PetscReal v[], const PetscReal nearly[2],
+                        PetscReal kept, PetscReal *result)
 {
-  const PetscReal *r   = grids->ratio;
-  const PetscReal  R12 = Extrapolated(v[1], v[2], r[2] / r[1], grids->order), by = Observed(v, r, nearly[0], nearly[1]);
-  const PetscReal  s   = PetscSqr(grids->steps),
-                  kept = SHARE + (grids->order == 4 ? PetscMin(1.25, 16 * s) : PetscMin(0.3, 3.2 * s * s));
+  const PetscReal R12 = Extrapolated(v[1], v[2], r[2] / r[1], power), by = Observed(v, r, nearly[0], nearly[1]);
 
-  *result = Extrapolated(v[0], v[1], r[1], grids->order);
-  return PetscMax((grids->order == 4 ? 2 : 3) * PetscAbsReal(*result - R12), 2 * PetscAbsReal(by - *result)) +
+  *result = Extrapolated(v[0], v[1], r[1], power);
+  return PetscMax((power == 4 ? 2 : 3) * PetscAbsReal(*result - R12), 2 * PetscAbsReal(by - *result)) +
          kept * PetscAbsReal(*result - v[0]);
 }
 
@@ -201,26 +202,29 @@ static void BoundOfSteps(const FPRefinement *grids, const FPQuantity *item, cons
   const PetscBool  fourth = (PetscBool)(grids->order == 4), three = (PetscBool)(grids->levels > 2);
   const PetscBool  cut       = (PetscBool)(item->smoothness == FP_CUT);
   const PetscBool  plain     = (PetscBool)((item->smoothness == FP_SMOOTH && item->unsteady == 0) || (cut && !fourth));
+  const PetscBool  fine      = (PetscBool)(grids->steps < FINE);
   const PetscReal  falls[2]  = {fourth ? 2 : 1.2, fourth ? 7 : 3.2};
-  const PetscReal  nearly[2] = {fourth ? 3.2 : SLOW, fourth ? 5.2 : FAST};
-  PetscReal        times     = fourth ? 2 : three ? 3 : 4;
+  const PetscReal  second[2] = {fine ? 1.3 : SLOW, fine ? 3.5 : FAST},
+                  nominal[2] = {fourth ? 3.2 : second[0], fourth ? 5.2 : second[1]};
+  const PetscReal s          = PetscSqr(grids->steps);
+  PetscReal       times = fourth ? 2 : three ? 3 : 4, narrow = PETSC_MAX_REAL, value = 0;
 
   if (three && plain && ShrinksLike(v, r, falls[0], falls[1])) times = 1;
   if (item->smoothness == FP_ROUGH || (item->unsteady > 0 && !three)) times *= 1.5;
   if (!three && grids->steps > FP_WIDE) times *= LONELY;
   *result = v[0];
-  *error  = times * (1 + PetscPowReal(grids->steps / BLURRED, 4)) * Range(grids->levels, v);
+  *error  = times * (1 + s * s) * Range(grids->levels, v);
   if (three && fourth && cut)
-    *error = (1 + PetscPowReal(grids->steps / BLURRED, 4)) * CUT *
-             PetscMax(PetscAbsReal(v[0] - v[1]), PetscAbsReal(v[1] - v[2]) / 4);
-  if (three && plain && grids->steps < (fourth ? 0.35 : 1.4) && ShrinksLike(v, r, nearly[0], nearly[1])) {
-    PetscReal       value;
-    const PetscReal narrow = Narrow(grids, v, nearly, &value);
-
-    if (narrow < *error) {
-      *result = value;
-      *error  = narrow;
-    }
+    *error = (1 + s * s) * CUT * PetscMax(PetscAbsReal(v[0] - v[1]), PetscAbsReal(v[1] - v[2]) / 4);
+  if (three && plain && grids->steps < (fourth ? NARROW : 1.4) && ShrinksLike(v, r, nominal[0], nominal[1]))
+    narrow = Narrow(fourth ? 4 : 2, r, v, nominal,
+                    SHARE + (fourth ? PetscMin(1.25, 16 * s) : PetscMin(0.3, 3.2 * s * s)), &value);
+  else if (three && !(cut && fourth) && (fine || (item->smoothness == FP_ROUGH && grids->steps < NARROW)) &&
+           ShrinksLike(v, r, second[0], second[1]))
+    narrow = Narrow(2, r, v, second, KEPT, &value);
+  if (narrow < *error) {
+    *result = value;
+    *error  = narrow;
   } else if (!three && plain && !fourth && grids->steps < 0.3) {
     *result = Extrapolated(v[0], v[1], r[1], 2);
     *error  = 2.5 * PetscAbsReal(*result - v[0]);

@@ -72,7 +72,7 @@ static FPQuantity Jackknife(PetscReal a, const Estimates *x, PetscReal b, const 
   return item;
 }
 
-/* The rows ~NAME of a row NAME, doubts about its value that enter its error as far as they are beyond noise, in
+/* The rows ~NAME of a row NAME, doubts about its value that enter its error as far as all are beyond noise, in
    squares; 0: none. */
 static PetscErrorCode Doubt(const Estimates *estimates, const char name[], PetscReal *square)
 {
@@ -85,8 +85,9 @@ static PetscErrorCode Doubt(const Estimates *estimates, const char name[], Petsc
     if (strcmp(estimates->all.list[k].name, label)) continue;
     const FPQuantity item = Jackknife(1, estimates, 0, NULL, k);
 
-    *square += PetscMax(0, PetscSqr(item.value) - 2 * PetscSqr(item.error));
+    *square += PetscSqr(item.value) - 2 * PetscSqr(item.error);
   }
+  *square = PetscMax(0, *square);
   PetscFunctionReturn(0);
 }
 
