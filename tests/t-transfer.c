@@ -480,9 +480,7 @@ static void test_refused(void **state)
       {"sgd", "data_type=gaussian data_teacher=1 model_type=chain model_depth=2 data_label_noise=1"},
       {"sgd", "data_type=gaussian data_teacher=1,0,0,1 model_type=symmetric model_rank=1 data_label_noise=1"},
       {"sgd", "data_type=gaussian data_teacher=1,0,0,1 model_type=symmetric model_rank=1 data_label_noise=4 "
-              "training_temperature=0.01"},
-      {"svag", "data_type=gaussian data_teacher=1,0,0,1 model_type=symmetric model_rank=1 data_label_noise=1 "
-               "training_temperature=0.1"}};
+              "training_temperature=0.01"}};
 
   (void)state;
   for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
