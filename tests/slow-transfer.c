@@ -118,9 +118,9 @@ static void test_svag_rows(void **state)
   "data_teacher=0.8 data_second_moment=0.9 data_label_noise=0.5 training_learning_rate=0.25 training_batch_size=2 "    \
   "training_weight_decay=0.15 training_temperature=0.2 mesh_lower=-2.4,-2.5 mesh_upper=2.5,2.4 "
 
-/* Two weights, injected noise, order 4, on cells that fill the bins. They are wide: bounds are below a quarter of the
-   standard errors but for what is told by cells at walls, by lines of cells (w1), by parts of the law of p
-   (markov_defect), which is of order 2: 3.2, 3.0 and 13 standard errors, for which 110 to 230 cells would be needed. */
+/* Two weights, injected noise, order 4, on cells that fill the bins: bounds are below a sixth of the standard errors
+   but for what is told by cells at walls (3.0 of them) and by parts of the law of p (markov_defect, 1.3), which is of
+   order 2. */
 static void test_plane(void **state)
 {
   static const Setting setting = {
@@ -133,7 +133,7 @@ static void test_plane(void **state)
       .fine = 0.25};
 
   (void)state;
-  CalibrateBut(&setting, " wall_mass w1_p_gibbs markov_defect_p ");
+  CalibrateBut(&setting, " wall_mass markov_defect_p ");
 }
 
 /* Exits from a disc around the saddle, with a second one in it, and from the side of one minimum: times, rates, and
