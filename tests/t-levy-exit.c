@@ -15,6 +15,18 @@ static PetscReal *ExitTimes(FPGenerator gen, PetscInt n)
   return time;
 }
 
+/* Jumps that leave the box of the scene or, where region is not 0, an interval inside it, cut anywhere */
+static void MakeLeaving(Scene *s, double alpha, double sigma, int region, FPRegion *ball)
+{
+  MakeStable(s, alpha, sigma, PETSC_FALSE, region ? FP_BOUNDARY_CONFINED : FP_BOUNDARY_KILLED, 0);
+  if (region) {
+    SceneSet(s->config, "exit_region=ball exit_center=0.2 exit_radius=1.23");
+    must(FPRegionCreate(s->config, "exit", PETSC_FALSE, s->model, ball));
+    must(FPGeneratorCreateKilled(s->process, s->mesh, 0, &s->options, NULL, *ball, &s->gen));
+  } else
+    (void)SceneGrid(s, 0);
+}
+
 /* Of a driftless process on (c - R, c + R) with 256 << level cells on `wide`: its decay rate over the unit less 1, and
    the largest relative error of Getoor's mean exit time over 0.8 of the interval. region: in a larger box, whose cells
    the boundary cuts anywhere. */
@@ -28,13 +40,7 @@ static void Interval(double alpha, double known, int region, int level, double *
   PetscReal       *T;
 
   OpenLine(&s, 0, c, c - R - (region ? extra : 0), c + R + (region ? 0.43 : 0), (region ? 342 : 256) << level);
-  MakeStable(&s, alpha, sigma, PETSC_FALSE, region ? FP_BOUNDARY_CONFINED : FP_BOUNDARY_KILLED, 0);
-  if (region) {
-    SceneSet(s.config, "exit_region=ball exit_center=0.2 exit_radius=1.23");
-    must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &ball));
-    must(FPGeneratorCreateKilled(s.process, s.mesh, 0, &s.options, NULL, ball, &s.gen));
-  } else
-    (void)SceneGrid(&s, 0);
+  MakeLeaving(&s, alpha, sigma, region, &ball);
   must(FPGeneratorSolve(s.gen, 1));
   *rate = Rate(s.gen, 0) / unit / known - 1;
   *time = 0;
@@ -424,13 +430,7 @@ static void test_side(void **state)
     double           want = 0.5, x;
 
     OpenLine(&s, 0, 0.2, 0.2 - R - (region ? 0.31 : 0), 0.2 + R + (region ? 0.43 : 0), 500);
-    MakeStable(&s, alpha, 0.7, PETSC_FALSE, region ? FP_BOUNDARY_CONFINED : FP_BOUNDARY_KILLED, 0);
-    if (region) {
-      SceneSet(s.config, "exit_region=ball exit_center=0.2 exit_radius=1.23");
-      must(FPRegionCreate(s.config, "exit", PETSC_FALSE, s.model, &ball));
-      must(FPGeneratorCreateKilled(s.process, s.mesh, 0, &s.options, NULL, ball, &s.gen));
-    } else
-      (void)SceneGrid(&s, 0);
+    MakeLeaving(&s, alpha, 0.7, region, &ball);
     z = Nodes(s.gen, &n, &volume);
     must(PetscMalloc2(n, &rate, n, &above));
     must(FPGeneratorKillsAbove(s.gen, 0, 0.5, rate, &has));

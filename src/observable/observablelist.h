@@ -30,4 +30,4 @@ FP_OBSERVABLE("flat", FPObservableCreate_Flat,
 FP_OBSERVABLE("orbit", FPObservableCreate_Orbit,
               "of a process without noise: fixed points and cycles, multipliers, exponent, time averages")
 FP_OBSERVABLE("collapse", FPObservableCreate_Collapse,
-              "learning rates at which the saddle of a 2-chain starts and ceases to attract")
+              "learning rates at which the origin of a chain starts and ceases to attract")
