@@ -96,10 +96,10 @@ PETSC_INTERN PetscErrorCode FPHatAxisDestroy(FPHatAxis **hats);
    2^k times the series of exp(r) to degree 12, |r| < 0.35. */
 static inline PetscReal FPExponential(PetscReal x)
 {
-  const PetscReal shift = 0x1.8p52, y = x > -700 ? x : -700, k = y * M_LOG2E + shift, whole = k - shift;
-  const PetscReal r   = (y - whole * 0x1.62e42fefa38p-1) - whole * 0x1.ef35793c7673p-45;
-  PetscReal       sum = 1 + r * (1. / 12), power;
-  long long       bits;
+  const PetscReal    shift = 0x1.8p52, y = x > -700 ? x : -700, k = y * M_LOG2E + shift, whole = k - shift;
+  const PetscReal    r   = (y - whole * 0x1.62e42fefa38p-1) - whole * 0x1.ef35793c7673p-45;
+  PetscReal          sum = 1 + r * (1. / 12), power;
+  unsigned long long bits;
 
   sum = 1 + r * sum * (1. / 11);
   sum = 1 + r * sum * (1. / 10);
